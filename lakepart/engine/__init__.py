@@ -1,0 +1,1 @@
+"""One file per verb: joins catalog, storage and Parquet, and carries plans out."""

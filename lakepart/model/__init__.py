@@ -1,0 +1,1 @@
+"""Frozen values that everything else computes with; no files, no clock, no database."""

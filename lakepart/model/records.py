@@ -1,0 +1,230 @@
+"""What the catalog knows, as plain frozen values that any layer may hold.
+
+Instants inside records are UTC microseconds since 1970 (``*_us``), as stored; the doors turn them into datetimes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+MAIN_BRANCH_ID = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TierRecord:
+    """Where bytes lie. ``root`` is relative to the lake's root or absolute; rank 0 is the hottest."""
+
+    name: str
+    root: str
+    storage_class: str | None = None
+    rank: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AssetRecord:
+    """One logical dataset as declared; ``revision`` rises with every change of declaration or schema."""
+
+    asset_id: int
+    name: str
+    definition: Mapping[str, Any]
+    revision: int = 1
+    schema_id: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    producer: ProducerRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerRecord:
+    """What the lake remembers of a producer: inputs by parameter name, code version, where the function lives."""
+
+    code_version: str | None
+    inputs: Mapping[str, Any]
+    function: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaRecord:
+    """One schema of an asset; ``arrow_schema`` is the Arrow IPC form with Parquet field ids."""
+
+    schema_id: int
+    asset_id: int
+    arrow_schema: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BranchRecord:
+    """A line of versions beside main; ``fork`` is the snapshot of main that it falls through to."""
+
+    branch_id: int
+    name: str
+    fork: int
+    state: str = "open"
+
+
+MAIN = BranchRecord(MAIN_BRANCH_ID, "main", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRecord:
+    """The lake after one commit."""
+
+    snapshot: int
+    at_us: int
+    branch_id: int
+    operation: str
+    author: str | None
+    message: str | None
+    metadata: Mapping[str, Any]
+    partitions: int
+    rows: int
+    bytes: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A data file that was written and synced but is in no version yet: what a worker's manifest lists.
+
+    ``statistics`` maps a column to ``[min, max, null_count]`` in JSON values; ``data_digest`` identifies the rows
+    (in their order) whatever the file's own metadata says.
+    """
+
+    tier: str
+    path: str
+    size_bytes: int
+    row_count: int
+    row_groups: int
+    checksum: str
+    data_digest: str
+    footer_bytes: int = 0
+    statistics: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A committed immutable file, and the copy of it that a reader should open now."""
+
+    file_id: int
+    tier: str
+    path: str
+    size_bytes: int
+    row_count: int
+    row_groups: int
+    checksum: str
+    schema_id: int
+    statistics: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRecord:
+    """One committed content of one partition; without ``content_id``, a branch notes that it is missing there."""
+
+    version_id: int
+    asset_id: int
+    branch_id: int
+    key: str
+    ordinal: int
+    content_id: str | None
+    began: int
+    ended: int | None
+    row_count: int
+    size_bytes: int
+    file_count: int
+    code_version: str | None
+    written_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class InputRecord:
+    """What one version read of one input asset: the mapped partitions, when, and a digest of their content ids."""
+
+    name: str
+    asset: str
+    mapping: Mapping[str, Any]
+    selection: str
+    snapshot: int
+    digest: str
+
+
+class ChangeKind(StrEnum):
+    """What a commit does to one partition."""
+
+    REPLACE = "replace"  # these files and no others; none at all: known to be empty
+    APPEND = "append"  # whatever is current at the commit, and these files
+    REINSTATE = "reinstate"  # the content of an existing version (rollback, publish)
+    REMOVE = "remove"  # the partition becomes missing
+
+
+class Anything:
+    """The guard that accepts whatever is current (a blind replace)."""
+
+    def __repr__(self) -> str:
+        return "ANYTHING"
+
+    def __reduce__(self) -> str:
+        return "ANYTHING"
+
+
+ANYTHING = Anything()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One partition's part of a commit.
+
+    ``expected`` is the content id this change was based on: None means "missing", :data:`ANYTHING` no guard.
+    ``base`` matters on a branch only: main's content id that a publish must still find; :data:`ANYTHING` means
+    whatever main has at the fork.
+    """
+
+    asset_id: int
+    key: str
+    ordinal: int
+    kind: ChangeKind
+    files: tuple[NewFile, ...] = ()
+    schema_id: int | None = None
+    source_version_id: int | None = None
+    expected: str | Anything | None = ANYTHING
+    base: str | Anything | None = ANYTHING
+    code_version: str | None = None
+    inputs: tuple[InputRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AssetGuard:
+    """The declaration a commit was prepared under; ``new_schema`` replaces the asset's schema in the same commit."""
+
+    asset_id: int
+    revision: int
+    new_schema: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRequest:
+    """Everything one transaction needs to publish a snapshot. The token makes a retry harmless."""
+
+    token: str
+    operation: str
+    changes: tuple[Change, ...]
+    assets: tuple[AssetGuard, ...]
+    branch_id: int = MAIN_BRANCH_ID
+    intent_id: str | None = None
+    author: str | None = None
+    message: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    closes_branch_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRecord:
+    """What a commit did; ``snapshot`` is its number."""
+
+    snapshot: int
+    at_us: int
+    partitions: int
+    rows: int
+    bytes: int
+    files: int

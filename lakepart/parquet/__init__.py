@@ -1,0 +1,1 @@
+"""Tables to Parquet files and back: the only home of pyarrow's file I/O."""
