@@ -100,10 +100,7 @@ def check_transition(table: Mapping[State, frozenset[State]], subject: str, befo
     allowed = table[before]
     if after in allowed:
         return
-    if not allowed:
-        rule = f"{before} is final"
-    else:
-        rule = f"from {before} it can only become {' or '.join(sorted(allowed))}"
+    rule = f"from {before} it can only become {' or '.join(sorted(allowed))}" if allowed else f"{before} is final"
     raise StateError(
         f"{subject[:1].upper()}{subject[1:]} cannot become {after}: it is {before}, and {rule}.",
         context={"subject": subject, "before": str(before), "after": str(after)},
