@@ -169,7 +169,8 @@ class Intervals:
             return (positions >= start) & (positions < stop)
         # Bounds in a row (start, stop, start, ...): a member lies after an odd number of them.
         bounds = np.array(self.ranges, dtype=np.int64).ravel()
-        return np.searchsorted(bounds, positions, side="right") % 2 == 1
+        inside: npt.NDArray[np.bool_] = np.searchsorted(bounds, positions, side="right") % 2 == 1
+        return inside
 
     def to_array(self) -> IntegerArray:
         """Give all members, ascending, as an array: as long as the set is."""
