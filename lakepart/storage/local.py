@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from lakepart.errors import AlreadyExistsError, StorageError
-from lakepart.storage._failures import already_exists, not_found, translate, translated
+from lakepart.storage.failures import already_exists, not_found, translate, translated
 from lakepart.storage.base import TEMPORARY_SUFFIX, StoredObject, check_path, check_prefix
 
 _CREATE_TRIES = 50

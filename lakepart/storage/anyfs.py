@@ -1,0 +1,377 @@
+"""Objects in any filesystem that fsspec knows: memory, object stores, remote disks."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, BinaryIO, Self, cast
+
+import fsspec
+from fsspec.core import url_to_fs
+from fsspec.implementations.memory import MemoryFileSystem
+
+from lakepart.errors import AlreadyExistsError, ErrorCode, InvalidInputError, LakepartError, StorageError
+from lakepart.storage.failures import already_exists, not_found, translate, translated
+from lakepart.storage.base import StoredObject, check_path, check_prefix
+from lakepart.storage.locations import without_secrets
+
+_SPOOL_BYTES = 64 << 20
+_CHUNK_BYTES = 8 << 20
+_CONDITIONAL_WRITES = {"s3", "s3a"}  # here "create" is one request that the server decides (If-None-Match)
+_MODIFIED_KEYS = ("LastModified", "last_modified", "modified", "updated", "mtime", "created")
+_STRIPES = tuple(threading.Lock() for _ in range(256))
+
+
+class FsspecStore:
+    """A store over an fsspec filesystem.
+
+    Parameters
+    ----------
+    place
+        A URL that fsspec understands (``memory://lake``), or a filesystem object.
+    root
+        A folder below it.
+    storage_options
+        Passed to the filesystem that the URL names; never shown.
+
+    Notes
+    -----
+    New bytes are gathered in memory, beyond 64 MiB in a temporary local file, and sent when the sink's block is left:
+    so an exception leaves nothing, and every object appears whole. Creation is exclusive among all writers where the
+    filesystem decides it in one request (S3), and among the threads of one process elsewhere, by looking first:
+    fsspec promises no more. A send whose answer is lost is settled by comparing what is there.
+    """
+
+    def __init__(
+        self,
+        place: str | fsspec.AbstractFileSystem,
+        root: str = "",
+        *,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        if isinstance(place, str):
+            self._filesystem, base = _filesystem_of(place, storage_options)
+        else:
+            self._filesystem, base = place, ""
+        below = "/".join(part for part in (base.rstrip("/"), check_prefix(root.strip("/"))) if part)
+        self._root = self._filesystem._strip_protocol(below).rstrip("/")
+        protocols = self._filesystem.protocol
+        self._protocols = {protocols} if isinstance(protocols, str) else set(protocols)
+        self._takes_mode = "mode" in inspect.signature(self._filesystem.pipe_file).parameters
+        self._decides_creation = self._takes_mode and bool(self._protocols & _CONDITIONAL_WRITES)
+
+    @classmethod
+    def in_memory(cls) -> Self:
+        """Give an empty store of its own in this process's memory, which ends with it."""
+        filesystem = MemoryFileSystem(skip_instance_cache=True)
+        filesystem.store = {}  # fsspec's own is one for the whole process
+        filesystem.pseudo_dirs = [""]
+        return cls(filesystem, "lake")
+
+    @property
+    def root(self) -> str:
+        """The folder as a URL, without secrets."""
+        return without_secrets(self._filesystem.unstrip_protocol(self._root))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.root!r})"
+
+    def open_new(self, path: str, *, whole: bool = False) -> FsspecSink:  # noqa: ARG002 - always whole
+        """See :meth:`lakepart.storage.base.Store.open_new`."""
+        check_path(path)
+        if not self._decides_creation and self._exists(path):
+            raise already_exists(self._shown(path))
+        return FsspecSink(self, path)
+
+    def put_new(self, path: str, data: bytes) -> StoredObject:
+        """See :meth:`lakepart.storage.base.Store.put_new`."""
+        with _Spool() as spool:
+            spool.write(data)
+            try:
+                self.send(check_path(path), spool)
+            except AlreadyExistsError:
+                if not self._holds(path, spool):
+                    raise
+        stored = self.stat(path)
+        if stored is None:
+            raise not_found(self._shown(path))
+        return stored
+
+    def make_durable(self, paths: Iterable[str]) -> None:
+        """Check the paths: a filesystem behind fsspec keeps what it has accepted, folders included."""
+        for path in paths:
+            check_path(path)
+
+    def open_read(self, path: str) -> BinaryIO:
+        """See :meth:`lakepart.storage.base.Store.open_read`."""
+        if "memory" in self._protocols:  # fsspec would give every reader the same file, with one position
+            return io.BytesIO(self.read_bytes(path))
+        with self._translated("read", path):
+            return cast("BinaryIO", self._filesystem.open(self._place(path), "rb"))
+
+    def read_bytes(self, path: str) -> bytes:
+        """See :meth:`lakepart.storage.base.Store.read_bytes`."""
+        with self._translated("read", path):
+            return bytes(self._filesystem.cat_file(self._place(path)))
+
+    def os_path(self, path: str) -> None:
+        """Give None: other programs cannot open what fsspec reaches."""
+        check_path(path)
+
+    def stat(self, path: str) -> StoredObject | None:
+        """See :meth:`lakepart.storage.base.Store.stat`."""
+        place = self._place(path)
+        with self._translated("look at", path):
+            self._filesystem.invalidate_cache()
+            try:
+                facts = self._filesystem.info(place)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        return _describe(path, facts) if facts["type"] == "file" else None
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """See :meth:`lakepart.storage.base.Store.list`; the whole listing is held in memory."""
+        folder = check_prefix(prefix)
+        top = f"{self._root}/{folder}" if folder else self._root
+        with self._translated("list", folder):
+            self._filesystem.invalidate_cache()
+            try:
+                found = self._filesystem.find(top, detail=True)
+            except (FileNotFoundError, NotADirectoryError):
+                return
+        below = f"{top}/"
+        skipped = len(self._root) + 1
+        for name in sorted(found):
+            if name.startswith(below) and found[name]["type"] == "file":
+                yield _describe(name[skipped:], found[name])
+
+    def delete(self, path: str) -> bool:
+        """See :meth:`lakepart.storage.base.Store.delete`."""
+        if self.stat(path) is None:
+            return False
+        with self._translated("delete", path):
+            try:
+                self._filesystem.rm_file(self._place(path))
+            except FileNotFoundError:
+                return False
+        return True
+
+    def send(self, path: str, spool: _Spool) -> None:
+        """Make the object ``path`` from a spool; whatever fails, it is there whole or not at all."""
+        if self._decides_creation:
+            with self._translated("write", path):
+                self._send_and_settle(path, spool)
+            return
+        with _STRIPES[hash((self._filesystem, self._root, path)) % len(_STRIPES)], self._translated("write", path):
+            if self._exists(path):
+                raise already_exists(self._shown(path))
+            self._send_and_settle(path, spool)
+
+    def _send_and_settle(self, path: str, spool: _Spool) -> None:
+        try:
+            self._send_making_folders(path, spool)
+        except Exception as error:
+            if self._arrived(path, spool):
+                return
+            if _is_refused_creation(error):
+                raise already_exists(self._shown(path)) from error
+            if not self._decides_creation:  # nobody else made it since we looked: a torn object is ours
+                with suppress(LakepartError):  # the error under way says more; `check` names what is left over
+                    self.delete(path)
+            raise
+
+    def _arrived(self, path: str, spool: _Spool) -> bool:
+        try:
+            return self._holds(path, spool)
+        except LakepartError:  # the store cannot say, so the first error stands
+            return False
+
+    def _send_making_folders(self, path: str, spool: _Spool) -> None:
+        try:
+            self._send(path, spool)
+        except FileNotFoundError:
+            self._filesystem.makedirs(self._place(path).rpartition("/")[0], exist_ok=True)
+            self._send(path, spool)
+
+    def _send(self, path: str, spool: _Spool) -> None:
+        creation = {"mode": "create"} if self._takes_mode else {}
+        if spool.name is None:
+            self._filesystem.pipe_file(self._place(path), spool.getvalue(), **creation)
+        else:
+            self._filesystem.put_file(spool.name, self._place(path), **creation)
+
+    def _holds(self, path: str, spool: _Spool) -> bool:
+        """Whether the object is there with exactly the spool's bytes: then some send of ours arrived."""
+        found = self.stat(path)
+        if found is None or found.size_bytes != spool.size_bytes:
+            return False
+        with self.open_read(path) as theirs:
+            return all(theirs.read(len(chunk)) == chunk for chunk in spool.chunks())
+
+    def _exists(self, path: str) -> bool:
+        return self.stat(path) is not None
+
+    def _place(self, path: str) -> str:
+        return f"{self._root}/{check_path(path)}"
+
+    def _shown(self, path: str) -> str:
+        return f"{self.root}/{path}"
+
+    @contextmanager
+    def _translated(self, action: str, path: str) -> Iterator[None]:
+        try:
+            yield
+        except LakepartError:
+            raise
+        except (IsADirectoryError, NotADirectoryError) as error:
+            shown = self._shown(path)
+            raise (not_found(shown) if action == "read" else translate(error, action, shown)) from error
+        except OSError as error:
+            raise translate(error, action, self._shown(path)) from error
+        except Exception as error:  # drivers raise their libraries' own errors too: no credentials, timeouts, protocols
+            raise StorageError(
+                f"Cannot {action} {self._shown(path)!r}: {type(error).__name__}.", context={"path": self._shown(path)}
+            ) from error
+
+
+class FsspecSink:
+    """The bytes of one new object; see :class:`lakepart.storage.base.Sink`."""
+
+    def __init__(self, store: FsspecStore, path: str) -> None:
+        self._store = store
+        self._path = path
+        self._spool = _Spool()
+        self._failed = False
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> int:
+        """Take all of ``data``; returns its length in bytes."""
+        self._failed = True
+        length = self._spool.write(data)
+        self._failed = False
+        return length
+
+    def tell(self) -> int:
+        """Count the bytes taken so far."""
+        return self._spool.size_bytes
+
+    def flush(self) -> None:
+        """Do nothing: leaving the block sends."""
+
+    def writable(self) -> bool:
+        """Whether bytes can still be written."""
+        return not self.closed
+
+    @property
+    def closed(self) -> bool:
+        """Whether the block was left."""
+        return self._spool.closed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        with self._spool:
+            if kind is not None:
+                return
+            if self._failed:  # somebody caught the failed write: the bytes are torn
+                raise StorageError(f"Cannot write {self._path!r}: an earlier write to it failed.")
+            self._store.send(self._path, self._spool)
+
+
+class _Spool:
+    """Bytes on their way: in memory, and beyond 64 MiB in a temporary local file that has a name."""
+
+    def __init__(self) -> None:
+        self._memory = io.BytesIO()
+        self._file: Any = None
+        self.size_bytes = 0
+
+    @property
+    def name(self) -> str | None:
+        """The local file's name, None as long as the bytes are in memory."""
+        return None if self._file is None else str(self._file.name)
+
+    @property
+    def closed(self) -> bool:
+        return self._memory.closed
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        length = memoryview(data).nbytes
+        with translated("write", tempfile.gettempdir()):
+            if self._file is None and self.size_bytes + length > _SPOOL_BYTES:
+                self._file = tempfile.NamedTemporaryFile(prefix="lakepart-")  # noqa: SIM115 - lives as long as the spool
+                self._file.write(self._memory.getbuffer())
+                self._memory = io.BytesIO()
+            (self._file or self._memory).write(data)
+            if self._file is not None:
+                self._file.flush()  # others read it by its name
+        self.size_bytes += length
+        return length
+
+    def getvalue(self) -> bytes:
+        return self._memory.getvalue()
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give all bytes again, from the start."""
+        source = self._file or self._memory
+        source.seek(0)
+        with translated("read", tempfile.gettempdir()):
+            while chunk := source.read(_CHUNK_BYTES):
+                yield chunk
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._memory.close()
+        if self._file is not None:
+            self._file.close()
+
+
+def _filesystem_of(url: str, storage_options: Mapping[str, Any] | None) -> tuple[fsspec.AbstractFileSystem, str]:
+    try:
+        filesystem, root = url_to_fs(url, **dict(storage_options or {}))
+    except (ImportError, ValueError, TypeError) as error:
+        raise InvalidInputError(
+            f"No store can be opened at {without_secrets(url)!r}: {type(error).__name__}.",
+            hint="a folder, or a URL whose fsspec driver is installed (s3://bucket/lake, memory://lake).",
+            code=ErrorCode.UNSUPPORTED,
+            context={"url": without_secrets(url)},
+        ) from error
+    return filesystem, root
+
+
+def _is_refused_creation(error: BaseException | None) -> bool:
+    """Whether a conditional write found its path taken; s3fs says so as FileExistsError on some servers only."""
+    while error is not None:
+        if isinstance(error, FileExistsError):
+            return True
+        answer = getattr(error, "response", None)
+        if isinstance(answer, dict) and answer.get("Error", {}).get("Code") == "PreconditionFailed":
+            return True
+        error = error.__cause__
+    return False
+
+
+def _describe(path: str, facts: Mapping[str, Any]) -> StoredObject:
+    return StoredObject(path, int(facts["size"]), _modified_at(facts), facts.get("StorageClass"))
+
+
+def _modified_at(facts: Mapping[str, Any]) -> datetime:
+    for key in _MODIFIED_KEYS:
+        value = facts.get(key)
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value, tz=UTC)
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value)
+        if isinstance(value, datetime):
+            return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return datetime.now(tz=UTC)  # unknown: nothing may take it for old

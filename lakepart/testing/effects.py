@@ -1,0 +1,96 @@
+"""End a process, in pretence, before or after any one of its effects."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from lakepart.errors import InvalidInputError
+
+When = Literal["before", "after"]
+
+
+class Crash(BaseException):
+    """The pretended death of a process: no ``except Exception`` can swallow it."""
+
+
+class Effects:
+    """Counts the effects that a program has on the world, and can crash it at one of them.
+
+    The crashing stores and catalogs of this kit share one ``Effects``, so effects on storage and catalog are counted
+    in one order. After a crash every further effect raises :class:`Crash` too, in any thread: a dead process does
+    nothing. Run once without a crash and look at :attr:`names` to learn how many effects there are.
+
+    Examples
+    --------
+    >>> effects = Effects()
+    >>> effects.crash_at(1, when="before")
+    >>> with effects.effect("put a"):
+    ...     pass
+    >>> with effects.effect("put b"):
+    ...     print("never printed")
+    Traceback (most recent call last):
+    lakepart.testing.effects.Crash: before effect 1: put b
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._names: list[str] = []
+        self._fatal: int | None = None
+        self._when: When = "before"
+        self._last_words: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The effects so far, in the order in which they began."""
+        with self._lock:
+            return tuple(self._names)
+
+    @property
+    def crashed(self) -> bool:
+        """Whether the crash has happened."""
+        return self._last_words is not None
+
+    def crash_at(self, index: int, when: When = "before") -> None:
+        """Crash at the effect number ``index``, counted from 0 at the first effect of this object.
+
+        ``"before"`` it has happened (or half-way, where an effect can be torn), or ``"after"`` it has happened
+        completely but nobody was told.
+        """
+        with self._lock:
+            if index < len(self._names):
+                raise InvalidInputError(
+                    f"Effect {index} is over: {len(self._names)} effects have happened.",
+                    hint="effects are counted from 0 at the first one; len(effects.names) is the next.",
+                )
+            self._fatal, self._when = index, when
+
+    @contextmanager
+    def effect(self, name: str) -> Iterator[None]:
+        """Bracket one effect; the block is left out if the crash comes before it."""
+        index = self._begin(name)
+        yield
+        self._end(index, name)
+
+    def check_alive(self) -> None:
+        """Raise :class:`Crash` if the crash has happened; for what is no effect but a dead process cannot do."""
+        if self._last_words is not None:
+            raise Crash(self._last_words)
+
+    def _begin(self, name: str) -> int:
+        with self._lock:
+            self.check_alive()
+            index = len(self._names)
+            self._names.append(name)
+            if index == self._fatal and self._when == "before":
+                self._last_words = f"before effect {index}: {name}"
+            self.check_alive()
+            return index
+
+    def _end(self, index: int, name: str) -> None:
+        with self._lock:
+            if index == self._fatal and self._last_words is None:
+                self._last_words = f"after effect {index}: {name}"
+            self.check_alive()
