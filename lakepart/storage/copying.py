@@ -6,8 +6,8 @@ import hashlib
 from typing import BinaryIO
 
 from lakepart.errors import AlreadyExistsError, CorruptionError, StorageError
-from lakepart.storage.failures import translated
 from lakepart.storage.base import Sink, Store, StoredObject
+from lakepart.storage.failures import translated
 
 CHUNK_BYTES = 8 << 20
 

@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from lakepart.errors import AlreadyExistsError, StorageError
-from lakepart.storage.failures import already_exists, not_found, translate, translated
 from lakepart.storage.base import TEMPORARY_SUFFIX, StoredObject, check_path, check_prefix
+from lakepart.storage.failures import already_exists, not_found, translate, translated
 
 _CREATE_TRIES = 50
 _SYNC_THREADS = 16

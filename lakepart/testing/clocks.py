@@ -28,6 +28,7 @@ class FrozenClock:
         self._now = at.astimezone(UTC)
 
     def __call__(self) -> datetime:
+        """Tell the time."""
         return self._now
 
     def __repr__(self) -> str:
