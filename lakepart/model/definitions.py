@@ -1,0 +1,62 @@
+"""Every way of cutting an asset into partitions, and reading one back from the form the catalog keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lakepart.errors import ErrorCode, InvalidInputError
+from lakepart.model.calendar_definitions import Daily, Monthly, Quarterly, Weekly, Yearly
+from lakepart.model.definition_base import FORMAT_VERSION, PartitionsDefinition
+from lakepart.model.hourly_definition import Hourly
+from lakepart.model.static_definitions import Static, Unpartitioned
+from lakepart.model.time_definitions import TimeDefinition
+
+__all__ = [
+    "Daily",
+    "Hourly",
+    "Monthly",
+    "PartitionsDefinition",
+    "Quarterly",
+    "Static",
+    "TimeDefinition",
+    "Unpartitioned",
+    "Weekly",
+    "Yearly",
+    "definition_from_dict",
+]
+
+_TIME: dict[str, type[TimeDefinition]] = {one.name: one for one in (Hourly, Daily, Weekly, Monthly, Quarterly, Yearly)}
+
+
+def definition_from_dict(data: Mapping[str, Any]) -> PartitionsDefinition:
+    """Read what ``to_dict`` of a definition gave.
+
+    Raises
+    ------
+    InvalidInputError
+        The form is of a newer lakepart, or of none.
+    """
+    version, kind = data.get("version"), data.get("kind")
+    if version != FORMAT_VERSION:
+        raise InvalidInputError(
+            f"A partitions definition of version {version!r} cannot be read: this lakepart knows {FORMAT_VERSION}.",
+            hint="install a newer lakepart.",
+            code=ErrorCode.UNSUPPORTED,
+        )
+    try:
+        if kind == Unpartitioned.name:
+            return Unpartitioned()
+        if kind == Static.name:
+            return Static(data["keys"], by=data["by"], dimension=data["dimension"])
+        if kind in _TIME:
+            return _TIME[kind](
+                data["start"], end=data["end"], by=data["by"], tz=data["tz"], dimension=data["dimension"]
+            )
+    except KeyError as error:
+        raise InvalidInputError(f"A {kind} partitions definition lacks {error.args[0]!r}.") from error
+    known = ", ".join([*_TIME, Static.name, Unpartitioned.name])
+    raise InvalidInputError(
+        f"{kind!r} is no kind of partitions definition: known are {known}.",
+        code=ErrorCode.UNSUPPORTED,
+    )
