@@ -179,6 +179,11 @@ class TimeDefinition(PartitionsDefinition):
             )
         return self._before(self._first_from(end_us)) - self._before(self._first_from(start_us))
 
+    def overlapping(self, start: datetime, end: datetime) -> Intervals:
+        """Give the partitions whose windows share time with the time from ``start`` to ``end`` (excluded)."""
+        first = self._position_of_instant(to_microseconds(start, name="start"))
+        return self._before(self._first_from(to_microseconds(end, name="end"))) - self._before(first)
+
     def label(self, label: Label) -> Intervals:
         """Give the partitions that a label stands for: one key, or all windows that start within a part of a date."""
         found = self._label_range(label)
