@@ -1,0 +1,129 @@
+"""The oracle here is zoneinfo itself, asked one instant at a time."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from lakepart.errors import InvalidInputError
+from lakepart.model.zones import (
+    DAY_US,
+    clock_around,
+    clock_for,
+    get_zone,
+    skipped_days,
+    transitions_of_year,
+)
+
+ZONES = [
+    "UTC",
+    "America/New_York",
+    "America/Sao_Paulo",  # summer time began at midnight
+    "America/St_Johns",  # and here changed at 00:01
+    "America/Havana",
+    "Europe/London",
+    "Africa/Casablanca",  # four changes a year
+    "Asia/Kathmandu",
+    "Asia/Kolkata",
+    "Australia/Lord_Howe",  # summer time is half an hour
+    "Pacific/Apia",  # left out a day
+    "Pacific/Kwajalein",  # repeated one and left one out
+    "Antarctica/Troll",  # summer time is two hours
+    "Asia/Pyongyang",
+]
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+zones = st.sampled_from(ZONES)
+instants = st.integers(-6 * 10**15, 6 * 10**15)  # 1779 to 2160
+far_instants = st.integers(6 * 10**15, 25 * 10**16)  # to 9892
+
+
+def shown(zone: str, utc_us: int) -> int:
+    wall = (EPOCH + timedelta(microseconds=utc_us)).astimezone(ZoneInfo(zone)).replace(tzinfo=UTC)
+    return (wall - EPOCH) // timedelta(microseconds=1)
+
+
+@given(zones, instants | far_instants)
+def test_the_clock_shows_local_time_unless_it_repeats(zone, utc_us) -> None:
+    found = clock_around(zone, utc_us).local_at(utc_us)
+
+    local = shown(zone, utc_us)
+    assert found == local or local < found < shown(zone, utc_us - 25 * 3600 * 10**6) + 49 * 3600 * 10**6
+
+
+@given(zones, instants | far_instants, st.integers(0, 10**12))
+def test_the_clock_never_runs_backwards(zone, utc_us, step) -> None:
+    assert clock_around(zone, utc_us).local_at(utc_us) <= clock_around(zone, utc_us + step).local_at(utc_us + step)
+
+
+@given(zones, instants | far_instants)
+@example("America/Sao_Paulo", 17_820 * DAY_US)  # 2018-10-16: near a midnight that never was
+@example("Pacific/Apia", 15_338 * DAY_US)  # 2011-12-30: a day that never was
+@example("Pacific/Kwajalein", -93 * DAY_US)  # 1969-09-30: a day that was twice
+def test_the_first_instant_of_a_local_time_is_the_first_to_show_it_or_more(zone, local_us) -> None:
+    clock = clock_around(zone, local_us)
+
+    instant = clock.first_instant_of(local_us)
+
+    assert shown(zone, instant) >= local_us
+    assert clock.local_at(instant) >= local_us > clock.local_at(instant - 1)
+    assert all(shown(zone, instant - back) < local_us for back in (1, 10**6, 10**9, 10**10))
+
+
+@given(zones, st.lists(instants, min_size=1, max_size=20))
+def test_arrays_and_single_instants_agree(zone, values) -> None:
+    array = np.array(values, dtype=np.int64)
+    clock = clock_for(zone, array)
+
+    assert clock.local_at_each(array).tolist() == [clock_around(zone, one).local_at(one) for one in values]
+    assert clock.first_instant_of_each(array).tolist() == [clock.first_instant_of(one) for one in values]
+
+
+@pytest.mark.parametrize(
+    ("zone", "year", "changes"),
+    [("America/New_York", 2013, 2), ("Asia/Kolkata", 2013, 0), ("Africa/Casablanca", 2013, 4), ("UTC", 2013, 0)],
+)
+def test_offset_changes_of_a_year_are_all_found(zone, year, changes) -> None:
+    found = transitions_of_year(zone, year)
+
+    assert len(found) == changes
+    for one in found:
+        assert shown(zone, one.at_us) - one.at_us == one.offset_us
+        assert shown(zone, one.at_us - 1) - one.at_us + 1 != one.offset_us
+
+
+@pytest.mark.parametrize("year", [2099, 2100, 2101, 2128, 2400, 5000, 9998])
+def test_years_beyond_the_tables_follow_the_rules(year) -> None:
+    (spring, autumn) = transitions_of_year("America/New_York", year)
+
+    assert shown("America/New_York", spring.at_us - 1) + 1 + 3600 * 10**6 == shown("America/New_York", spring.at_us)
+    assert shown("America/New_York", autumn.at_us - 1) + 1 - 3600 * 10**6 == shown("America/New_York", autumn.at_us)
+
+
+@pytest.mark.parametrize(
+    ("zone", "days"),
+    [
+        ("Pacific/Apia", [date(2011, 12, 30)]),
+        ("Pacific/Kwajalein", [date(1993, 8, 21)]),
+        ("Pacific/Kiritimati", [date(1994, 12, 31)]),
+        ("Asia/Manila", [date(1844, 12, 31)]),
+        ("America/New_York", []),
+    ],
+)
+def test_days_that_a_zone_left_out_are_known(zone, days) -> None:
+    assert skipped_days(zone, 1800, 9998) == tuple((day - EPOCH.date()).days for day in days)
+
+
+@pytest.mark.parametrize("name", ["America/New_Yrok", "America", "../etc/passwd", "", "/etc/passwd", None, 5])
+def test_what_is_no_zone_is_refused(name) -> None:
+    with pytest.raises(InvalidInputError, match="is not a time zone"):
+        get_zone(name)
+
+
+def test_a_misspelt_zone_is_met_with_close_names() -> None:
+    with pytest.raises(InvalidInputError, match="did you mean 'America/New_York'"):
+        get_zone("America/New_Yrok")
