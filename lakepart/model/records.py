@@ -203,6 +203,19 @@ class AssetGuard:
 
 
 @dataclass(frozen=True, slots=True)
+class BackfillClaim:
+    """Targets of a backfill that a commit finishes; the commit is refused unless ``epoch`` is still in charge.
+
+    ``state`` is what they become: ``"done"``, or ``"staged"`` on a branch that is published later.
+    """
+
+    backfill_id: int
+    epoch: int
+    ordinals: tuple[int, ...]
+    state: str = "done"
+
+
+@dataclass(frozen=True, slots=True)
 class CommitRequest:
     """Everything one transaction needs to publish a snapshot. The token makes a retry harmless."""
 
@@ -216,6 +229,7 @@ class CommitRequest:
     message: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     closes_branch_id: int | None = None
+    backfill: BackfillClaim | None = None
 
 
 @dataclass(frozen=True, slots=True)

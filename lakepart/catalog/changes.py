@@ -1,0 +1,294 @@
+"""The rows that a commit's changes become: versions that end, versions that begin, and what belongs to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Select, Table, bindparam, insert, select, update
+
+from lakepart.catalog.encoding import to_json
+from lakepart.catalog.guards import Current, Shown
+from lakepart.catalog.scopes import in_json
+from lakepart.catalog.tables import BIG, asset, copy, file, head, version, version_file, version_input
+from lakepart.errors import AssetNotFoundError, InvalidInputError, StateError, did_you_mean
+from lakepart.model.catalog_records import CopyState
+from lakepart.model.contents import content_id_of
+from lakepart.model.records import MAIN_BRANCH_ID, Anything, Change, ChangeKind, InputRecord, NewFile
+
+
+class Moment(NamedTuple):
+    """Where and when a commit takes place, and the schema its new files have, by asset id."""
+
+    branch_id: int
+    snapshot: int
+    at_us: int
+    schema_ids: Mapping[int, int | None]
+
+
+class Totals(NamedTuple):
+    """What a commit put into effect: new files, and the content of reinstated versions."""
+
+    partitions: int
+    rows: int
+    bytes: int
+    files: int
+
+
+def write_changes(connection: Connection, moment: Moment, changes: Sequence[Change], current: Current) -> Totals:
+    """End the old versions and insert the new ones."""
+    next_version_id, next_file_id = connection.execute(select(head.c.next_version_id, head.c.next_file_id)).one()
+    rows = _Rows(
+        moment,
+        next_version_id,
+        next_file_id,
+        input_ids=_input_ids(connection, changes),
+        sources=_sources(connection, changes),
+        digests=_digests(connection, changes, current),
+    )
+    for change in changes:
+        rows.add(change, current.get((change.asset_id, change.ordinal)))
+    rows.insert(connection)
+    return Totals(len(changes), rows.row_count, rows.size_bytes, rows.file_count)
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Collects rows by table, so that each table is written at once."""
+
+    moment: Moment
+    next_version_id: int
+    next_file_id: int
+    input_ids: Mapping[str, int]
+    sources: Mapping[int, Shown]
+    digests: Mapping[int, list[str]]
+    row_count: int = 0
+    size_bytes: int = 0
+    file_count: int = 0
+    ended: list[dict[str, int]] = field(default_factory=list)
+    versions: list[dict[str, Any]] = field(default_factory=list)
+    files: list[dict[str, Any]] = field(default_factory=list)
+    copies: list[dict[str, Any]] = field(default_factory=list)
+    version_files: list[dict[str, int]] = field(default_factory=list)
+    inputs: list[dict[str, Any]] = field(default_factory=list)
+    files_from: list[dict[str, int]] = field(default_factory=list)  # new versions that take over an old one's
+    inputs_from: list[dict[str, int]] = field(default_factory=list)
+
+    def add(self, change: Change, shown: Shown | None) -> None:
+        """Note what becomes of one partition that shows ``shown`` now."""
+        on_main = self.moment.branch_id == MAIN_BRANCH_ID
+        own = shown is not None and shown.branch_id == self.moment.branch_id
+        if shown is not None and own:
+            self.ended.append({"ending": shown.version_id, "at": self.moment.snapshot})
+        if change.kind is ChangeKind.REMOVE:
+            if on_main:
+                return
+            content = _content(None)
+            content["written_at_us"] = self.moment.at_us
+        elif change.kind is ChangeKind.REINSTATE:
+            content = self._reinstate(change)
+        else:
+            content = self._write(change, shown if change.kind is ChangeKind.APPEND else None)
+        self.versions.append(
+            {
+                "version_id": self.next_version_id,
+                "asset_id": change.asset_id,
+                "branch_id": self.moment.branch_id,
+                "key": change.key,
+                "ordinal": change.ordinal,
+                "base_content_id": None if on_main else _base(change, shown, own=own),
+                "began": self.moment.snapshot,
+                **content,
+            }
+        )
+        self.next_version_id += 1
+
+    def insert(self, connection: Connection) -> None:
+        """Write everything noted; parents before children, because foreign keys are checked at once."""
+        if self.ended:
+            connection.execute(_END, self.ended)
+        tables: tuple[tuple[Table, list[dict[str, Any]]], ...] = (
+            (version, self.versions),
+            (file, self.files),
+            (copy, self.copies),
+            (version_file, self.version_files),
+            (version_input, self.inputs),
+        )
+        for table, rows in tables:
+            if rows:
+                connection.execute(insert(table), rows)
+        if self.files_from:
+            connection.execute(_FILES_FROM, self.files_from)
+        if self.inputs_from:
+            connection.execute(_INPUTS_FROM, self.inputs_from)
+        connection.execute(update(head).values(next_version_id=self.next_version_id, next_file_id=self.next_file_id))
+
+    def _reinstate(self, change: Change) -> dict[str, Any]:
+        source = _source_of(change, self.sources)
+        self._take_over(source, inputs=True)
+        self.row_count += source.row_count
+        self.size_bytes += source.size_bytes
+        self.file_count += source.file_count
+        return _content(source)
+
+    def _write(self, change: Change, kept: Shown | None) -> dict[str, Any]:
+        content = _content(kept)
+        digests = []
+        if kept is not None and kept.content_id is not None:
+            self._take_over(kept, inputs=not change.inputs)  # what was read for the rows that stay still counts
+            digests = self.digests.get(kept.version_id, [])
+        for new in change.files:
+            self._add_file(change, new, position=content["file_count"])
+            content["row_count"] += new.row_count
+            content["size_bytes"] += new.size_bytes
+            content["file_count"] += 1
+        self.inputs += [self._input_row(one) for one in change.inputs]
+        content["content_id"] = content_id_of([*digests, *(new.data_digest for new in change.files)])
+        content["written_at_us"] = self.moment.at_us
+        if change.code_version is not None:
+            content["code_version"] = change.code_version
+        return content
+
+    def _take_over(self, source: Shown, *, inputs: bool) -> None:
+        pair = {"old": source.version_id, "new": self.next_version_id}
+        self.files_from.append(pair)
+        if inputs:
+            self.inputs_from.append(pair)
+
+    def _add_file(self, change: Change, new: NewFile, *, position: int) -> None:
+        schema_id = self.moment.schema_ids[change.asset_id] if change.schema_id is None else change.schema_id
+        if schema_id is None:
+            raise InvalidInputError(
+                f"File {new.path!r} of partition {change.key!r} has no schema: its asset has none yet.",
+                hint="commit the first files together with a new schema.",
+            )
+        file_id = self.next_file_id
+        self.next_file_id += 1
+        self.row_count += new.row_count
+        self.size_bytes += new.size_bytes
+        self.file_count += 1
+        self.version_files.append({"version_id": self.next_version_id, "position": position, "file_id": file_id})
+        self.files.append(
+            {
+                "file_id": file_id,
+                "schema_id": schema_id,
+                "began": self.moment.snapshot,
+                "size_bytes": new.size_bytes,
+                "row_count": new.row_count,
+                "row_groups": new.row_groups,
+                "footer_bytes": new.footer_bytes,
+                "checksum": new.checksum,
+                "data_digest": new.data_digest,
+                "statistics": to_json(new.statistics),
+            }
+        )
+        self.copies.append(
+            {
+                "file_id": file_id,
+                "tier": new.tier,
+                "path": new.path,
+                "state": CopyState.LIVE.value,
+                "owned": 1,
+                "since_us": self.moment.at_us,
+            }
+        )
+
+    def _input_row(self, one: InputRecord) -> dict[str, Any]:
+        return {
+            "version_id": self.next_version_id,
+            "name": one.name,
+            "input_asset_id": self.input_ids[one.asset],
+            "mapping": to_json(one.mapping),
+            "selection": one.selection,
+            "snapshot": one.snapshot,
+            "digest": one.digest,
+        }
+
+
+def _content(shown: Shown | None) -> dict[str, Any]:
+    if shown is None:
+        return dict.fromkeys(_CONTENT) | {"row_count": 0, "size_bytes": 0, "file_count": 0}
+    return {name: getattr(shown, name) for name in _CONTENT}
+
+
+def _base(change: Change, shown: Shown | None, *, own: bool) -> str | None:
+    """Give what main must still hold when the branch is published: fixed when the branch first writes the key."""
+    if shown is not None and own:
+        return shown.base_content_id
+    if not isinstance(change.base, Anything):
+        return change.base
+    return None if shown is None else shown.content_id
+
+
+def _source_of(change: Change, sources: Mapping[int, Shown]) -> Shown:
+    source = None if change.source_version_id is None else sources.get(change.source_version_id)
+    if source is None or source.content_id is None:
+        raise StateError(
+            f"The old content of partition {change.key!r} cannot be made current again: vacuum has forgotten it.",
+            hint="snapshots() lists what is still whole.",
+            context={"key": change.key, "version_id": change.source_version_id},
+        )
+    if (source.asset_id, source.ordinal) != (change.asset_id, change.ordinal):
+        raise InvalidInputError(
+            f"Version {source.version_id} is of another partition than {change.key!r}.",
+            context={"key": change.key, "version_id": source.version_id},
+        )
+    return source
+
+
+def _digests(connection: Connection, changes: Iterable[Change], current: Current) -> dict[int, list[str]]:
+    """Give the data digests of the versions that are appended to, in the order of their files."""
+    kept = (current.get((change.asset_id, change.ordinal)) for change in changes if change.kind is ChangeKind.APPEND)
+    version_ids = [shown.version_id for shown in kept if shown is not None]
+    found: dict[int, list[str]] = {}
+    if version_ids:
+        for version_id, digest in connection.execute(_DIGESTS, {"ids": to_json(version_ids)}):
+            found.setdefault(version_id, []).append(digest)
+    return found
+
+
+def _sources(connection: Connection, changes: Iterable[Change]) -> dict[int, Shown]:
+    wanted = [change.source_version_id for change in changes if change.source_version_id is not None]
+    if not wanted:
+        return {}
+    return {row[0]: Shown(*row) for row in connection.execute(_SOURCES, {"ids": to_json(wanted)})}
+
+
+def _input_ids(connection: Connection, changes: Iterable[Change]) -> Mapping[str, int]:
+    wanted = {one.asset for change in changes for one in change.inputs}
+    if not wanted:
+        return {}
+    known: dict[str, int] = {row[0]: row[1] for row in connection.execute(select(asset.c.name, asset.c.asset_id))}
+    for name in sorted(wanted - known.keys()):
+        raise AssetNotFoundError(
+            f"There is no asset {name!r} to record as an input.",
+            hint=did_you_mean(name, known),
+            context={"asset": name},
+        )
+    return known
+
+
+_CONTENT = ("content_id", "row_count", "size_bytes", "file_count", "code_version", "written_at_us")
+_INPUT_FIELDS = ("name", "input_asset_id", "mapping", "selection", "snapshot", "digest")
+
+_END = update(version).where(version.c.version_id == bindparam("ending")).values(ended=bindparam("at"))
+_FILES_FROM = insert(version_file).from_select(
+    ["version_id", "position", "file_id"],
+    select(bindparam("new", type_=BIG), version_file.c.position, version_file.c.file_id).where(
+        version_file.c.version_id == bindparam("old", type_=BIG)
+    ),
+)
+_INPUTS_FROM = insert(version_input).from_select(
+    ["version_id", *_INPUT_FIELDS],
+    select(bindparam("new", type_=BIG), *(version_input.c[name] for name in _INPUT_FIELDS)).where(
+        version_input.c.version_id == bindparam("old", type_=BIG)
+    ),
+)
+_DIGESTS: Select[Any] = (
+    select(version_file.c.version_id, file.c.data_digest)
+    .select_from(version_file.join(file, file.c.file_id == version_file.c.file_id))
+    .where(in_json(version_file.c.version_id, "ids"))
+    .order_by(version_file.c.version_id, version_file.c.position)
+)
+_SOURCES: Select[Any] = select(*(version.c[name] for name in Shown._fields)).where(in_json(version.c.version_id, "ids"))

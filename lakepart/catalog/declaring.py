@@ -1,0 +1,154 @@
+"""Declarations: assets, their options and producers, and branches. None of them makes a snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, insert, update
+
+from lakepart.catalog.database import Database
+from lakepart.catalog.encoding import to_json
+from lakepart.catalog.lookups import find_asset, find_branch, get_asset, get_branch, get_head
+from lakepart.catalog.tables import asset, branch, head
+from lakepart.errors import AlreadyExistsError, ErrorCode, SnapshotNotFoundError, StateError
+from lakepart.model.records import MAIN_BRANCH_ID, AssetRecord, BranchRecord, ProducerRecord
+
+
+def declare_asset(
+    database: Database, name: str, definition: Mapping[str, Any], options: Mapping[str, Any] | None = None
+) -> AssetRecord:
+    """Declare an asset; the same again changes nothing.
+
+    Raises
+    ------
+    AlreadyExistsError
+        It was declared with another definition or other options (``definition-mismatch``).
+    """
+    options = options or {}
+    with database.writing() as connection:
+        found = find_asset(connection, name)
+        if found is None:
+            asset_id = next_id(connection)
+            connection.execute(
+                insert(asset).values(
+                    asset_id=asset_id,
+                    name=name,
+                    definition=to_json(definition),
+                    revision=1,
+                    options=to_json(options),
+                    created_at_us=database.now_us(),
+                )
+            )
+            return get_asset(connection, asset_id)
+    for what, stored, wanted in (("definition", found.definition, definition), ("options", found.options, options)):
+        if to_json(stored) != to_json(wanted):
+            raise AlreadyExistsError(
+                f"Asset {name!r} was declared with another {what}: {to_json(stored)}, not {to_json(wanted)}.",
+                hint="leave the declaration out to use the asset as it is.",
+                code=ErrorCode.DEFINITION_MISMATCH,
+                context={"asset": name, what: stored},
+            )
+    return found
+
+
+def alter_options(database: Database, asset_id: int, options: Mapping[str, Any]) -> AssetRecord:
+    """Replace an asset's options; commits under way are not disturbed."""
+    with database.writing() as connection:
+        connection.execute(update(asset).where(asset.c.asset_id == asset_id).values(options=to_json(options)))
+        return get_asset(connection, asset_id)
+
+
+def register_producer(database: Database, asset_id: int, producer: ProducerRecord | None) -> AssetRecord:
+    """Say what makes an asset from here on (None: nothing does); commits under way are not disturbed."""
+    with database.writing() as connection:
+        connection.execute(
+            update(asset)
+            .where(asset.c.asset_id == asset_id)
+            .values(
+                producer_code_version=None if producer is None else producer.code_version,
+                producer_inputs=None if producer is None else to_json(producer.inputs),
+                producer_function=None if producer is None else producer.function,
+            )
+        )
+        return get_asset(connection, asset_id)
+
+
+def create_branch(database: Database, name: str, *, fork: int | None = None) -> BranchRecord:
+    """Open a branch that falls through to main as of ``fork`` (None: now).
+
+    Raises
+    ------
+    AlreadyExistsError
+        An open branch has that name.
+    SnapshotNotFoundError
+        There is no such snapshot, or it can no longer be read whole.
+    """
+    with database.writing() as connection:
+        found = find_branch(connection, name)
+        if found is not None and (found.state == "open" or found.branch_id == MAIN_BRANCH_ID):
+            raise AlreadyExistsError(
+                f"There is an open branch {name!r} already.",
+                hint="use it, publish or discard it, or choose another name.",
+                context={"branch": name},
+            )
+        newest = get_head(connection)
+        fork = newest.snapshot if fork is None else fork
+        if not newest.horizon <= fork <= newest.snapshot:
+            raise SnapshotNotFoundError(
+                f"A branch cannot fork from snapshot {fork}: {newest.horizon} to {newest.snapshot} are whole.",
+                hint="leave the snapshot out to fork from the newest.",
+                context={"snapshot": fork, "horizon": newest.horizon, "newest": newest.snapshot},
+            )
+        branch_id = next_id(connection)
+        connection.execute(
+            insert(branch).values(
+                branch_id=branch_id, name=name, fork=fork, state="open", created_at_us=database.now_us()
+            )
+        )
+        return BranchRecord(branch_id, name, fork)
+
+
+def discard(database: Database, branch_id: int) -> None:
+    """Close a branch without publishing it; discarding it again changes nothing.
+
+    Raises
+    ------
+    StateError
+        It is main, or was published.
+    """
+    with database.writing() as connection:
+        found = get_branch(connection, branch_id)
+        if found.state == "discarded":
+            return
+        require_open(found, "discarded")
+        close_branch(connection, found, state="discarded", at_us=database.now_us())
+
+
+def require_open(found: BranchRecord, what: str) -> None:
+    """Refuse what only an open branch beside main can be."""
+    if found.branch_id == MAIN_BRANCH_ID:
+        raise StateError(f"Branch 'main' cannot be {what}.", context={"branch": found.name})
+    if found.state != "open":
+        raise StateError(
+            f"Branch {found.name!r} cannot be {what}: it is {found.state}.",
+            hint="create another branch.",
+            context={"branch": found.name, "state": found.state},
+        )
+
+
+def close_branch(
+    connection: Connection, found: BranchRecord, *, state: str, at_us: int, published_as: int | None = None
+) -> None:
+    """Close an open branch for good."""
+    connection.execute(
+        update(branch)
+        .where(branch.c.branch_id == found.branch_id)
+        .values(state=state, closed_at_us=at_us, published_as=published_as)
+    )
+
+
+def next_id(connection: Connection) -> int:
+    """Give the next id of assets, schemas, branches, backfills and moves."""
+    taken = update(head).values(next_id=head.c.next_id + 1).returning(head.c.next_id)
+    return int(connection.execute(taken).scalar_one()) - 1

@@ -1,0 +1,157 @@
+"""What a branch shows of the partitions a commit changes, and whether that is what the commit was based on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Select, bindparam, func, select
+
+from lakepart.catalog.scopes import Scope, parameters_of, range_parameters, seen, shape_of, within
+from lakepart.catalog.tables import BIG, asset, snapshot, version
+from lakepart.errors import ConflictError
+from lakepart.model.records import MAIN, MAIN_BRANCH_ID, Anything, BranchRecord, Change
+
+_NAMED_CONFLICTS = 5
+
+
+class Shown(NamedTuple):
+    """A version as a commit needs to know it."""
+
+    version_id: int
+    asset_id: int
+    branch_id: int
+    ordinal: int
+    content_id: str | None
+    base_content_id: str | None
+    row_count: int
+    size_bytes: int
+    file_count: int
+    code_version: str | None
+    written_at_us: int
+
+
+Current = Mapping[tuple[int, int], Shown]  # by asset id and ordinal
+
+
+def find_current(connection: Connection, branch: BranchRecord, changes: Sequence[Change]) -> Current:
+    """Give what ``branch`` shows of the partitions to change, its own notes of missing ones included."""
+    ordinals: dict[int, set[int]] = {}
+    for change in changes:
+        ordinals.setdefault(change.asset_id, set()).add(change.ordinal)
+    return {
+        (asset_id, shown.ordinal): shown
+        for asset_id, wanted in ordinals.items()
+        for shown in _find_shown(connection, asset_id, branch, sorted(wanted))
+    }
+
+
+def require_unmoved(connection: Connection, branch: BranchRecord, changes: Sequence[Change], current: Current) -> None:
+    """Refuse the commit if any guarded partition holds other content than it was based on."""
+    moved: dict[int, list[tuple[Change, str | None]]] = {}
+    for change in changes:
+        if isinstance(change.expected, Anything):
+            continue
+        shown = current.get((change.asset_id, change.ordinal))
+        found = None if shown is None else shown.content_id
+        if found != change.expected:
+            moved.setdefault(change.asset_id, []).append((change, found))
+    if not moved:
+        return
+    conflicts: list[dict[str, Any]] = []
+    for asset_id, listed in moved.items():
+        conflicts += _describe(connection, asset_id, branch, listed)
+    named = ", ".join(
+        f"{conflict['key']!r} of {conflict['asset']!r} (snapshot {conflict['snapshot']} by {conflict['author']})"
+        for conflict in conflicts[:_NAMED_CONFLICTS]
+    )
+    more = f" and {len(conflicts) - _NAMED_CONFLICTS} more" if len(conflicts) > _NAMED_CONFLICTS else ""
+    raise ConflictError(
+        f"Somebody else committed what this commit was based on: {named}{more}. Nothing was changed.",
+        hint="read again and retry.",
+        context={"conflicts": conflicts},
+    )
+
+
+def _find_shown(
+    connection: Connection, asset_id: int, branch: BranchRecord, ordinals: Sequence[int]
+) -> Iterator[Shown]:
+    ranges = [(ordinal, ordinal) for ordinal in ordinals]
+    parameters = {"asset": asset_id, "branch": branch.branch_id, **range_parameters(ranges)}
+    own = [Shown(*row) for row in connection.execute(_own(len(ranges) != 1), parameters)]
+    yield from own
+    if branch.branch_id != MAIN_BRANCH_ID:
+        overridden = {shown.ordinal for shown in own}
+        at_fork = Scope(asset_id, MAIN, branch.fork)
+        for row in connection.execute(_inherited(len(ranges) != 1), dict(parameters_of(at_fork, ranges))):
+            shown = Shown(*row)
+            if shown.ordinal not in overridden:
+                yield shown
+
+
+def _describe(
+    connection: Connection, asset_id: int, branch: BranchRecord, moved: Sequence[tuple[Change, str | None]]
+) -> list[dict[str, Any]]:
+    """Say of each moved partition who committed last, and when."""
+    ranges = sorted((change.ordinal, change.ordinal) for change, _ in moved)
+    parameters = {"asset": asset_id, "branch": branch.branch_id, **range_parameters(ranges)}
+    winners = {row.ordinal: row for row in connection.execute(_winners(len(ranges) != 1), parameters)}
+    name = connection.execute(select(asset.c.name).where(asset.c.asset_id == asset_id)).scalar_one()
+    conflicts = []
+    for change, found in moved:
+        winner = winners.get(change.ordinal)
+        conflicts.append(
+            {
+                "asset": name,
+                "key": change.key,
+                "ordinal": change.ordinal,
+                "expected": change.expected,
+                "found": found,
+                "snapshot": None if winner is None else winner.snapshot,
+                "author": None if winner is None else winner.author,
+                "at_us": None if winner is None else winner.at_us,
+            }
+        )
+    return conflicts
+
+
+@cache
+def _own(many: bool) -> Select[Any]:
+    source, in_ranges = within(version, version.c.ordinal, many=many)
+    return (
+        select(*(version.c[name] for name in Shown._fields))
+        .select_from(source)
+        .where(
+            version.c.asset_id == bindparam("asset", type_=BIG),
+            version.c.branch_id == bindparam("branch", type_=BIG),
+            version.c.ended.is_(None),
+            in_ranges,
+        )
+    )
+
+
+@cache
+def _inherited(many: bool) -> Select[Any]:
+    visible = seen(shape_of(Scope(0, MAIN, 0), [(0, 0)] * (2 if many else 1)))
+    columns = (visible.columns[name] for name in Shown._fields)
+    return select(*columns).select_from(visible.source).where(visible.where)
+
+
+@cache
+def _winners(many: bool) -> Select[Any]:
+    source, in_ranges = within(version, version.c.ordinal, many=many)
+    last = (
+        select(version.c.ordinal, func.max(func.coalesce(version.c.ended, version.c.began)).label("last"))
+        .select_from(source)
+        .where(
+            version.c.asset_id == bindparam("asset", type_=BIG),
+            version.c.branch_id == bindparam("branch", type_=BIG),
+            in_ranges,
+        )
+        .group_by(version.c.ordinal)
+        .subquery()
+    )
+    return select(last.c.ordinal, snapshot.c.snapshot, snapshot.c.author, snapshot.c.at_us).select_from(
+        last.join(snapshot, snapshot.c.snapshot == last.c.last)
+    )

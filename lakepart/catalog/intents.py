@@ -1,0 +1,65 @@
+"""A writer's note, made before any byte, that its files may be appearing: what keeps vacuum's hands off them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from lakepart.catalog.database import Database
+from lakepart.catalog.tables import intent
+from lakepart.errors import ErrorCode, StateError
+from lakepart.model.catalog_records import IntentRecord
+
+
+def open_intent(database: Database, intent_id: str, kind: str) -> None:
+    """Note that a writer is about to make files named after ``intent_id``."""
+    now_us = database.now_us()
+    with database.writing() as connection:
+        connection.execute(insert(intent).values(intent_id=intent_id, kind=kind, began_us=now_us, renewed_us=now_us))
+
+
+def renew_intents(database: Database, intent_ids: Iterable[str]) -> set[str]:
+    """Say that these writers are still at work; gives the ids that are gone, whose commits will be refused."""
+    wanted = set(intent_ids)
+    with database.writing() as connection:
+        for intent_id in wanted:
+            connection.execute(
+                update(intent).where(intent.c.intent_id == intent_id).values(renewed_us=database.now_us())
+            )
+        found = connection.execute(select(intent.c.intent_id).where(intent.c.intent_id.in_(wanted))).scalars()
+        return wanted - set(found)
+
+
+def close_intent(database: Database, intent_id: str) -> None:
+    """Say that this writer is done; files of its that no commit knows are vacuum's."""
+    with database.writing() as connection:
+        connection.execute(delete(intent).where(intent.c.intent_id == intent_id))
+
+
+def list_intents(connection: Connection) -> list[IntentRecord]:
+    """Give the writers at work, the earliest first."""
+    columns = (intent.c.intent_id, intent.c.kind, intent.c.began_us, intent.c.renewed_us)
+    return [IntentRecord(*row) for row in connection.execute(select(*columns).order_by(intent.c.began_us))]
+
+
+def expire_intents(database: Database, before_us: int) -> list[str]:
+    """Close the intents that were last renewed before an instant; gives their ids.
+
+    A commit of theirs is refused from here on, so vacuum may delete what they left once this has returned.
+    """
+    with database.writing() as connection:
+        removed = delete(intent).where(intent.c.renewed_us < before_us).returning(intent.c.intent_id)
+        return sorted(connection.execute(removed).scalars())
+
+
+def require_intent(connection: Connection, intent_id: str) -> None:
+    """Refuse a commit whose intent is gone: vacuum may be deleting its files."""
+    found = connection.execute(select(intent.c.intent_id).where(intent.c.intent_id == intent_id)).scalar_one_or_none()
+    if found is None:
+        raise StateError(
+            f"The intent {intent_id} of this write is gone: it was silent for longer than vacuum's grace period.",
+            hint="write again; its files may have been deleted.",
+            code=ErrorCode.INTENT_EXPIRED,
+            context={"intent": intent_id},
+        )

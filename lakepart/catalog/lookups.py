@@ -1,0 +1,243 @@
+"""What the catalog answers about the lake itself: its head, tiers, assets, schemas, branches and snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, bindparam, select, true
+
+from lakepart.catalog.encoding import from_json
+from lakepart.catalog.tables import BIG, TEXT, asset, branch, head, schema, snapshot, tier
+from lakepart.errors import AssetNotFoundError, BranchNotFoundError, NotFoundError, SnapshotNotFoundError, did_you_mean
+from lakepart.model.catalog_records import AssetState, HeadRecord
+from lakepart.model.records import (
+    MAIN_BRANCH_ID,
+    AssetRecord,
+    BranchRecord,
+    ProducerRecord,
+    SchemaRecord,
+    SnapshotRecord,
+    TierRecord,
+)
+
+SNAPSHOT_COLUMNS = (
+    snapshot.c.snapshot,
+    snapshot.c.at_us,
+    snapshot.c.branch_id,
+    snapshot.c.operation,
+    snapshot.c.author,
+    snapshot.c.message,
+    snapshot.c.metadata,
+    snapshot.c.partitions,
+    snapshot.c.rows,
+    snapshot.c.bytes,
+    snapshot.c.files,
+)
+_ASSET_COLUMNS = (
+    asset.c.asset_id,
+    asset.c.name,
+    asset.c.definition,
+    asset.c.revision,
+    asset.c.schema_id,
+    asset.c.options,
+    asset.c.producer_code_version,
+    asset.c.producer_inputs,
+    asset.c.producer_function,
+)
+_BRANCH_COLUMNS = (branch.c.branch_id, branch.c.name, branch.c.fork, branch.c.state)
+_HEAD_COLUMNS = (head.c.snapshot, head.c.at_us, head.c.horizon)
+
+_HEAD: Select[Any] = select(*_HEAD_COLUMNS)
+_ASSET_BY_NAME: Select[Any] = select(*_ASSET_COLUMNS).where(asset.c.name == bindparam("name", type_=TEXT))
+_ASSET_BY_ID: Select[Any] = select(*_ASSET_COLUMNS).where(asset.c.asset_id == bindparam("asset", type_=BIG))
+_ASSET_STATE: Select[Any] = (
+    select(*_HEAD_COLUMNS, schema.c.arrow_schema, *_ASSET_COLUMNS)
+    .select_from(asset.outerjoin(schema, schema.c.schema_id == asset.c.schema_id).join(head, true()))
+    .where(asset.c.name == bindparam("name", type_=TEXT))
+)
+_SCHEMA: Select[Any] = select(schema.c.schema_id, schema.c.asset_id, schema.c.arrow_schema).where(
+    schema.c.schema_id == bindparam("schema", type_=BIG)
+)
+
+
+def get_head(connection: Connection) -> HeadRecord:
+    """Give the newest snapshot."""
+    return HeadRecord(*connection.execute(_HEAD).one())
+
+
+def list_tiers(connection: Connection) -> list[TierRecord]:
+    """Give the tiers, hottest first."""
+    statement = select(tier.c.name, tier.c.root, tier.c.storage_class, tier.c.rank).order_by(tier.c.rank, tier.c.name)
+    return [TierRecord(*row) for row in connection.execute(statement)]
+
+
+def find_asset(connection: Connection, name: str) -> AssetRecord | None:
+    """Give the asset of that name, or None."""
+    row = connection.execute(_ASSET_BY_NAME, {"name": name}).one_or_none()
+    return None if row is None else _asset_from_row(row)
+
+
+def find_asset_state(connection: Connection, name: str) -> AssetState | None:
+    """Give the asset of that name with its schema and the lake's head in one statement, or None."""
+    row = connection.execute(_ASSET_STATE, {"name": name}).one_or_none()
+    if row is None:
+        return None
+    found = _asset_from_row(row[4:])
+    fields = None if found.schema_id is None else SchemaRecord(found.schema_id, found.asset_id, row[3])
+    return AssetState(found, fields, HeadRecord(*row[:3]))
+
+
+def get_asset(connection: Connection, asset_id: int) -> AssetRecord:
+    """Give the asset with that id; AssetNotFoundError if there is none."""
+    row = connection.execute(_ASSET_BY_ID, {"asset": asset_id}).one_or_none()
+    if row is None:
+        raise AssetNotFoundError(f"There is no asset with id {asset_id}.", context={"asset_id": asset_id})
+    return _asset_from_row(row)
+
+
+def list_assets(connection: Connection) -> list[AssetRecord]:
+    """Give every asset, by name."""
+    return [_asset_from_row(row) for row in connection.execute(select(*_ASSET_COLUMNS).order_by(asset.c.name))]
+
+
+def get_schema(connection: Connection, schema_id: int) -> SchemaRecord:
+    """Give the schema with that id; NotFoundError if there is none."""
+    row = connection.execute(_SCHEMA, {"schema": schema_id}).one_or_none()
+    if row is None:
+        raise NotFoundError(f"There is no schema with id {schema_id}.", context={"schema_id": schema_id})
+    return SchemaRecord(*row)
+
+
+def find_branch(connection: Connection, name: str) -> BranchRecord | None:
+    """Give the open branch of that name, or the last closed one, or None."""
+    statement = (
+        select(*_BRANCH_COLUMNS)
+        .where(branch.c.name == name)
+        .order_by((branch.c.state == "open").desc(), branch.c.branch_id.desc())
+        .limit(1)
+    )
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else BranchRecord(*row)
+
+
+def get_branch(connection: Connection, branch_id: int) -> BranchRecord:
+    """Give the branch with that id; BranchNotFoundError if there is none."""
+    row = connection.execute(select(*_BRANCH_COLUMNS).where(branch.c.branch_id == branch_id)).one_or_none()
+    if row is None:
+        raise BranchNotFoundError(f"There is no branch with id {branch_id}.", context={"branch_id": branch_id})
+    return BranchRecord(*row)
+
+
+def list_branches(connection: Connection, *, state: str | None = "open") -> list[BranchRecord]:
+    """Give the branches in ``state`` (None: all), main first, then as they were created."""
+    statement = select(*_BRANCH_COLUMNS).order_by(branch.c.branch_id)
+    if state is not None:
+        statement = statement.where(branch.c.state == state)
+    return [BranchRecord(*row) for row in connection.execute(statement)]
+
+
+def get_snapshot(connection: Connection, number: int) -> SnapshotRecord:
+    """Give the snapshot of that number; SnapshotNotFoundError if there is none."""
+    row = connection.execute(select(*SNAPSHOT_COLUMNS).where(snapshot.c.snapshot == number)).one_or_none()
+    if row is None:
+        newest = get_head(connection).snapshot
+        raise SnapshotNotFoundError(
+            f"There is no snapshot {number}: the newest is {newest}.",
+            hint="snapshots() lists them.",
+            context={"snapshot": number, "newest": newest},
+        )
+    return snapshot_from_row(row)
+
+
+def snapshot_at(connection: Connection, at_us: int, branch: BranchRecord | None = None) -> SnapshotRecord:
+    """Give the last snapshot at or before an instant, of those that ``branch`` sees (None: of any).
+
+    Raises
+    ------
+    SnapshotNotFoundError
+        The lake is younger than that.
+    """
+    statement = select(*SNAPSHOT_COLUMNS).where(snapshot.c.at_us <= at_us)
+    if branch is not None:
+        statement = statement.where(_seen_by(branch))
+    row = connection.execute(statement.order_by(snapshot.c.at_us.desc()).limit(1)).one_or_none()
+    if row is None:
+        created = connection.execute(select(snapshot.c.at_us).where(snapshot.c.snapshot == 0)).scalar_one()
+        raise SnapshotNotFoundError(
+            "The lake was created after that instant.",
+            hint="snapshots() lists what can be named.",
+            context={"at_us": at_us, "created_at_us": created},
+        )
+    return snapshot_from_row(row)
+
+
+def visible_snapshot(
+    connection: Connection, branch: BranchRecord, *, number: int | None = None, at_us: int | None = None
+) -> SnapshotRecord:
+    """Give the snapshot to travel to, by number or instant; it must be ``branch``'s to see and still be whole.
+
+    Raises
+    ------
+    SnapshotNotFoundError
+        There is none, it belongs to another branch, or vacuum has forgotten versions it needs.
+    """
+    if number is None:
+        found = snapshot_at(connection, 0 if at_us is None else at_us, branch)
+    else:
+        found = get_snapshot(connection, number)
+        own = found.branch_id == branch.branch_id
+        inherited = found.branch_id == MAIN_BRANCH_ID and number <= branch.fork
+        if not (own or inherited):
+            owner = get_branch(connection, found.branch_id)
+            raise SnapshotNotFoundError(
+                f"Snapshot {number} was made on branch {owner.name!r}; branch {branch.name!r} does not see it.",
+                hint="snapshots() of this branch lists what it sees.",
+                context={"snapshot": number, "branch": branch.name, "made_on": owner.name},
+            )
+    horizon = get_head(connection).horizon
+    if found.snapshot < horizon:
+        raise SnapshotNotFoundError(
+            f"Snapshot {found.snapshot} can no longer be read: vacuum has forgotten versions from before {horizon}.",
+            hint=f"snapshots from {horizon} on are whole.",
+            context={"snapshot": found.snapshot, "horizon": horizon},
+        )
+    return found
+
+
+def list_snapshots(
+    connection: Connection, *, branch: BranchRecord | None = None, after: int = -1, limit: int | None = None
+) -> list[SnapshotRecord]:
+    """Give the snapshots that ``branch`` sees (None: all) with a number above ``after``, newest first."""
+    statement = select(*SNAPSHOT_COLUMNS).where(snapshot.c.snapshot > after).order_by(snapshot.c.snapshot.desc())
+    if branch is not None:
+        statement = statement.where(_seen_by(branch))
+    return [snapshot_from_row(row) for row in connection.execute(statement.limit(limit))]
+
+
+def snapshot_from_row(row: Sequence[Any]) -> SnapshotRecord:
+    """Make a record of :data:`SNAPSHOT_COLUMNS`."""
+    number, at_us, branch_id, operation, author, message, metadata, *counts = row
+    return SnapshotRecord(number, at_us, branch_id, operation, author, message, from_json(metadata), *counts)
+
+
+def asset_not_found(connection: Connection, name: str) -> AssetNotFoundError:
+    """Give the error for an unknown asset, with close names."""
+    return AssetNotFoundError(
+        f"There is no asset {name!r}.",
+        hint=did_you_mean(name, connection.execute(select(asset.c.name)).scalars()),
+        context={"asset": name},
+    )
+
+
+def _seen_by(of: BranchRecord) -> Any:
+    own = snapshot.c.branch_id == of.branch_id
+    if of.branch_id == MAIN_BRANCH_ID:
+        return own
+    return own | ((snapshot.c.branch_id == MAIN_BRANCH_ID) & (snapshot.c.snapshot <= of.fork))
+
+
+def _asset_from_row(row: Sequence[Any]) -> AssetRecord:
+    asset_id, name, definition, revision, schema_id, options, code_version, inputs, function = row
+    producer = None if inputs is None else ProducerRecord(code_version, from_json(inputs), function)
+    return AssetRecord(asset_id, name, from_json(definition), revision, schema_id, from_json(options), producer)

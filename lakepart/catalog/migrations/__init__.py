@@ -1,0 +1,63 @@
+"""Numbered migrations of the catalog; run by itself on SQLite when a lake made by an older release is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine
+
+from lakepart.errors import CatalogError, ErrorCode
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
+
+
+def upgrade(engine: Engine, *, found: str, where: str) -> None:
+    """Bring a catalog from migration ``found`` to the newest one.
+
+    Raises
+    ------
+    CatalogError
+        ``catalog-too-new``: this release does not know the migration ``found``.
+    """
+    known = [revision.revision for revision in scripts().walk_revisions()]
+    if found not in known:
+        raise CatalogError(
+            f"Catalog {where} was made by a newer lakepart: its migration is {found!r}, the newest known {known[0]!r}.",
+            hint="upgrade lakepart.",
+            code=ErrorCode.CATALOG_TOO_NEW,
+            context={"catalog": where, "found": found, "known": known[0]},
+        )
+    with engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        try:
+            run(connection)
+        except BaseException:
+            connection.exec_driver_sql("ROLLBACK")
+            raise
+        connection.exec_driver_sql("COMMIT")
+
+
+def run(connection: Connection) -> None:
+    """Apply every migration that ``connection``'s database lacks, within the transaction it is in."""
+    from alembic.migration import MigrationContext
+    from alembic.operations import Operations
+
+    directory = scripts()
+
+    def missing(found: tuple[str, ...], _: object) -> list[Any]:
+        return list(directory._upgrade_revs("head", found))  # what Alembic's own upgrade command gives its runner
+
+    context = MigrationContext.configure(
+        connection, opts={"fn": missing, "transactional_ddl": False, "script": directory}
+    )
+    with Operations.context(context):
+        context.run_migrations()
+
+
+def scripts() -> ScriptDirectory:
+    """Give the migrations as Alembic sees them."""
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory(str(Path(__file__).parent))

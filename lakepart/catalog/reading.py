@@ -1,0 +1,329 @@
+"""What the catalog answers about versions and their files: one statement each, whatever the number of partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from functools import cache, lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, bindparam, func, select, text
+
+from lakepart.catalog.encoding import from_json
+from lakepart.catalog.lookups import (
+    SNAPSHOT_COLUMNS,
+    find_asset,
+    find_asset_state,
+    find_branch,
+    get_asset,
+    get_branch,
+    get_head,
+    get_schema,
+    get_snapshot,
+    list_assets,
+    list_branches,
+    list_snapshots,
+    list_tiers,
+    snapshot_at,
+    snapshot_from_row,
+    visible_snapshot,
+)
+from lakepart.catalog.scopes import Ranges, Scope, Shape, parameters_of, range_parameters, seen, shape_of, within
+from lakepart.catalog.tables import (
+    BIG,
+    SHOWN_WORK,
+    asset,
+    backfill,
+    backfill_target,
+    copy,
+    file,
+    snapshot,
+    tier,
+    version,
+    version_file,
+    version_input,
+)
+from lakepart.errors import CorruptionError
+from lakepart.model.catalog_records import CopyState, WorkRecord
+from lakepart.model.records import MAIN_BRANCH_ID, BranchRecord, DataFile, InputRecord, SnapshotRecord, VersionRecord
+from lakepart.model.states import TargetState
+
+__all__ = [
+    "Ranges",
+    "Scope",
+    "branch_changes",
+    "contents",
+    "find_asset",
+    "find_asset_state",
+    "find_branch",
+    "find_files",
+    "find_inputs",
+    "find_version_columns",
+    "find_versions",
+    "find_work",
+    "get_asset",
+    "get_branch",
+    "get_head",
+    "get_schema",
+    "get_snapshot",
+    "history",
+    "list_assets",
+    "list_branches",
+    "list_snapshots",
+    "list_tiers",
+    "snapshot_at",
+    "tiers_of",
+    "visible_snapshot",
+]
+
+VERSION_FIELDS = tuple(field.name for field in fields(VersionRecord))
+
+
+def find_versions(connection: Connection, scope: Scope, ranges: Ranges) -> list[VersionRecord]:
+    """Give the visible versions, in the order of their ordinals."""
+    return [
+        VersionRecord(*row)
+        for row in _rows(connection, _versions(shape_of(scope, ranges), VERSION_FIELDS), scope, ranges)
+    ]
+
+
+def find_version_columns(
+    connection: Connection, scope: Scope, ranges: Ranges, columns: Sequence[str] = VERSION_FIELDS
+) -> dict[str, list[Any]]:
+    """Give fields of the visible versions as lists of equal length: for many partitions, far cheaper than records."""
+    rows = _rows(connection, _versions(shape_of(scope, ranges), tuple(columns)), scope, ranges)
+    if not rows:
+        return {name: [] for name in columns}
+    return {name: list(values) for name, values in zip(columns, zip(*rows, strict=True), strict=True)}
+
+
+def contents(connection: Connection, scope: Scope, ranges: Ranges) -> list[tuple[int, str]]:
+    """Give ``(ordinal, content id)`` of the visible versions, in the order of their ordinals."""
+    return _rows(connection, _versions(shape_of(scope, ranges), ("ordinal", "content_id")), scope, ranges)
+
+
+def find_files(
+    connection: Connection, scope: Scope, ranges: Ranges, *, statistics: bool = False
+) -> list[tuple[int, DataFile]]:
+    """Give ``(ordinal, file)`` of the visible versions, each file by the copy to open: a live one, the hottest first.
+
+    Raises
+    ------
+    CorruptionError
+        A version's file has no copy left.
+    """
+    found: list[tuple[int, DataFile]] = []
+    last: tuple[int, int] | None = None
+    best: tuple[bool, int] = (True, 0)
+    for row in _rows(connection, _files(shape_of(scope, ranges), statistics), scope, ranges):
+        ordinal, position, state, rank, *values = row
+        if state is None:
+            raise CorruptionError(
+                f"File {values[0]} of the partition with ordinal {ordinal} has no copy on any tier.",
+                hint="check names what is lost; an older snapshot or a backup may have it.",
+                context={"file_id": values[0], "ordinal": ordinal},
+            )
+        standing = (state != CopyState.LIVE, rank)
+        if (ordinal, position) == last:
+            if standing >= best:
+                continue
+            found.pop()
+        last, best = (ordinal, position), standing
+        if statistics:
+            values[-1] = from_json(values[-1])
+        found.append((ordinal, DataFile(*values)))
+    return found
+
+
+def find_inputs(connection: Connection, scope: Scope, ranges: Ranges) -> list[tuple[int, InputRecord]]:
+    """Give ``(ordinal, input)`` of the visible versions, in the order of their ordinals and the inputs' names."""
+    rows = _rows(connection, _inputs(shape_of(scope, ranges)), scope, ranges)
+    return [
+        (ordinal, InputRecord(name, of, _mapping(mapping), selection, at, digest))
+        for ordinal, name, of, mapping, selection, at, digest in rows
+    ]
+
+
+def tiers_of(connection: Connection, scope: Scope, ranges: Ranges) -> list[tuple[int, str, int, int]]:
+    """Give ``(ordinal, tier, files, bytes)`` of the live copies; known-empty partitions have none."""
+    return _rows(connection, _tiers(shape_of(scope, ranges)), scope, ranges)
+
+
+def find_work(connection: Connection, asset_id: int, branch_id: int, ranges: Ranges) -> list[WorkRecord]:
+    """Give, per partition, the newest work that runs or failed; whether newer content outdates it is the caller's."""
+    if not ranges:
+        return []
+    rows = connection.execute(
+        _work(len(ranges) != 1), {"asset": asset_id, "branch": branch_id, **range_parameters(ranges)}
+    ).all()
+    newest = {
+        row.ordinal: WorkRecord(
+            row.ordinal, row.key, TargetState(row.state), row.changed_us, row.error, row.name, row.heartbeat_us
+        )
+        for row in rows
+    }
+    return list(newest.values())
+
+
+def history(
+    connection: Connection, asset_id: int, ranges: Ranges, branch: BranchRecord
+) -> list[tuple[VersionRecord, SnapshotRecord]]:
+    """Give every version that ``branch`` has seen in ``ranges``, with the snapshot that made it, newest first."""
+    if not ranges:
+        return []
+    width = len(VERSION_FIELDS)
+    parameters = {
+        "asset": asset_id,
+        "branch": branch.branch_id,
+        "fork": branch.fork,
+        "main": MAIN_BRANCH_ID,
+        **range_parameters(ranges),
+    }
+    rows = connection.execute(_history(len(ranges) != 1), parameters).all()
+    return [(VersionRecord(*row[:width]), snapshot_from_row(row[width:])) for row in rows]
+
+
+def branch_changes(connection: Connection, branch_id: int) -> list[tuple[VersionRecord, str | None]]:
+    """Give what a branch changed, as ``(version, main's content id when the branch first wrote the key)``."""
+    statement = (
+        select(*(version.c[name] for name in VERSION_FIELDS), version.c.base_content_id)
+        .where(version.c.branch_id == branch_id, version.c.ended.is_(None))
+        .order_by(version.c.asset_id, version.c.ordinal)
+    )
+    return [(VersionRecord(*row[:-1]), row[-1]) for row in connection.execute(statement)]
+
+
+def _rows(connection: Connection, statement: Select[Any], scope: Scope, ranges: Ranges) -> list[Any]:
+    if not ranges:
+        return []
+    return list(connection.execute(statement, dict(parameters_of(scope, ranges))).all())
+
+
+@lru_cache(maxsize=256)
+def _mapping(text: str) -> Mapping[str, Any]:
+    mapping: Mapping[str, Any] = from_json(text)
+    return mapping
+
+
+@cache
+def _versions(shape: Shape, columns: tuple[str, ...]) -> Select[Any]:
+    visible = seen(shape)
+    return (
+        select(*(visible.columns[name] for name in columns))
+        .select_from(visible.source)
+        .where(visible.where)
+        .order_by(visible.columns.ordinal)
+    )
+
+
+@cache
+def _files(shape: Shape, statistics: bool) -> Select[Any]:
+    visible = seen(shape)
+    source = (
+        visible.source.join(version_file, version_file.c.version_id == visible.columns.version_id)
+        .join(file, file.c.file_id == version_file.c.file_id)
+        .outerjoin(copy, and_(copy.c.file_id == file.c.file_id, copy.c.state != CopyState.DELETING))
+        .outerjoin(tier, tier.c.name == copy.c.tier)
+    )
+    columns = [
+        visible.columns.ordinal,
+        version_file.c.position,
+        copy.c.state,
+        tier.c.rank,
+        file.c.file_id,
+        copy.c.tier,
+        copy.c.path,
+        file.c.size_bytes,
+        file.c.row_count,
+        file.c.row_groups,
+        file.c.checksum,
+        file.c.schema_id,
+    ]
+    if statistics:
+        columns.append(file.c.statistics)
+    return (
+        select(*columns)
+        .select_from(source)
+        .where(visible.where)
+        .order_by(visible.columns.ordinal, version_file.c.position)
+    )
+
+
+@cache
+def _inputs(shape: Shape) -> Select[Any]:
+    visible = seen(shape)
+    source = visible.source.join(version_input, version_input.c.version_id == visible.columns.version_id).join(
+        asset, asset.c.asset_id == version_input.c.input_asset_id
+    )
+    return (
+        select(
+            visible.columns.ordinal,
+            version_input.c.name,
+            asset.c.name,
+            version_input.c.mapping,
+            version_input.c.selection,
+            version_input.c.snapshot,
+            version_input.c.digest,
+        )
+        .select_from(source)
+        .where(visible.where)
+        .order_by(visible.columns.ordinal, version_input.c.name)
+    )
+
+
+@cache
+def _tiers(shape: Shape) -> Select[Any]:
+    visible = seen(shape)
+    source = (
+        visible.source.join(version_file, version_file.c.version_id == visible.columns.version_id)
+        .join(file, file.c.file_id == version_file.c.file_id)
+        .join(copy, and_(copy.c.file_id == file.c.file_id, copy.c.state == CopyState.LIVE))
+    )
+    return (
+        select(visible.columns.ordinal, copy.c.tier, func.count(), func.sum(file.c.size_bytes))
+        .select_from(source)
+        .where(visible.where)
+        .group_by(visible.columns.ordinal, copy.c.tier)
+        .order_by(visible.columns.ordinal, copy.c.tier)
+    )
+
+
+@cache
+def _work(many: bool) -> Select[Any]:
+    source, in_ranges = within(backfill_target, backfill_target.c.ordinal, many=many)
+    return (
+        select(
+            backfill_target.c.ordinal,
+            backfill_target.c.key,
+            backfill_target.c.state,
+            backfill_target.c.changed_us,
+            backfill_target.c.error_message.label("error"),
+            backfill.c.name,
+            backfill.c.heartbeat_us,
+        )
+        .select_from(source.join(backfill, backfill.c.backfill_id == backfill_target.c.backfill_id))
+        .where(
+            backfill_target.c.asset_id == bindparam("asset", type_=BIG),
+            backfill_target.c.branch_id == bindparam("branch", type_=BIG),
+            text(
+                f"backfill_target.{SHOWN_WORK}"
+            ),  # as the partial index says it, so that the database sees that it fits
+            in_ranges,
+        )
+        .order_by(backfill_target.c.ordinal, backfill_target.c.changed_us)
+    )
+
+
+@cache
+def _history(many: bool) -> Select[Any]:
+    source, in_ranges = within(version, version.c.ordinal, many=many)
+    own = version.c.branch_id == bindparam("branch", type_=BIG)
+    inherited = and_(
+        version.c.branch_id == bindparam("main", type_=BIG), version.c.began <= bindparam("fork", type_=BIG)
+    )
+    return (
+        select(*(version.c[name] for name in VERSION_FIELDS), *SNAPSHOT_COLUMNS)
+        .select_from(source.join(snapshot, snapshot.c.snapshot == version.c.began))
+        .where(version.c.asset_id == bindparam("asset", type_=BIG), own | inherited, in_ranges)
+        .order_by(version.c.began.desc(), version.c.ordinal)
+    )

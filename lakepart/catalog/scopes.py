@@ -1,0 +1,145 @@
+"""Which versions a reader sees: the rows of one asset, on one branch, now or at a snapshot, within some ranges.
+
+The present is one range of a partial index, so its cost depends on the partitions asked for and on nothing else; the
+past costs the versions in the range. A branch shows its own versions, and main's at its fork wherever it has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    union_all,
+)
+
+from lakepart.catalog.encoding import to_json
+from lakepart.catalog.tables import BIG, TEXT, version
+from lakepart.model.records import MAIN_BRANCH_ID, BranchRecord
+
+Ranges = Sequence[tuple[int, int]]  # disjoint, ordinals, both ends included
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One asset as one branch sees it; without ``snapshot``, now."""
+
+    asset_id: int
+    branch: BranchRecord
+    snapshot: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What tells the statements of two scopes apart; one shape is compiled once."""
+
+    past: bool
+    branch: bool
+    many: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The visible versions as a part of a statement: ``source`` has the columns of ``version``."""
+
+    source: FromClause
+    columns: Any
+    where: ColumnElement[bool]
+
+
+def shape_of(scope: Scope, ranges: Ranges) -> Shape:
+    """Say which statement finds the versions of ``scope`` in ``ranges``."""
+    return Shape(scope.snapshot is not None, scope.branch.branch_id != MAIN_BRANCH_ID, len(ranges) != 1)
+
+
+def parameters_of(scope: Scope, ranges: Ranges) -> Mapping[str, Any]:
+    """Give the values of a statement of :func:`shape_of`."""
+    parameters: dict[str, Any] = {"asset": scope.asset_id, "branch": scope.branch.branch_id}
+    if scope.snapshot is not None:
+        parameters["at"] = scope.snapshot
+    if scope.branch.branch_id != MAIN_BRANCH_ID:
+        parameters["fork"] = scope.branch.fork
+    return parameters | range_parameters(ranges)
+
+
+def range_parameters(ranges: Ranges) -> dict[str, Any]:
+    """Give the values of a statement made with :func:`within`."""
+    if len(ranges) == 1:
+        return {"low": ranges[0][0], "high": ranges[0][1]}
+    return {"ranges": to_json(ranges)}
+
+
+@cache
+def seen(shape: Shape) -> Seen:
+    """Give the visible versions for statements to join to."""
+    own_source, own_range = within(version, version.c.ordinal, many=shape.many)
+    own = and_(
+        version.c.asset_id == _bound("asset"),
+        version.c.branch_id == _bound("branch"),
+        version.c.ended.is_(None) if not shape.past else as_of(version, "at"),
+        version.c.content_id.is_not(None),
+        own_range,
+    )
+    if not shape.branch:
+        return Seen(own_source, version.c, own)
+    mine = version.alias("mine")
+    overridden = exists().where(
+        mine.c.asset_id == _bound("asset"),
+        mine.c.branch_id == _bound("branch"),
+        mine.c.ended.is_(None) if not shape.past else as_of(mine, "at"),
+        mine.c.ordinal == version.c.ordinal,
+    )
+    inherited = and_(
+        version.c.asset_id == _bound("asset"),
+        version.c.branch_id == MAIN_BRANCH_ID,
+        as_of(version, "fork"),
+        own_range,
+        ~overridden,
+    )
+    both = union_all(
+        select(*version.c).select_from(own_source).where(own),
+        select(*version.c).select_from(own_source).where(inherited),
+    ).subquery("seen")
+    return Seen(both, both.c, true())
+
+
+def within(source: FromClause, ordinal: Any, *, many: bool) -> tuple[FromClause, ColumnElement[bool]]:
+    """Restrict ``source`` to ranges of ordinals: one as two values, any number as one JSON value."""
+    if not many:
+        return source, ordinal.between(_bound("low"), _bound("high"))
+    ranges = func.json_each(bindparam("ranges", type_=TEXT)).table_valued("value").alias("wanted")
+    low = func.json_extract(ranges.c.value, literal_column("'$[0]'"))
+    high = func.json_extract(ranges.c.value, literal_column("'$[1]'"))
+    condition = ordinal.between(low, high)
+    return ranges.join(source, condition), true()
+
+
+def in_json(column: Any, parameter: str) -> ColumnElement[bool]:
+    """Restrict a column to the values of a JSON list: any number of them in one statement."""
+    listed = func.json_each(bindparam(parameter, type_=TEXT)).table_valued("value")
+    condition: ColumnElement[bool] = column.in_(select(listed.c.value))
+    return condition
+
+
+def as_of(source: FromClause, parameter: str) -> ColumnElement[bool]:
+    """Keep the versions that were current at the snapshot bound as ``parameter``."""
+    return and_(
+        source.c.began <= _bound(parameter),
+        or_(source.c.ended.is_(None), source.c.ended > _bound(parameter)),
+    )
+
+
+def _bound(name: str) -> Any:
+    return bindparam(name, type_=BIG)
