@@ -20,6 +20,7 @@ Positions = npt.NDArray[np.int64]
 Piece = tuple[int, Iterator[pa.Table]]
 
 _BLOCK_ROWS = 65_536  # gathering rows costs much less in blocks than partition by partition
+_MOST_CHUNKS = 64
 _SPILL_BYTES = 1024 * 1024  # what merging holds of each run
 
 
@@ -42,7 +43,8 @@ class MemoryRun:
     def __init__(self, table: pa.Table, positions: Positions) -> None:
         ordered = bool(np.all(positions[:-1] <= positions[1:]))
         self._order = None if ordered else stable_order(positions)
-        self._table = table if ordered else table.combine_chunks()  # gathering copies all chunks at every call
+        # gathering from some chunks costs no more than from one, and joining them needs their memory again
+        self._table = table if ordered or _chunks(table) <= _MOST_CHUNKS else table.combine_chunks()
         in_order = positions if self._order is None else positions[self._order]
         starts = np.flatnonzero(np.diff(in_order)) + 1
         self._starts = np.concatenate(([0], starts, [len(in_order)])) if len(in_order) else np.zeros(1, np.int64)
@@ -153,6 +155,10 @@ def spilling(path: Path) -> Iterator[None]:
             hint="free space there, set TMPDIR to a larger disk, or give the rows in the order of their partitions.",
             code=ErrorCode.DISK_FULL if full else ErrorCode.STORAGE,
         ) from error
+
+
+def _chunks(table: pa.Table) -> int:
+    return max((column.num_chunks for column in table.columns), default=0)
 
 
 def _blocks(starts: npt.NDArray[Any]) -> list[int]:
