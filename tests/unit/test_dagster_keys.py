@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster
@@ -34,3 +35,13 @@ def test_keys_and_windows_are_those_of_dagster(name, ours, start, end, zone) -> 
             expected.start.timestamp(),
             expected.end.timestamp(),
         )
+
+
+def test_the_last_elapsed_window_is_that_of_dagster() -> None:
+    theirs = dagster.DailyPartitionsDefinition(start_date="2024-01-01", timezone="America/New_York")
+    ours = Daily("2024-01-01", tz="America/New_York")
+
+    for minute in (59, 60):  # New York's midnight is 05:00 UTC
+        now = datetime(2024, 3, 1, 4, tzinfo=UTC) + timedelta(minutes=minute)
+        with dagster.partition_loading_context(effective_dt=now):
+            assert ours.key_at(ours.elapsed(now).last) == theirs.get_last_partition_key()
