@@ -1,0 +1,167 @@
+"""Progress on stderr: a bar on a terminal, one closing line elsewhere, nothing where it is not wanted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Protocol
+
+from lakepart.model.plans import TieringPlan, count_of, format_bytes
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+
+class Counts(Protocol):
+    """How far a backfill is, in partitions."""
+
+    @property
+    def total(self) -> int:
+        """Partitions to compute."""
+
+    @property
+    def done(self) -> int:
+        """Computed."""
+
+    @property
+    def failed(self) -> int:
+        """Given up on."""
+
+    @property
+    def running(self) -> int:
+        """Being computed."""
+
+
+@contextmanager
+def backfill_bar(name: str, *, shown: bool) -> Iterator[Callable[[Counts], None]]:
+    """Show how far a backfill is; the callable takes its counts whenever they change."""
+    if not shown:
+        yield _ignore_counts
+        return
+    latest: list[Counts] = []
+    with _bar(f"backfill {name}", "{task.completed:,.0f}/{task.total:,.0f}{task.fields[note]}") as bar:
+
+        def on_progress(counts: Counts) -> None:
+            latest[:] = [counts]
+            note = f", {counts.failed:,} failed" if counts.failed else ""
+            bar.show(total=counts.total, completed=counts.done + counts.failed, note=note)
+
+        bar.closing = lambda: _describe(latest[-1]) if latest and latest[-1].total else ""
+        yield on_progress
+
+
+@contextmanager
+def move_bar(plan: TieringPlan, *, shown: bool) -> Iterator[Callable[[int], None]]:
+    """Show how much of a tiering plan is copied; the callable takes the bytes copied since it was last called."""
+    if not shown or not plan.moves:
+        yield _ignore_bytes
+        return
+    copied, lock = 0, Lock()
+    title = f"move {count_of(len(plan.moves), 'partition')}"
+    total = plan.size_bytes
+    with _bar(title, "{task.fields[note]}") as bar:
+
+        def on_progress(copied_bytes: int) -> None:
+            nonlocal copied
+            with lock:  # files are copied side by side
+                copied += copied_bytes
+                bar.show(total=total, completed=copied, note=f"{format_bytes(copied)} of {format_bytes(total)}")
+
+        bar.closing = lambda: f"{format_bytes(copied)} of {format_bytes(total)} copied"
+        on_progress(0)
+        yield on_progress
+
+
+@contextmanager
+def steps_bar(title: str, steps: int, *, shown: bool) -> Iterator[Callable[[], None]]:
+    """Show how many of ``steps`` are taken; the callable is called after each."""
+    if not shown:
+        yield lambda: None
+        return
+    taken = 0
+    with _bar(title, "{task.completed:,.0f}/{task.total:,.0f}") as bar:
+
+        def on_step() -> None:
+            nonlocal taken
+            taken += 1
+            bar.show(total=steps, completed=taken)
+
+        bar.closing = lambda: f"{taken:,} of {steps:,}"
+        yield on_step
+
+
+def _nothing_to_say() -> str:
+    return ""
+
+
+@dataclass(slots=True)
+class _Bar:
+    title: str
+    progress: Progress | None
+    closing: Callable[[], str] = field(default=_nothing_to_say)
+
+    def show(self, *, total: int, completed: int, note: str = "") -> None:
+        if self.progress is None:
+            return
+        if not self.progress.task_ids:
+            self.progress.add_task(self.title, total=total, completed=completed, note=note)
+        else:
+            self.progress.update(self.progress.task_ids[0], total=total, completed=completed, note=note)
+
+
+@contextmanager
+def _bar(title: str, counts: str) -> Iterator[_Bar]:
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    began = time.monotonic()
+    if _can_redraw(console):
+        with _progress(console, counts) as progress:
+            yield _Bar(title, progress)
+        return
+    bar = _Bar(title, None)
+    try:
+        yield bar
+    finally:
+        closing = bar.closing()
+        if closing:
+            line = f"{title}: {closing} in {time.monotonic() - began:.1f} s"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _progress(console: Console, counts: str) -> Progress:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn(counts, markup=False),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def _can_redraw(console: Console) -> bool:
+    if console.is_jupyter:  # rich draws bars there as widgets, and warns at every bar where there are none
+        from importlib.util import find_spec
+
+        return find_spec("ipywidgets") is not None
+    return console.is_terminal and not console.is_dumb_terminal
+
+
+def _describe(counts: Counts) -> str:
+    failed = f", {counts.failed:,} failed" if counts.failed else ""
+    return f"{counts.done:,} of {count_of(counts.total, 'partition')} done{failed}"
+
+
+def _ignore_counts(_: Counts) -> None:
+    return None
+
+
+def _ignore_bytes(_: int) -> None:
+    return None
