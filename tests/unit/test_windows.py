@@ -33,7 +33,7 @@ def test_windows_compare_by_instant_whatever_their_zone() -> None:
     assert hash(in_utc) == hash(REPEATED)
     assert second != REPEATED
     assert sorted([second, REPEATED]) == [REPEATED, second]
-    assert not REPEATED == "a window"
+    assert REPEATED != "a window"
 
 
 def test_a_window_survives_pickling() -> None:
