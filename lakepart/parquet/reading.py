@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,7 +27,8 @@ from lakepart.parquet.filters import Filter, check_columns, compile_filter
 from lakepart.parquet.schemas import plain
 from lakepart.parquet.statistics import row_group_statistics
 
-READ_THREADS = 4  # on two cores: some wait for the disk while others decode
+_LOCAL_THREADS = 8  # at most, and not more than there are cores: local files come from memory mostly
+_REMOTE_THREADS = 16  # these wait for the network
 BATCH_ROWS = 65_536
 _WHOLE_BYTES = 32 * 1024 * 1024  # decoded; up to here a file of a stream is read ahead in one go
 
@@ -66,7 +68,7 @@ def read_files(
     *,
     columns: Sequence[str] | None = None,
     filter: Any = None,  # noqa: A002 - the public word
-    threads: int = READ_THREADS,
+    threads: int | None = None,
 ) -> pa.Table:
     """Read files into one table, in their order.
 
@@ -82,7 +84,7 @@ def read_files(
         Which rows to give: see :func:`lakepart.parquet.filters.compile_filter`. Row groups that cannot hold one are
         not read.
     threads
-        How many files are read at once.
+        How many files are read at once; chosen by the cores and by where the files are unless given.
 
     Raises
     ------
@@ -97,12 +99,13 @@ def read_files(
     if not sources:
         return plan.output.empty_table()
     if len(sources) == 1:
-        return pa.concat_tables(_read_source(sources[0], plan, use_threads=True))
-    with ThreadPoolExecutor(min(threads, len(sources)), thread_name_prefix="lakepart-read") as pool:
-        use_threads = len(sources) < threads
+        return _read_source(sources[0], plan, use_threads=True)
+    workers = _workers(sources, threads)
+    with ThreadPoolExecutor(workers, thread_name_prefix="lakepart-read") as pool:
+        use_threads = len(sources) < workers
         futures = [pool.submit(_read_source, source, plan, use_threads=use_threads) for source in sources]
         try:
-            return pa.concat_tables([table for future in futures for table in future.result()])
+            return pa.concat_tables([future.result() for future in futures])
         except BaseException:
             _cancel(futures)
             raise
@@ -115,7 +118,7 @@ def iter_batches(
     columns: Sequence[str] | None = None,
     filter: Any = None,  # noqa: A002 - the public word
     batch_rows: int = BATCH_ROWS,
-    threads: int = READ_THREADS,
+    threads: int | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Read files batch by batch, in their order; the parameters and errors of :func:`read_files`.
 
@@ -124,7 +127,7 @@ def iter_batches(
     ``batch_rows`` rows, and end where a file ends.
     """
     plan = _plan(schema, columns, filter)
-    return _iter_batches(list(sources), plan, batch_rows, threads)
+    return _iter_batches(sources, plan, batch_rows, _workers(sources, threads))
 
 
 def output_schema(schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Schema:
@@ -215,21 +218,26 @@ def _plan(schema: pa.Schema, columns: Sequence[str] | None, given: Any) -> _Plan
     return _Plan(pa.schema([whole.field(name) for name in read]), output, compiled)
 
 
-def _read_source(source: Source, plan: _Plan, *, use_threads: bool) -> list[pa.Table]:
-    """Read the wanted rows of one file; one table, or none."""
+def _read_source(source: Source, plan: _Plan, *, use_threads: bool) -> pa.Table:
+    """Read the wanted rows of one file."""
     with _translated(source), _opened(source) as file:
-        groups = _wanted_groups(file, plan)
-        names = _names_in_file(source, plan)
-        if groups is None:
-            table = file.read(columns=names, use_threads=use_threads)
-        elif groups:
-            table = file.read_row_groups(groups, columns=names, use_threads=use_threads)
-        else:
-            return [plan.output.empty_table()]
-    return [_finished(source, plan, table)]
+        return _read_groups(source, plan, file, _wanted_groups(file, plan), use_threads=use_threads)
 
 
-def _iter_batches(sources: list[Source], plan: _Plan, batch_rows: int, threads: int) -> Iterator[pa.RecordBatch]:
+def _read_groups(
+    source: Source, plan: _Plan, file: pq.ParquetFile, groups: list[int] | None, *, use_threads: bool
+) -> pa.Table:
+    names = [name for name in plan.needed.names if name not in source.constants]
+    if groups is None:
+        table = file.read(columns=names, use_threads=use_threads)
+    elif groups:
+        table = file.read_row_groups(groups, columns=names, use_threads=use_threads)
+    else:
+        return plan.output.empty_table()
+    return _finished(source, plan, table)
+
+
+def _iter_batches(sources: Sequence[Source], plan: _Plan, batch_rows: int, threads: int) -> Iterator[pa.RecordBatch]:
     waiting: deque[tuple[Source, Future[pa.Table | None]]] = deque()
     remaining = iter(sources)
     with ThreadPoolExecutor(threads, thread_name_prefix="lakepart-read") as pool:
@@ -246,9 +254,10 @@ def _iter_batches(sources: list[Source], plan: _Plan, batch_rows: int, threads: 
 
 def _read_if_small(source: Source, plan: _Plan) -> pa.Table | None:
     with _translated(source), _opened(source) as file:
-        if _decoded_bytes(file, _wanted_groups(file, plan)) > _WHOLE_BYTES:
+        groups = _wanted_groups(file, plan)
+        if _decoded_bytes(file, groups) > _WHOLE_BYTES:
             return None
-    return _read_source(source, plan, use_threads=False)[0]
+        return _read_groups(source, plan, file, groups, use_threads=False)
 
 
 def _batches_of(
@@ -259,11 +268,17 @@ def _batches_of(
         yield from _batches(table, batch_rows)
         return
     with _translated(source), _opened(source) as file:
-        names = _names_in_file(source, plan)
         groups = _wanted_groups(file, plan)
         for group in range(file.num_row_groups) if groups is None else groups:
-            table = file.read_row_group(group, columns=names, use_threads=True)
-            yield from _batches(_finished(source, plan, table), batch_rows)
+            yield from _batches(_read_groups(source, plan, file, [group], use_threads=True), batch_rows)
+
+
+def _workers(sources: Sequence[Source], asked: int | None) -> int:
+    if asked is not None:
+        return asked
+    if all(isinstance(source.open, str) for source in sources):
+        return min(_LOCAL_THREADS, os.cpu_count() or 1)
+    return _REMOTE_THREADS
 
 
 def _batches(table: pa.Table, batch_rows: int) -> Iterator[pa.RecordBatch]:
@@ -275,25 +290,17 @@ def _wanted_groups(file: pq.ParquetFile, plan: _Plan) -> list[int] | None:
     if plan.filter is None or not plan.filter.alternatives:
         return None
     metadata, schema = file.metadata, file.schema_arrow
+    comparable = [
+        name
+        for name in plan.filter.columns
+        if name in schema.names and schema.field(name).type.equals(plan.needed.field(name).type)
+    ]
     chosen = [
         group
         for group in range(metadata.num_row_groups)
-        if plan.filter.can_hold(_comparable(row_group_statistics(schema, metadata, group), schema, plan))
+        if plan.filter.can_hold(row_group_statistics(schema, metadata, group, comparable))
     ]
     return None if len(chosen) == metadata.num_row_groups else chosen
-
-
-def _comparable(statistics: dict[str, list[Any]], schema: pa.Schema, plan: _Plan) -> dict[str, list[Any]]:
-    """Keep the statistics of columns whose type in the file is that of the schema: others compare otherwise."""
-    return {
-        name: bounds
-        for name, bounds in statistics.items()
-        if name in plan.needed.names and schema.field(name).type.equals(plan.needed.field(name).type)
-    }
-
-
-def _names_in_file(source: Source, plan: _Plan) -> list[str]:
-    return [name for name in plan.needed.names if name not in source.constants]
 
 
 def _decoded_bytes(file: pq.ParquetFile, groups: list[int] | None) -> int:

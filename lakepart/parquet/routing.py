@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError, StateError
-from lakepart.model.definition_base import PartitionsDefinition
+from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.intervals import Intervals
 from lakepart.parquet.casting import cast_column
 from lakepart.parquet.frames import Frame

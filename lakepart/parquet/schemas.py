@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from lakepart.errors import ErrorCode, InvalidInputError, SchemaMismatchError, did_you_mean
-from lakepart.model.definition_base import PartitionsDefinition
+from lakepart.model.definitions import Hourly, PartitionsDefinition, Static, TimeDefinition
 from lakepart.parquet.casting import cast_column
 
 _FIELD_ID = b"PARQUET:field_id"
@@ -112,9 +112,9 @@ def check_partition_column(definition: PartitionsDefinition, schema: pa.Schema) 
     data_type = schema.field(name).type
     if pa.types.is_null(data_type):
         return
-    if definition.kind == "time":
+    if isinstance(definition, TimeDefinition):
         _check_time_column(definition, name, data_type)
-    elif definition.kind == "static" and not _has_key_text(data_type):
+    elif isinstance(definition, Static) and not _has_key_text(data_type):
         raise SchemaMismatchError(
             f"Column {name!r} has the type {data_type}; partition keys are made of text, integers, dates or booleans.",
             hint=f"convert it, for example df[{name!r}] = df[{name!r}].astype('string').",
@@ -122,13 +122,12 @@ def check_partition_column(definition: PartitionsDefinition, schema: pa.Schema) 
         )
 
 
-def _check_time_column(definition: PartitionsDefinition, name: str, data_type: pa.DataType) -> None:
+def _check_time_column(definition: TimeDefinition, name: str, data_type: pa.DataType) -> None:
     if pa.types.is_timestamp(data_type):
-        tz = getattr(definition, "tz", "UTC")
-        if data_type.tz is None and tz != "UTC":
-            raise _naive_timestamps(name, tz)
+        if data_type.tz is None and definition.tz != "UTC":
+            raise _naive_timestamps(name, definition.tz)
         return
-    hourly = definition.name == "hourly"
+    hourly = isinstance(definition, Hourly)
     if pa.types.is_date(data_type) and not hourly:
         return
     wanted = "timestamps" if hourly else "timestamps or dates"

@@ -7,7 +7,7 @@ are not finite, long texts, bytes and nested columns have no bounds.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -27,10 +27,14 @@ def file_statistics(schema: pa.Schema, metadata: Any) -> dict[str, list[Any]]:
     return found
 
 
-def row_group_statistics(schema: pa.Schema, metadata: Any, index: int) -> dict[str, list[Any]]:
-    """Give the same of one row group; ``schema`` is the file's own."""
+def row_group_statistics(schema: pa.Schema, metadata: Any, index: int, names: Collection[str]) -> dict[str, list[Any]]:
+    """Give the same of one row group and the named columns; ``schema`` is the file's own."""
     group = metadata.row_group(index)
-    return {name: _over_groups([group.column(leaf)], decode) for leaf, name, decode in _flat_columns(schema)}
+    return {
+        name: _over_groups([group.column(leaf)], decode)
+        for leaf, name, decode in _flat_columns(schema)
+        if name in names
+    }
 
 
 def to_statistic(value: Any, data_type: pa.DataType) -> Any:
