@@ -118,7 +118,7 @@ class Intervals:
             while index < len(holes) and holes[index][0] < stop:
                 if at < holes[index][0]:
                     kept.append((at, holes[index][0]))
-                at = max(at, holes[index][1])
+                at = holes[index][1]
                 index += 1
             if at < stop:
                 kept.append((at, stop))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 import numpy as np
 
@@ -131,7 +132,8 @@ class PartitionSet:
             return cls.everything(definition)
         ranges = []
         for first, last in parse_runs(text):
-            start, stop = definition.position_of(first), definition.position_of(last) + 1
+            start = definition.position_of(first)
+            stop = start + 1 if first == last else definition.position_of(last) + 1
             if start >= stop:
                 raise InvalidInputError(f"The range {first!r}..{last!r} is reversed: {last!r} comes first.")
             ranges.append((start, stop))
@@ -141,7 +143,8 @@ class PartitionSet:
         """Write the set as ``"2013-01-01..2013-03-31,2013-05-02"``; ``"*"`` for everything, ``""`` for nothing."""
         if self.intervals == self.definition.universe:
             return "*"
-        return format_runs((self._key(start), self._key(stop - 1)) for start, stop in self._runs())
+        firsts, lasts = self._ends_of_runs()
+        return format_runs(zip(self.definition.keys_at(firsts), self.definition.keys_at(lasts), strict=True))
 
     def __and__(self, other: PartitionSet) -> PartitionSet:
         return PartitionSet(self.definition, self.intervals & self._same(other).intervals)
@@ -222,9 +225,9 @@ class PartitionSet:
 
     def ordinal_ranges(self) -> list[Range]:
         """Give the fewest ranges of ordinals, both ends included, that hold these partitions and no other."""
-        return [
-            (self.definition.ordinal_at(start), self.definition.ordinal_at(stop - 1)) for start, stop in self._runs()
-        ]
+        firsts, lasts = self._ends_of_runs()
+        low, high = self.definition.ordinals_at(firsts).tolist(), self.definition.ordinals_at(lasts).tolist()
+        return list(zip(low, high, strict=True))
 
     def key_of_ordinal(self, ordinal: int) -> str:
         """Give the key of an ordinal.
@@ -286,16 +289,12 @@ class PartitionSet:
             )
         return other
 
-    def _runs(self) -> list[Range]:
-        """Join the ranges that only positions outside the universe keep apart (a calendar day that never was)."""
-        runs: list[Range] = []
-        universe = self.definition.universe
-        gaps = Intervals.of(
-            (left[1], right[0]) for left, right in zip(universe.ranges, universe.ranges[1:], strict=False)
-        )
-        for start, stop in self.intervals.ranges:
-            if runs and gaps and not (Intervals(((runs[-1][1], start),)) - gaps):
-                runs[-1] = (runs[-1][0], stop)
-            else:
-                runs.append((start, stop))
-        return runs
+    def _ends_of_runs(self) -> tuple[IntegerArray, IntegerArray]:
+        """Give the first and last positions of runs; a calendar day that never was does not end one."""
+        gaps = [(left[1], right[0]) for left, right in pairwise(self.definition.universe.ranges)]
+        runs = self.intervals.ranges
+        if gaps:
+            inner = Intervals.of(gap for gap in gaps if gap[0] - 1 in self.intervals and gap[1] in self.intervals)
+            runs = (self.intervals | inner).ranges
+        bounds = np.array(runs, dtype=np.int64).reshape(-1, 2)
+        return bounds[:, 0], bounds[:, 1] - 1

@@ -3,7 +3,7 @@
 ``zoneinfo`` answers one instant at a time and does not tell its transitions. They are found here by asking it for the
 offset at every midnight (UTC) of a year and halving the days on which it changed; a year costs a fifth of a
 millisecond, once. Offsets of all later years repeat those of a year with the same calendar, since beyond its table
-(2087 for Morocco, 2037 for all others) every zone follows one rule that speaks of months and weekdays only.
+(2037, or 2087 where the clocks follow the moon) every zone follows one rule that speaks of months and weekdays only.
 """
 
 from __future__ import annotations
@@ -77,11 +77,9 @@ def transitions_of_year(name: str, year: int) -> tuple[Transition, ...]:
     before = offset_us(name, start_of_year_us(year))
     for day_us in range(start_of_year_us(year), start_of_year_us(year + 1), DAY_US):
         after = offset_us(name, day_us + DAY_US)
-        earliest = day_us
-        while before != after:  # nearly always once; a few zones changed twice within a day
-            earliest = _first_change(name, earliest, day_us + DAY_US)
-            before = offset_us(name, earliest)
-            found.append(Transition(earliest, before))
+        if after != before:  # no zone ever changed twice within three days
+            found.append(Transition(_change_within(name, day_us, day_us + DAY_US), after))
+            before = after
     return tuple(found)
 
 
@@ -202,8 +200,9 @@ def skipped_days(name: str, first_year: int, last_year: int) -> tuple[int, ...]:
     """
     first_year, last_year = max(first_year, _NO_TRANSITION_BEFORE), min(last_year, _RULES_ONLY_FROM)
     skipped: list[int] = []
+    after = offset_us(name, start_of_year_us(first_year))
     for year in range(first_year, last_year + 1):
-        before, after = offset_us(name, start_of_year_us(year)), offset_us(name, start_of_year_us(year + 1))
+        before, after = after, offset_us(name, start_of_year_us(year + 1))
         if after - before < DAY_US // 2:
             continue
         for transition in transitions_of_year(name, year):
@@ -218,7 +217,7 @@ def wall_time_us(wall: datetime) -> int:
     return to_microseconds(wall.replace(tzinfo=UTC))
 
 
-def _first_change(name: str, start_us: int, end_us: int) -> int:
+def _change_within(name: str, start_us: int, end_us: int) -> int:
     before = offset_us(name, start_us)
     while end_us - start_us > SECOND_US:
         middle = start_us + (end_us - start_us) // (2 * SECOND_US) * SECOND_US

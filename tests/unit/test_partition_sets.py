@@ -78,6 +78,14 @@ def test_the_text_form_reads_back_for_any_key(keys, data) -> None:
     assert PartitionSet.parse(definition, found.to_text()) == found
 
 
+def test_dots_at_the_ends_of_a_range_are_told_from_the_range() -> None:
+    definition = Static(["a.", "b", ".c", "d"])
+    found = PartitionSet.from_keys(definition, ["a.", "b", ".c"])
+
+    assert found.to_text() == "a%2E..%2Ec"
+    assert PartitionSet.parse(definition, found.to_text()) == found
+
+
 def test_the_text_form_stays_as_it_was_released() -> None:
     quarter = PartitionSet.of(DAYS, ["2013-01", "2013-02", "2013-03", "2013-05-02"])[0]
 

@@ -290,7 +290,10 @@ def test_windows_that_start_between_two_instants_are_half_open() -> None:
 
 def test_instants_outside_the_definition_get_positions_outside_the_universe() -> None:
     for definition in (grain("2013-01-01", end="2020-01-05", tz="Europe/London") for grain in GRAINS):
-        outside = np.array([-(2**62), microseconds(EPOCH), definition.ordinal_at(definition.universe.first) - 1, 2**62])
+        whole = np.iinfo(np.int64)  # its smallest is NumPy's "not a time"
+        outside = np.array(
+            [whole.min, microseconds(EPOCH), definition.ordinal_at(definition.universe.first) - 1, whole.max]
+        )
         end_us = microseconds(definition.window_at(definition.universe.last).end)
 
         positions = definition.positions_of_instants(np.append(outside, [end_us, end_us - 1]))

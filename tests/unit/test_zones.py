@@ -37,6 +37,7 @@ ZONES = [
     "Asia/Pyongyang",
 ]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LEFT_OUT_US = 1_710_037_800 * 10**6  # 2024-03-10 02:30 local, which New York's clocks left out
 zones = st.sampled_from(ZONES)
 instants = st.integers(-6 * 10**15, 6 * 10**15)  # 1779 to 2160
 far_instants = st.integers(6 * 10**15, 25 * 10**16)  # to 9892
@@ -61,7 +62,8 @@ def test_the_clock_never_runs_backwards(zone, utc_us, step) -> None:
 
 
 @given(zones, instants | far_instants)
-@example("America/Sao_Paulo", 17_820 * DAY_US)  # 2018-10-16: near a midnight that never was
+@example("America/New_York", LEFT_OUT_US)
+@example("America/Sao_Paulo", 17_839 * DAY_US)  # 2018-11-04: a midnight that never was
 @example("Pacific/Apia", 15_338 * DAY_US)  # 2011-12-30: a day that never was
 @example("Pacific/Kwajalein", -93 * DAY_US)  # 1969-09-30: a day that was twice
 def test_the_first_instant_of_a_local_time_is_the_first_to_show_it_or_more(zone, local_us) -> None:
@@ -75,6 +77,7 @@ def test_the_first_instant_of_a_local_time_is_the_first_to_show_it_or_more(zone,
 
 
 @given(zones, st.lists(instants, min_size=1, max_size=20))
+@example("America/New_York", [LEFT_OUT_US, LEFT_OUT_US + 4 * 3600 * 10**6])
 def test_arrays_and_single_instants_agree(zone, values) -> None:
     array = np.array(values, dtype=np.int64)
     clock = clock_for(zone, array)
