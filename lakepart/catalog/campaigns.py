@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, case, exists, func, insert, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, case, exists, func, insert, or_, select, update
 
 from lakepart.catalog.database import Database
 from lakepart.catalog.declaring import next_id
@@ -398,7 +398,10 @@ _FINISH_TARGETS = (
     .where(
         backfill_target.c.backfill_id == bindparam("of", type_=BIG),
         backfill_target.c.ordinal == bindparam("which", type_=BIG),
-        backfill_target.c.state.in_([TargetState.RUNNING.value, TargetState.STAGED.value]),
+        or_(  # a list would not do: the statement is executed for many targets at once
+            backfill_target.c.state == TargetState.RUNNING.value,
+            backfill_target.c.state == TargetState.STAGED.value,
+        ),
     )
     .values(
         state=bindparam("to"),

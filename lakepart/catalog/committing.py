@@ -26,7 +26,7 @@ from lakepart.catalog.declaring import (
 )
 from lakepart.catalog.encoding import to_json
 from lakepart.catalog.guards import find_current, require_unmoved
-from lakepart.catalog.intents import close_intent, open_intent, renew_intents, require_intent
+from lakepart.catalog.intents import close_intent, end_intent, open_intent, renew_intents, require_intent
 from lakepart.catalog.lookups import get_branch
 from lakepart.catalog.manifests import manifest_of, mark_manifested, unmanifested
 from lakepart.catalog.reading import branch_changes
@@ -197,6 +197,8 @@ def _apply(connection: Connection, request: CommitRequest, number: int, at_us: i
         require_open(branch, "written to")
     if request.intent_id is not None:
         require_intent(connection, request.intent_id)
+        if not request.keeps_intent:
+            end_intent(connection, request.intent_id)
     if request.backfill is not None:
         accept_claim(connection, request.backfill, at_us)
     schema_ids = _check_assets(connection, request, {change.asset_id for change in request.changes})

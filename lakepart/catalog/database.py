@@ -25,6 +25,8 @@ from lakepart.catalog.tables import FORMAT, branch, head, lake, metadata, snapsh
 from lakepart.errors import AlreadyExistsError, CatalogError, ErrorCode, InvalidInputError, LakeNotFoundError
 from lakepart.model.records import MAIN, TierRecord
 
+__all__ = ["Connection", "Database"]
+
 LATEST_MIGRATION = "0001"
 _SQLITE = "sqlite:///"
 

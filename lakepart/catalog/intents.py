@@ -34,7 +34,12 @@ def renew_intents(database: Database, intent_ids: Iterable[str]) -> set[str]:
 def close_intent(database: Database, intent_id: str) -> None:
     """Say that this writer is done; files of its that no commit knows are vacuum's."""
     with database.writing() as connection:
-        connection.execute(delete(intent).where(intent.c.intent_id == intent_id))
+        end_intent(connection, intent_id)
+
+
+def end_intent(connection: Connection, intent_id: str) -> None:
+    """Remove the note, within the transaction of a commit that needs it no longer."""
+    connection.execute(delete(intent).where(intent.c.intent_id == intent_id))
 
 
 def list_intents(connection: Connection) -> list[IntentRecord]:

@@ -217,7 +217,10 @@ class BackfillClaim:
 
 @dataclass(frozen=True, slots=True)
 class CommitRequest:
-    """Everything one transaction needs to publish a snapshot. The token makes a retry harmless."""
+    """Everything one transaction needs to publish a snapshot. The token makes a retry harmless.
+
+    The commit ends the writer's intent, unless it ``keeps_intent`` because more commits are to come.
+    """
 
     token: str
     operation: str
@@ -225,6 +228,7 @@ class CommitRequest:
     assets: tuple[AssetGuard, ...]
     branch_id: int = MAIN_BRANCH_ID
     intent_id: str | None = None
+    keeps_intent: bool = False
     author: str | None = None
     message: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,213 @@
+"""Assets: one logical dataset, however many partitions and files it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from lakepart.engine.commit import write_frame, write_keyed, write_partitions
+from lakepart.engine.home import Home
+from lakepart.engine.pieces import keyed_frames, split_first
+from lakepart.engine.status import as_of_now
+from lakepart.errors import ErrorCode, InvalidInputError, PartitionNotFoundError
+from lakepart.model.definitions import definition_from_dict
+from lakepart.model.partition_sets import PartitionSet
+from lakepart.model.plans import count_of
+from lakepart.model.records import CommitRecord
+from lakepart.parquet.schemas import plain
+from lakepart.selection import PartitionVerbs, Selection
+
+
+class Asset(PartitionVerbs):
+    """One logical dataset of a lake, cut into partitions.
+
+    Every verb of a selection works on the asset too and means its committed partitions; ``asset[...]`` selects some:
+
+    * ``asset["2013-01-05"]`` a key, or all windows that start in ``"2013-01"`` or ``"2013"``;
+    * ``asset["2013-01":"2013-03"]`` a range with both ends included; an open end means what is committed;
+    * ``asset[["UA", "AA"]]`` several.
+
+    Attributes
+    ----------
+    name
+        Its name in the lake.
+    """
+
+    def __init__(self, home: Home, name: str) -> None:
+        definition = definition_from_dict(home.record(name).definition)
+        super().__init__(home, name, PartitionSet.everything(definition), explicit=False)
+        self.name = name
+
+    def __getitem__(self, item: Any) -> Selection:
+        partitions, explicit = PartitionSet.of(self.partitions, item)
+        return self._select(partitions, explicit=explicit)
+
+    def between(self, start: datetime, end: datetime) -> Selection:
+        """Select the partitions whose windows start at or after ``start`` and before ``end``, both aware."""
+        return self._select(self._partitions.between(start, end))
+
+    def last(self, count: int, as_of: datetime | None = None) -> Selection:
+        """Select the last ``count`` partitions that had fully elapsed at ``as_of`` (now by default)."""
+        return self._select(self._partitions.last(count, as_of_now(self._home.context, self._home.view, as_of)))
+
+    def latest(self, count: int = 1) -> Selection:
+        """Select the newest ``count`` committed partitions."""
+        if count < 1:
+            raise InvalidInputError(f"latest({count}) selects nothing: a count is at least 1.")
+        keys = self.keys[-count:]
+        if not keys:
+            raise PartitionNotFoundError(f"Asset {self.name!r} has no committed partition.", hint="write some first.")
+        return self._of_keys(keys)
+
+    def older_than(self, age: timedelta, as_of: datetime | None = None) -> Selection:
+        """Select the committed partitions whose windows had ended ``age`` before ``as_of`` (now by default)."""
+        instant = as_of_now(self._home.context, self._home.view, as_of) - age
+        elapsed = self._partitions.elapsed(instant)
+        return self._of_keys([key for key in self.keys if key in elapsed])
+
+    def missing(self, as_of: datetime | None = None) -> Selection:
+        """Select the partitions that are expected by ``as_of`` (now by default) and not there; fixed at the call."""
+        return self._of_keys([status.key for status in self._statuses(as_of) if status.data == "missing"])
+
+    def stale(self) -> Selection:
+        """Select the stale partitions; fixed at the call."""
+        return self._of_keys([status.key for status in self._statuses(None) if status.data == "stale"])
+
+    def failed(self) -> Selection:
+        """Select the partitions whose last attempt failed after their content was made; fixed at the call."""
+        return self._of_keys([status.key for status in self._statuses(None) if status.work == "failed"])
+
+    def in_tier(self, tier: str) -> Selection:
+        """Select the partitions that have files on ``tier``; fixed at the call."""
+        names = [known.name for known in self._home.context.tiers]
+        if tier not in names:
+            raise InvalidInputError(f"The lake has no tier {tier!r}.", hint=f"its tiers are {', '.join(names)}.")
+        return self._of_keys([status.key for status in self._statuses(None) if tier in status.tiers])
+
+    @property
+    def schema(self) -> Any:
+        """The Arrow schema that the first write fixed; without columns before it."""
+        return plain(self._resolve().schema)
+
+    @property
+    def description(self) -> str:
+        """What its owner says it is."""
+        return str(self._record().options.get("description", ""))
+
+    def write(
+        self,
+        data: Any,
+        key: Any = None,
+        *,
+        if_exists: str = "error",
+        inputs: Mapping[str, PartitionVerbs] | None = None,
+        code_version: str | None = None,
+        message: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        expected: CommitRecord | int | None = None,
+    ) -> CommitRecord:
+        """Write rows in one commit: to the partitions their ``by`` column names, or as the content of one partition.
+
+        Parameters
+        ----------
+        data
+            A pandas or Polars frame, anything of pyarrow that holds rows, anything with ``__arrow_c_stream__``, an
+            iterator of these; or ``{key: frame}`` or an iterator of ``(key, frame)``, where each frame replaces its
+            partition. Streams of any length are written in flat memory.
+        key
+            The one partition whose whole content this is; a row of any other is an error, no rows at all record it
+            as known to be empty.
+        if_exists
+            Where rows are routed and a partition exists: ``"error"`` (default), ``"replace"`` or ``"append"``.
+        inputs
+            What these rows were made from, ``{"name": selection}``: they turn stale when it changes.
+        code_version
+            Version of the logic that made them.
+        message, metadata
+            Kept with the commit; ``metadata`` must be JSON.
+        expected
+            A commit or snapshot this write is based on: ConflictError if a partition has changed since.
+
+        Returns
+        -------
+        The commit: ``snapshot, partitions, rows, bytes, files``.
+
+        Raises
+        ------
+        AlreadyExistsError
+            Partitions exist and ``if_exists`` is ``"error"``; they are named.
+        SchemaMismatchError
+            The frame does not fit the asset's schema; every column that does not is explained.
+        PartitionKeyError
+            Rows belong to a partition outside the definition, or to another than ``key``.
+        InvalidInputError
+            The frame cannot be routed: no rows, no such column, nulls in it, naive timestamps.
+        ConflictError
+            ``expected`` no longer holds.
+        StorageError
+            The disk is full or not writable; nothing is changed.
+
+        Notes
+        -----
+        Costs three small transactions, one synced file a partition (written side by side) and one manifest.
+        """
+        home, record = self._home, self._record()
+        if key is not None:
+            partition = self._one(key)
+            details = self._details(partition, inputs, code_version, message, metadata, expected)
+            return write_partitions(home.context, home.view, record, partition, data, no_rows="empty", details=details)
+        details = self._details(self._partitions, inputs, code_version, message, metadata, expected)
+        frames, data = _keyed(data)
+        if frames is not None:
+            return write_keyed(home.context, home.view, record, frames, details=details)
+        return write_frame(home.context, home.view, record, data, if_exists=if_exists, details=details)
+
+    def append(
+        self,
+        data: Any,
+        key: Any = None,
+        *,
+        inputs: Mapping[str, PartitionVerbs] | None = None,
+        code_version: str | None = None,
+        message: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> CommitRecord:
+        """Add rows to whatever their partitions hold when this commits; parameters and errors as :meth:`write`."""
+        home, record = self._home, self._record()
+        partitions = self._partitions if key is None else self._one(key)
+        details = self._details(partitions, inputs, code_version, message, metadata, None)
+        frames, data = _keyed(data)
+        if key is not None:
+            return write_partitions(
+                home.context, home.view, record, partitions, data, no_rows="keep", append=True, details=details
+            )
+        if frames is not None:
+            return write_keyed(home.context, home.view, record, frames, append=True, details=details)
+        return write_frame(home.context, home.view, record, data, if_exists="append", details=details)
+
+    def _one(self, key: Any) -> PartitionSet:
+        partitions, _ = PartitionSet.of(self.partitions, key)
+        if len(partitions) != 1:
+            raise InvalidInputError(
+                f"{key!r} names {count_of(len(partitions), 'partition')} of {self.name!r}, "
+                "and write(frame, key) writes one.",
+                hint=f"{self.name}[{key!r}].write(frame) writes them all.",
+                code=ErrorCode.INVALID_SELECTION,
+            )
+        return partitions
+
+    def _of_keys(self, keys: Sequence[str]) -> Selection:
+        return self._select(PartitionSet.from_keys(self.partitions, keys))
+
+    def __repr__(self) -> str:
+        return f"<Asset {self._title()}: {self.partitions.describe()}>"
+
+
+def _keyed(data: Any) -> tuple[Iterable[tuple[str, Any]] | None, Any]:
+    """Tell pairs of keys and frames from rows, without losing an iterator's first item."""
+    frames = keyed_frames(data)
+    if frames is not None or not isinstance(data, Iterator):
+        return frames, data
+    keyed, whole = split_first(data)
+    return (whole, None) if keyed else (None, whole)

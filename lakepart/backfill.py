@@ -1,0 +1,105 @@
+"""The handle of a backfill: how far it is, and what can be done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from lakepart.display.progress import backfill_bar
+from lakepart.engine import backfill as engine
+from lakepart.engine.home import Home
+from lakepart.errors import BackfillError
+from lakepart.model.plans import count_of, list_some
+from lakepart.model.records import CommitRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Backfill:
+    """One recorded campaign that computes partitions of one asset; it outlives the process that began it.
+
+    Attributes
+    ----------
+    name
+        Its name within the lake.
+    """
+
+    def __init__(self, home: Home, name: str) -> None:
+        self._home = home
+        self.name = name
+
+    @property
+    def state(self) -> str:
+        """``running``, ``cancelling``, ``cancelled``, ``completed`` or ``failed``."""
+        return engine.get_backfill(self._home.context, self.name).state.value
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many targets are in each state."""
+        return engine.count_targets(self._home.context, self.name)
+
+    def status(self) -> pd.DataFrame:
+        """Give one row per target: key, state, reason, attempts, error, when it last changed."""
+        return engine.targets_frame(self._home.context, self.name)
+
+    def resume(
+        self,
+        fn: Callable[..., Any] | None = None,
+        *,
+        workers: int = 1,
+        progress: bool = True,
+    ) -> Backfill:
+        """Go on with what is not done yet: waiting and failed targets, and those a dead process had begun.
+
+        Parameters
+        ----------
+        fn
+            The producer; by default the one registered with this lake handle, or the importable function that the
+            backfill recorded.
+        workers
+            Orders computed side by side, on threads.
+        progress
+            Whether to show a progress bar.
+
+        Raises
+        ------
+        StateError
+            The backfill is completed, or another process is working on it.
+        BackfillError
+            Targets failed again.
+        """
+        with backfill_bar(self.name, shown=progress) as on_progress:
+            engine.resume_backfill(self._home, self.name, fn, workers=workers, on_progress=on_progress)
+        return self._settled()
+
+    def cancel(self) -> Backfill:
+        """Ask whoever runs it to stop: orders under way end, nothing new begins, what is done stays."""
+        engine.cancel_backfill(self._home.context, self.name)
+        return self
+
+    def rollback(self) -> CommitRecord:
+        """Give every partition it published the content it had before, as a new snapshot."""
+        return engine.rollback_backfill(self._home, self.name)
+
+    def diff(self) -> pd.DataFrame:
+        """Compare what it staged or published with what was there when it was planned, per partition."""
+        return engine.diff_backfill(self._home, self.name)
+
+    def _settled(self) -> Backfill:
+        """Raise if anything failed; give the handle back otherwise."""
+        failed = engine.failed_targets(self._home.context, self.name)
+        if failed:
+            first = failed[0]
+            raise BackfillError(
+                f"{count_of(len(failed), 'partition')} of backfill {self.name!r} failed: "
+                f"{list_some(target.key for target in failed)}. First error: {first.error_type}: {first.error_message}",
+                hint=f"backfill({self.name!r}).status() lists every error; .resume() tries the failed ones again.",
+                backfill=self,
+                context={"backfill": self.name, "failed": [target.key for target in failed]},
+            )
+        return self
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count} {state}" for state, count in self.counts.items())
+        return f"<Backfill {self.name}: {self.state} ({counts})>"

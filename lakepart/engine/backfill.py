@@ -1,0 +1,298 @@
+"""Backfills: planning a campaign, driving it to its end, and settling what it published.
+
+The driver alone touches the catalog. It hands out orders, takes the first outcome of each, commits outcomes in groups,
+and is fenced by its epoch: once another driver has taken over, whatever this one still wants to commit is refused.
+Results meant to appear together are committed to a branch of their own and published from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from lakepart.catalog import campaigns
+from lakepart.catalog.declaring import create_branch
+from lakepart.catalog.lookups import find_branch, get_asset, get_branch, list_assets, list_snapshots
+from lakepart.catalog.reading import find_versions
+from lakepart.engine.branches import diff_changes, diff_frame
+from lakepart.engine.context import LakeContext, View, require_writable
+from lakepart.engine.driver import Driver, OnProgress
+from lakepart.engine.functions import load_function, reference
+from lakepart.engine.history import rollback
+from lakepart.engine.home import Home
+from lakepart.engine.lineage import choose_mappings
+from lakepart.engine.status import partition_statuses
+from lakepart.errors import InvalidInputError, NotFoundError, StateError, did_you_mean
+from lakepart.model.catalog_records import BackfillRecord, TargetRecord
+from lakepart.model.definitions import definition_from_dict
+from lakepart.model.names import check_branch_name
+from lakepart.model.partition_sets import PartitionSet
+from lakepart.model.plans import BackfillPlan
+from lakepart.model.records import MAIN, AssetRecord, CommitRecord
+from lakepart.model.states import BackfillState, TargetState
+from lakepart.planning.backfill import check_which, choose_publication, choose_targets
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def plan_backfill(
+    home: Home,
+    asset: AssetRecord,
+    partitions: PartitionSet,
+    *,
+    explicit: bool,
+    function: Callable[..., Any] | None,
+    inputs: Mapping[str, str] | None,
+    which: str | set[str] | None,
+    batch: int,
+    publish: str | None,
+    name: str | None,
+    retries: int,
+    timeout_s: float | None,
+    on_error: str,
+    as_of: datetime,
+) -> BackfillPlan:
+    """Decide what to compute; reads the catalog and changes nothing."""
+    context, view = home.context, home.view
+    states = check_which(which)
+    if on_error not in {"continue", "stop"}:
+        raise InvalidInputError(f"on_error={on_error!r} is not one of 'continue', 'stop'.")
+    if retries < 0 or (timeout_s is not None and timeout_s <= 0):
+        raise InvalidInputError(f"retries={retries} and timeout={timeout_s} must not be negative, nor timeout zero.")
+    recorded = asset.producer
+    if function is None and recorded is None:
+        raise StateError(
+            f"Asset {asset.name!r} has no producer, so nothing can compute it.",
+            hint="pass a function, backfill(fn), or register a producer.",
+        )
+    if inputs is None:
+        inputs = {} if function is not None or recorded is None else recorded.inputs
+    statuses = partition_statuses(context, view, asset, partitions, explicit=explicit, as_of=as_of)
+    if not explicit:
+        expected = partitions.elapsed(as_of)
+        statuses = [status for status in statuses if expected.contains_ordinal(status.ordinal)]
+    targets = choose_targets(statuses, states, batch)
+    with context.database.reading() as connection:
+        snapshot = list_snapshots(connection, limit=1)[0].snapshot
+    rows = [status.version.row_count for status in statuses if status.version is not None]
+    sizes = [status.version.size_bytes for status in statuses if status.version is not None]
+    own_code = recorded is not None and function is None
+    return BackfillPlan(
+        name=name or f"{asset.name.replace('/', '-')}-{context.new_id()[:8]}",
+        asset=asset.name,
+        asset_id=asset.asset_id,
+        branch_id=view.branch.branch_id,
+        snapshot=snapshot,
+        selection=partitions.to_text(),
+        targets=targets,
+        publish=choose_publication(publish, targets, on_branch=view.branch.branch_id != MAIN.branch_id),
+        code_version=recorded.code_version if own_code and recorded is not None else None,
+        inputs=choose_mappings(context, asset, inputs),
+        function=recorded.function
+        if own_code and recorded is not None
+        else None
+        if function is None
+        else reference(function),
+        batch=batch,
+        retries=retries,
+        timeout_s=timeout_s,
+        on_error=on_error,
+        estimated_rows=len(targets) * sum(rows) // len(rows) if rows else None,
+        estimated_bytes=len(targets) * sum(sizes) // len(sizes) if sizes else None,
+    )
+
+
+def start_backfill(
+    home: Home,
+    plan: BackfillPlan,
+    function: Callable[..., Any] | None,
+    *,
+    workers: int,
+    on_progress: OnProgress,
+) -> BackfillState:
+    """Record the campaign that ``plan`` describes and drive it to its end."""
+    context = home.context
+    require_writable(context, home.view, "backfill")
+    _check_workers(workers)
+    if plan.branch_id != home.view.branch.branch_id:
+        raise InvalidInputError(
+            f"The plan is for another branch than {home.view.branch.name!r}.", hint="apply it where it was made."
+        )
+    chosen = _function(home, plan.asset, plan.function, function)
+    branch_id, staging_branch_id = _result_branch(context, plan)
+    record = campaigns.open_backfill(
+        context.database,
+        plan.name,
+        asset_id=plan.asset_id,
+        branch_id=branch_id,
+        plan={name: value for name, value in plan.to_dict().items() if name != "targets"},
+        targets=plan.targets,
+        staging_branch_id=staging_branch_id,
+    )
+    return _drive(home, record, chosen, workers, on_progress)
+
+
+def resume_backfill(
+    home: Home, name: str, function: Callable[..., Any] | None, *, workers: int, on_progress: OnProgress
+) -> BackfillState:
+    """Take a campaign over, from a dead driver or a living one, and drive it to its end."""
+    _check_workers(workers)
+    record = get_backfill(home.context, name)
+    if record.state is BackfillState.COMPLETED:
+        raise StateError(f"Backfill {name!r} is completed; there is nothing to resume.", hint="start another one.")
+    chosen = _function(home, record.plan["asset"], record.plan["function"], function)
+    epoch = campaigns.take_over(home.context.database, record.backfill_id, record.epoch)
+    return _drive(home, replace(record, epoch=epoch), chosen, workers, on_progress)
+
+
+def cancel_backfill(context: LakeContext, name: str) -> None:
+    """Ask the driver to stop; one that has died is cancelled in its place."""
+    record = get_backfill(context, name)
+    campaigns.request_cancel(context.database, record.backfill_id)
+
+
+def rollback_backfill(home: Home, name: str) -> CommitRecord:
+    """Give every partition that the campaign published the content it had when it was planned."""
+    context = home.context
+    record = get_backfill(context, name)
+    with context.database.reading() as connection:
+        done = campaigns.list_targets(connection, record.backfill_id, states=[TargetState.DONE])
+        asset = get_asset(connection, record.asset_id)
+    if not done:
+        raise StateError(f"Backfill {name!r} has published nothing, so there is nothing to roll back.")
+    definition = definition_from_dict(asset.definition)
+    partitions = PartitionSet.from_ordinals(definition, [target.ordinal for target in done])
+    return rollback(
+        context, home.view, [(asset, partitions)], to=record.plan["snapshot"], message=f"rollback of backfill {name}"
+    )
+
+
+def diff_backfill(home: Home, name: str) -> pd.DataFrame:
+    """Compare what the campaign made with what was there when it was planned."""
+    context = home.context
+    record = get_backfill(context, name)
+    with context.database.reading() as connection:
+        asset = get_asset(connection, record.asset_id)
+        made = campaigns.list_targets(connection, record.backfill_id, states=[TargetState.DONE, TargetState.STAGED])
+        if record.staging_branch_id is not None:
+            branch = get_branch(connection, record.staging_branch_id)
+            if branch.state == "open":
+                return diff_frame(context, branch)
+        partitions = PartitionSet.from_ordinals(definition_from_dict(asset.definition), [one.ordinal for one in made])
+        ranges = partitions.ordinal_ranges()
+        before = find_versions(connection, home.view.at(record.plan["snapshot"]).scope(asset), ranges)
+        after = find_versions(connection, home.view.scope(asset), ranges)
+    return diff_changes([(asset.name, before, after, frozenset())])
+
+
+def get_backfill(context: LakeContext, name: str) -> BackfillRecord:
+    """Look a backfill up; NotFoundError suggests close names."""
+    with context.database.reading() as connection:
+        found = campaigns.find_backfill(connection, name)
+        if found is None:
+            names = [record.name for record in campaigns.list_backfills(connection)]
+            raise NotFoundError(
+                f"There is no backfill {name!r}.", hint=did_you_mean(name, names), context={"backfill": name}
+            )
+    return found
+
+
+def count_targets(context: LakeContext, name: str) -> dict[str, int]:
+    """Count a backfill's targets by state."""
+    record = get_backfill(context, name)
+    with context.database.reading() as connection:
+        counts = campaigns.count_targets(connection, record.backfill_id)
+    return {state.value: count for state, count in counts.items()}
+
+
+def failed_targets(context: LakeContext, name: str) -> list[TargetRecord]:
+    """List the targets that failed."""
+    record = get_backfill(context, name)
+    with context.database.reading() as connection:
+        return campaigns.list_targets(connection, record.backfill_id, states=[TargetState.FAILED])
+
+
+def targets_frame(context: LakeContext, name: str) -> pd.DataFrame:
+    """Give one row per target, in order."""
+    import pandas as pd
+
+    record = get_backfill(context, name)
+    with context.database.reading() as connection:
+        targets = campaigns.list_targets(connection, record.backfill_id)
+    return pd.DataFrame(
+        {
+            "key": [target.key for target in targets],
+            "state": [target.state.value for target in targets],
+            "reason": [target.reason for target in targets],
+            "order": [target.order_number for target in targets],
+            "attempts": [target.attempts for target in targets],
+            "error": [_error_text(target) for target in targets],
+            "changed_at": pd.to_datetime([target.changed_us for target in targets], unit="us", utc=True),
+        }
+    )
+
+
+def backfills_frame(context: LakeContext) -> pd.DataFrame:
+    """Give one row per recorded campaign, newest first."""
+    import pandas as pd
+
+    with context.database.reading() as connection:
+        records = campaigns.list_backfills(connection)
+        names = {asset.asset_id: asset.name for asset in list_assets(connection)}
+        counts = [campaigns.count_targets(connection, record.backfill_id) for record in records]
+    return pd.DataFrame(
+        {
+            "name": [record.name for record in records],
+            "asset": [names[record.asset_id] for record in records],
+            "state": [record.state.value for record in records],
+            "partitions": [sum(count.values()) for count in counts],
+            "done": [count.get(TargetState.DONE, 0) for count in counts],
+            "failed": [count.get(TargetState.FAILED, 0) for count in counts],
+            "created_at": pd.to_datetime([record.created_at_us for record in records], unit="us", utc=True),
+        }
+    )
+
+
+def _drive(
+    home: Home, record: BackfillRecord, function: Callable[..., Any], workers: int, on_progress: OnProgress
+) -> BackfillState:
+    with home.context.database.reading() as connection:
+        branch = get_branch(connection, record.staging_branch_id or record.branch_id)
+    return Driver(home.context, View(branch), record, function, workers, on_progress).run()
+
+
+def _result_branch(context: LakeContext, plan: BackfillPlan) -> tuple[int, int | None]:
+    """Find where results go: the branch the plan was made on, and a staging branch where they appear together."""
+    if plan.publish == "each" or not plan.targets:
+        return plan.branch_id, None
+    if plan.publish == "together":
+        return plan.branch_id, create_branch(context.database, f"backfill-{plan.name}").branch_id
+    name = check_branch_name(plan.publish.removeprefix("branch:"))
+    with context.database.reading() as connection:
+        found = find_branch(connection, name)
+    if found is None or found.state != "open":
+        found = create_branch(context.database, name)
+    return found.branch_id, None
+
+
+def _function(home: Home, asset: str, recorded: str | None, given: Callable[..., Any] | None) -> Callable[..., Any]:
+    chosen = given or home.functions.get(asset) or load_function(recorded)
+    if chosen is None:
+        raise StateError(
+            f"The producer of {asset!r} is not at hand: it was not registered with this lake handle, "
+            f"and {recorded or 'its function'} cannot be imported.",
+            hint="register it, lake.register(producer), or pass the function.",
+        )
+    return chosen
+
+
+def _check_workers(workers: int) -> None:
+    if workers < 1:
+        raise InvalidInputError(f"workers={workers} is no number of workers: it is at least 1.")
+
+
+def _error_text(target: TargetRecord) -> str | None:
+    return None if target.error_type is None else f"{target.error_type}: {target.error_message}"

@@ -1,0 +1,140 @@
+"""Check: the catalog compared with what is stored, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from lakepart.catalog import campaigns, moves, upkeep
+from lakepart.catalog.intents import list_intents
+from lakepart.catalog.lookups import list_snapshots
+from lakepart.catalog.manifests import unmanifested
+from lakepart.engine.context import LakeContext
+from lakepart.engine.instants import from_us
+from lakepart.engine.leftovers import LeftoverKind, find_leftovers
+from lakepart.engine.manifests import manifest_path
+from lakepart.model.catalog_records import CopyRecord, CopyState
+from lakepart.model.states import BackfillState
+from lakepart.storage.base import StoredObject
+from lakepart.storage.copying import checksum
+
+SILENT_AFTER = timedelta(minutes=5)
+
+DAMAGE = "damage"
+LEFTOVER = "leftover"
+NOTICE = "notice"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    Attributes
+    ----------
+    kind
+        ``missing-file``, ``size-mismatch``, ``checksum-mismatch`` (damage); ``abandoned-file``, ``temporary-file``,
+        ``half-deleted-file``, ``silent-writer``, ``interrupted-move``, ``interrupted-backfill``,
+        ``unwritten-manifest``, ``missing-manifest`` (leftovers); ``foreign-file`` (a notice).
+    severity
+        ``damage``: data is lost or changed. ``leftover``: harmless, cleared by vacuum or by the next run.
+        ``notice``: for your information.
+    subject
+        What it concerns: ``tier:path``, a snapshot, a writer, a backfill.
+    text
+        The finding as a sentence.
+    """
+
+    kind: str
+    severity: str
+    subject: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.text}"
+
+
+def check_lake(context: LakeContext, *, checksums: bool) -> list[Finding]:
+    """Compare both ways; damage first."""
+    findings = [
+        *_check_tiers(context, checksums=checksums),
+        *_check_manifests(context),
+        *_check_work(context, context.clock()),
+    ]
+    order = {DAMAGE: 0, LEFTOVER: 1, NOTICE: 2}
+    return sorted(findings, key=lambda finding: order[finding.severity])
+
+
+def _check_tiers(context: LakeContext, *, checksums: bool) -> Iterator[Finding]:
+    # what is stored is listed first: a file that appears meanwhile then has its row or its writer's intent already
+    stored = {tier: {found.path: found for found in store.list()} for tier, store in context.stores.items()}
+    with context.database.reading() as connection:
+        writers = {intent.intent_id for intent in list_intents(connection)}
+        known: dict[str, set[str]] = {tier: set() for tier in context.stores}
+        for copy in upkeep.iter_copies(connection):
+            known[copy.tier].add(copy.path)
+            yield from _check_copy(context, copy, stored[copy.tier].get(copy.path), checksums=checksums)
+    for tier in context.stores:
+        for left in find_leftovers(context, tier, known[tier], writers):
+            subject = f"{tier}:{left.stored.path}"
+            if left.stored.path not in stored[tier]:
+                continue  # it appeared while this check ran
+            if left.kind is LeftoverKind.FOREIGN:
+                yield Finding(left.kind, NOTICE, subject, f"{subject} was not written by lakepart.")
+            else:
+                yield Finding(left.kind, LEFTOVER, subject, f"{subject} belongs to no version; vacuum deletes it.")
+
+
+def _check_copy(
+    context: LakeContext, copy: CopyRecord, found: StoredObject | None, *, checksums: bool
+) -> Iterator[Finding]:
+    subject = f"{copy.tier}:{copy.path}"
+    if copy.state is CopyState.DELETING:
+        yield Finding("half-deleted-file", LEFTOVER, subject, f"{subject} is half deleted; vacuum finishes it.")
+    elif found is None:
+        yield Finding("missing-file", DAMAGE, subject, f"{subject} is gone ({copy.row_count:,} rows).")
+    elif found.size_bytes != copy.size_bytes:
+        yield Finding(
+            "size-mismatch",
+            DAMAGE,
+            subject,
+            f"{subject} has {found.size_bytes:,} bytes, and {copy.size_bytes:,} were written.",
+        )
+    elif checksums and checksum(context.stores[copy.tier], copy.path) != copy.checksum:
+        yield Finding("checksum-mismatch", DAMAGE, subject, f"{subject} does not hold the bytes that were written.")
+
+
+def _check_manifests(context: LakeContext) -> Iterator[Finding]:
+    stored = {found.path for found in context.root.list("_lakepart/commits")}
+    with context.database.reading() as connection:
+        unwritten = set(unmanifested(connection))
+        snapshots = [snapshot.snapshot for snapshot in list_snapshots(connection)]
+    for snapshot in snapshots:
+        if snapshot == 0:
+            continue  # the empty lake: nothing was committed
+        if snapshot in unwritten:
+            text = f"The manifest of snapshot {snapshot} is not written yet; the next commit writes it."
+            yield Finding("unwritten-manifest", LEFTOVER, str(snapshot), text)
+        elif manifest_path(snapshot) not in stored:
+            text = f"The manifest of snapshot {snapshot} is gone; it would be needed to rebuild a lost catalog."
+            yield Finding("missing-manifest", LEFTOVER, str(snapshot), text)
+
+
+def _check_work(context: LakeContext, now: datetime) -> Iterator[Finding]:
+    with context.database.reading() as connection:
+        writers = list_intents(connection)
+        interrupted = moves.open_moves(connection)
+        backfills = campaigns.list_backfills(connection)
+    for writer in writers:
+        if from_us(writer.renewed_us) < now - SILENT_AFTER:
+            text = f"Writer {writer.intent_id} ({writer.kind}) has been silent since {from_us(writer.renewed_us)}."
+            yield Finding("silent-writer", LEFTOVER, writer.intent_id, text)
+    for move in interrupted:
+        stopped = f"The move of partition {move.key!r} to {move.to_tier!r} stopped at {move.state.value}"
+        text = f"{stopped}; the next move finishes it."
+        yield Finding("interrupted-move", LEFTOVER, str(move.move_id), text)
+    for backfill in backfills:
+        working = backfill.state in {BackfillState.RUNNING, BackfillState.CANCELLING}
+        if working and from_us(backfill.heartbeat_us) < now - SILENT_AFTER:
+            text = f"Backfill {backfill.name!r} has been silent since {from_us(backfill.heartbeat_us)}; resume it."
+            yield Finding("interrupted-backfill", LEFTOVER, backfill.name, text)

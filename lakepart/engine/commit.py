@@ -1,0 +1,318 @@
+"""Writing: from a frame to a published snapshot.
+
+The order is what makes it safe: note the intent → put the bytes under new names → sync them → swap the rows in one
+guarded transaction → write the manifest. A failure before the swap deletes the new files; one that leaves the outcome
+of the swap unknown is settled with the same token; a crash leaves at worst files that ``check`` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+
+from lakepart.catalog.committing import commit
+from lakepart.catalog.intents import close_intent, open_intent
+from lakepart.catalog.lookups import get_asset, get_schema
+from lakepart.catalog.reading import contents
+from lakepart.engine.context import LakeContext, View, require_writable
+from lakepart.engine.manifests import write_manifests
+from lakepart.engine.pieces import (
+    Prepared,
+    keyed_frames,
+    nothing_to_write,
+    prepare_keyed,
+    prepare_routed,
+    prepare_wanted,
+)
+from lakepart.engine.staging import Stager
+from lakepart.errors import AlreadyExistsError, ConflictError, ErrorCode, InvalidInputError
+from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
+from lakepart.model.partition_sets import PartitionSet
+from lakepart.model.plans import count_of, list_some
+from lakepart.model.records import (
+    ANYTHING,
+    Anything,
+    AssetGuard,
+    AssetRecord,
+    Change,
+    ChangeKind,
+    CommitRecord,
+    CommitRequest,
+    InputRecord,
+    NewFile,
+)
+from lakepart.parquet.schemas import deserialise, fingerprint, serialise
+
+IF_EXISTS = ("error", "replace", "append")
+NO_ROWS = ("empty", "keep", "error")
+_SCHEMA_RACES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What a commit says of itself, and the contents it insists on finding (by ordinal)."""
+
+    inputs: tuple[InputRecord, ...] = ()
+    code_version: str | None = None
+    message: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    expected: Callable[[int], str | Anything | None] = lambda _: ANYTHING
+
+
+def write_frame(
+    context: LakeContext, view: View, asset: AssetRecord, data: Any, *, if_exists: str, details: Details
+) -> CommitRecord:
+    """Write rows to the partitions their ``by`` column names, in one commit."""
+    require_writable(context, view, "write")
+    _check_choice("if_exists", if_exists, IF_EXISTS)
+    definition = definition_from_dict(asset.definition)
+    prepared = prepare_routed(asset.name, definition, stored_schema(context, asset), data)
+    if prepared.positions is not None and if_exists == "error":
+        _refuse_existing(context, view, asset, definition, prepared.positions)  # before a byte is written
+
+    def changes(staged: dict[int, list[NewFile]]) -> list[Change]:
+        if not staged:
+            raise _no_rows(asset)
+        made = _changes(asset, definition, staged, _kind(if_exists == "append"), details)
+        return [replace(change, expected=None) for change in made] if if_exists == "error" else made
+
+    try:
+        return _stage_and_commit(context, view, asset, prepared, changes, _operation(if_exists == "append"), details)
+    except ConflictError as error:  # a stream's partitions are known only now; another writer may have come first
+        if if_exists != "error" or error.code is ErrorCode.ASSET_CHANGED:
+            raise
+        raise _already_exist(asset, [conflict["key"] for conflict in error.context["conflicts"]]) from error
+
+
+def write_partitions(
+    context: LakeContext,
+    view: View,
+    asset: AssetRecord,
+    wanted: PartitionSet,
+    data: Any,
+    *,
+    no_rows: str,
+    append: bool = False,
+    details: Details,
+) -> CommitRecord:
+    """Write exactly the wanted partitions; rows of any other are refused.
+
+    ``no_rows`` decides for partitions that the data have no rows of: they become known to be ``"empty"``, the write
+    will ``"keep"`` what is there, or it is an ``"error"``.
+    """
+    require_writable(context, view, "write")
+    _check_choice("no_rows", no_rows, NO_ROWS)
+    stored = stored_schema(context, asset)
+    frames = keyed_frames(data)
+    if frames is None:
+        prepared = prepare_wanted(asset.name, wanted, stored, data)
+    else:
+        prepared = prepare_keyed(asset.name, wanted.definition, wanted, stored, frames) or nothing_to_write(
+            stored if stored is not None else pa.schema([])
+        )
+
+    def changes(staged: dict[int, list[NewFile]]) -> list[Change]:
+        filled = {position: files for position, files in staged.items() if files}
+        without = [position for position in wanted.positions.tolist() if position not in filled]
+        if without and no_rows == "error":
+            raise _lacks_rows(asset, wanted.definition, without)
+        if no_rows == "empty" and not append:
+            closed = wanted if len(wanted) == 1 else wanted.elapsed(context.clock())
+            filled |= {position: [] for position in without if wanted.definition.key_at(position) in closed}
+        return _changes(asset, wanted.definition, dict(sorted(filled.items())), _kind(append), details)
+
+    return _stage_and_commit(context, view, asset, prepared, changes, _operation(append), details)
+
+
+def write_keyed(
+    context: LakeContext,
+    view: View,
+    asset: AssetRecord,
+    frames: Iterable[tuple[str, Any]],
+    *,
+    append: bool = False,
+    details: Details,
+) -> CommitRecord:
+    """Write the partitions that come as ``(key, frame)``, each replaced as a whole."""
+    require_writable(context, view, "write")
+    definition = definition_from_dict(asset.definition)
+    prepared = prepare_keyed(asset.name, definition, None, stored_schema(context, asset), frames)
+    if prepared is None:
+        raise _no_rows(asset)
+
+    def changes(staged: dict[int, list[NewFile]]) -> list[Change]:
+        return _changes(asset, definition, staged, _kind(append), details)
+
+    return _stage_and_commit(context, view, asset, prepared, changes, _operation(append), details)
+
+
+def _stage_and_commit(
+    context: LakeContext,
+    view: View,
+    asset: AssetRecord,
+    prepared: Prepared,
+    changes: Callable[[dict[int, list[NewFile]]], Sequence[Change]],
+    operation: str,
+    details: Details,
+) -> CommitRecord:
+    reconciled = prepared.reconciled
+    intent_id = context.new_id()
+    open_intent(context.database, intent_id, operation)
+    tier = context.hottest.name
+    stager = Stager(
+        store=context.stores[tier],
+        tier=tier,
+        asset=asset.name,
+        definition=definition_from_dict(asset.definition),
+        schema=reconciled.schema,
+        name_prefix=intent_id,
+        metadata=file_metadata(reconciled.schema, intent_id, details.code_version),
+    )
+    with _undone_on_failure(context, stager, intent_id):
+        request = CommitRequest(
+            token=intent_id,
+            operation=operation,
+            changes=tuple(changes(stager.stage(prepared.pieces))),
+            assets=(
+                AssetGuard(
+                    asset.asset_id, asset.revision, serialise(reconciled.schema) if reconciled.changed else None
+                ),
+            ),
+            branch_id=view.branch.branch_id,
+            intent_id=intent_id,
+            author=context.author,
+            message=details.message,
+            metadata=details.metadata,
+        )
+        record = commit_under_current_schema(context, request, serialise(reconciled.schema))
+    write_manifests(context)
+    return record
+
+
+def commit_under_current_schema(context: LakeContext, request: CommitRequest, schema: bytes | None) -> CommitRecord:
+    """Commit files written under ``schema``; where the asset was declared anew but they still fit, commit again."""
+    for _ in range(_SCHEMA_RACES):
+        try:
+            return commit(context.database, request)
+        except ConflictError as error:
+            if error.code is not ErrorCode.ASSET_CHANGED:
+                raise
+            with context.database.reading() as connection:
+                asset = get_asset(connection, request.assets[0].asset_id)
+                stored = None if asset.schema_id is None else get_schema(connection, asset.schema_id).arrow_schema
+            if None not in (stored, schema) and stored != schema:
+                raise
+            new_schema = schema if stored is None else None
+            request = replace(request, assets=(AssetGuard(asset.asset_id, asset.revision, new_schema),))
+    raise ConflictError(
+        f"Asset {asset.name!r} was declared anew {_SCHEMA_RACES} times while this commit was tried.",
+        hint="try again when its declaration has settled.",
+    )
+
+
+def file_metadata(schema: pa.Schema, token: str, code_version: str | None) -> dict[str, str]:
+    """Give the key-value metadata every data file carries for recovery (the stager adds asset and key)."""
+    metadata = {"lakepart.token": token, "lakepart.schema": fingerprint(schema)}
+    return metadata | ({"lakepart.code_version": code_version} if code_version is not None else {})
+
+
+@contextmanager
+def _undone_on_failure(context: LakeContext, stager: Stager, intent_id: str) -> Iterator[None]:
+    # KeyboardInterrupt is a user's ordinary way to stop a cell; any other BaseException means the process is dying,
+    # and what it leaves is for vacuum
+    try:
+        yield
+    except (Exception, KeyboardInterrupt):
+        stager.discard()
+        close_intent(context.database, intent_id)
+        raise
+
+
+def stored_schema(context: LakeContext, asset: AssetRecord) -> pa.Schema | None:
+    """Give the schema the asset's first write fixed, or None before it."""
+    if asset.schema_id is None:
+        return None
+    with context.database.reading() as connection:
+        return deserialise(get_schema(connection, asset.schema_id).arrow_schema)
+
+
+def _changes(
+    asset: AssetRecord,
+    definition: PartitionsDefinition,
+    staged: Mapping[int, Sequence[NewFile]],
+    kind: ChangeKind,
+    details: Details,
+) -> list[Change]:
+    changes = []
+    for position, files in staged.items():
+        ordinal = definition.ordinal_at(position)
+        changes.append(
+            Change(
+                asset_id=asset.asset_id,
+                key=definition.key_at(position),
+                ordinal=ordinal,
+                kind=kind,
+                files=tuple(files),
+                expected=details.expected(ordinal),
+                code_version=details.code_version,
+                inputs=details.inputs,
+            )
+        )
+    return changes
+
+
+def _refuse_existing(
+    context: LakeContext, view: View, asset: AssetRecord, definition: PartitionsDefinition, positions: list[int]
+) -> None:
+    if not positions:
+        raise _no_rows(asset)
+    ordinals = {definition.ordinal_at(position) for position in positions}
+    with context.database.reading() as connection:
+        committed = contents(connection, view.scope(asset), [(min(ordinals), max(ordinals))])
+    existing = [ordinal for ordinal, _ in committed if ordinal in ordinals]
+    if existing:
+        raise _already_exist(asset, [definition.key_at(definition.position_at(ordinal)) for ordinal in existing])
+
+
+def _already_exist(asset: AssetRecord, keys: list[str]) -> AlreadyExistsError:
+    return AlreadyExistsError(
+        f"{count_of(len(keys), 'partition')} of {asset.name!r} that the frame has rows for "
+        f"{'exists' if len(keys) == 1 else 'exist'} already: {list_some(keys)}.",
+        hint='if_exists="replace" replaces them, if_exists="append" adds the rows to them.',
+        context={"asset": asset.name, "existing": keys},
+    )
+
+
+def _no_rows(asset: AssetRecord) -> InvalidInputError:
+    return InvalidInputError(
+        f"The frame for {asset.name!r} has no rows, so it names no partition to write.",
+        hint=f'to record that partitions are known to be empty, name them: {asset.name}["first":"last"].write(frame).',
+        code=ErrorCode.EMPTY_FRAME,
+    )
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        listed = ", ".join(repr(choice) for choice in choices)
+        raise InvalidInputError(f"{name}={value!r} is not one of {listed}.")
+
+
+def _lacks_rows(asset: AssetRecord, definition: PartitionsDefinition, positions: list[int]) -> InvalidInputError:
+    return InvalidInputError(
+        f"The frame has no rows for {count_of(len(positions), 'partition')} of {asset.name!r}: "
+        f"{list_some(definition.key_at(position) for position in positions)}.",
+        hint='no_rows="empty" records them as known to be empty, no_rows="keep" leaves them alone.',
+        code=ErrorCode.EMPTY_FRAME,
+    )
+
+
+def _operation(append: bool) -> str:
+    return "append" if append else "write"
+
+
+def _kind(append: bool) -> ChangeKind:
+    return ChangeKind.APPEND if append else ChangeKind.REPLACE

@@ -1,0 +1,90 @@
+"""What every verb is given: the lake's catalog, stores, clock and ids, and the view it works in."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from lakepart.catalog.database import Database
+from lakepart.catalog.scopes import Scope
+from lakepart.errors import ErrorCode, StateError
+from lakepart.model.records import MAIN, AssetRecord, BranchRecord, TierRecord
+from lakepart.storage.base import Store
+
+Clock = Callable[[], datetime]
+
+
+def new_id() -> str:
+    """Give 20 random hex characters: unique without asking anybody."""
+    return secrets.token_hex(10)
+
+
+@dataclass(frozen=True, slots=True)
+class LakeContext:
+    """One open lake: where rows, bytes and time come from.
+
+    ``stores`` holds a store per tier name; ``root`` is the store of the lake's own folder.
+    """
+
+    url: str
+    catalog: str | None
+    database: Database
+    root: Store
+    tiers: tuple[TierRecord, ...]
+    stores: Mapping[str, Store]
+    clock: Clock
+    new_id: Callable[[], str] = new_id
+    read_only: bool = False
+
+    @property
+    def hottest(self) -> TierRecord:
+        """The tier that new files are written to."""
+        return min(self.tiers, key=lambda tier: tier.rank)
+
+    @property
+    def author(self) -> str:
+        """The operating system's name for who commits."""
+        try:
+            return getpass.getuser()
+        except (KeyError, OSError):  # a container's user may have no name
+            return "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A line of versions and, for the past, the snapshot at which to see it."""
+
+    branch: BranchRecord = MAIN
+    snapshot: int | None = None
+
+    def scope(self, asset: AssetRecord) -> Scope:
+        """Give what the catalog needs to find the asset's versions in this view."""
+        return Scope(asset.asset_id, self.branch, self.snapshot)
+
+    def at(self, snapshot: int) -> View:
+        """Give this branch as it was at ``snapshot``."""
+        return replace(self, snapshot=snapshot)
+
+
+def require_writable(context: LakeContext, view: View, verb: str) -> None:
+    """Refuse ``verb`` on a read-only handle, in the past, and on a branch that is no longer open."""
+    if context.read_only:
+        raise StateError(
+            f"This handle of {context.url!r} is read-only, so it cannot {verb}.",
+            hint="connect without read_only=True.",
+            code=ErrorCode.READ_ONLY,
+        )
+    if view.snapshot is not None:
+        raise StateError(
+            f"A view of snapshot {view.snapshot} is read-only, so it cannot {verb}.",
+            hint="use the lake itself; rollback(to=…) makes old contents current again.",
+            code=ErrorCode.READ_ONLY,
+        )
+    if view.branch.state != "open":
+        raise StateError(
+            f"Branch {view.branch.name!r} is {view.branch.state}, so it cannot {verb}.",
+            hint="create another branch.",
+        )

@@ -1,0 +1,413 @@
+"""The driver of one backfill: hands out orders, takes outcomes, commits them in groups, and ends the campaign."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import Any
+
+from lakepart.catalog import campaigns
+from lakepart.catalog.committing import publish
+from lakepart.catalog.intents import close_intent, open_intent, renew_intents
+from lakepart.catalog.lookups import find_asset, get_asset, get_schema
+from lakepart.engine.commit import commit_under_current_schema
+from lakepart.engine.context import LakeContext, View
+from lakepart.engine.lineage import record_input
+from lakepart.engine.manifests import write_manifests
+from lakepart.engine.orders import Order, Outcome, describe_timeout, run_order
+from lakepart.engine.read import Resolved, resolve
+from lakepart.engine.workers import Workers
+from lakepart.errors import ConflictError, ErrorCode, LakepartError
+from lakepart.model.catalog_records import BackfillRecord, TargetOutcome, TargetRecord
+from lakepart.model.definitions import definition_from_dict
+from lakepart.model.mappings import mapping_from_dict
+from lakepart.model.partition_sets import PartitionSet
+from lakepart.model.records import (
+    AssetGuard,
+    AssetRecord,
+    BackfillClaim,
+    Change,
+    ChangeKind,
+    CommitRequest,
+    InputRecord,
+)
+from lakepart.model.states import BackfillState, TargetState
+
+BEAT_S = 2.0
+GROUP_WAIT_S = 0.05  # outcomes that arrive this close together are committed together
+GROUP_ORDERS = 64
+_QUEUED_PER_WORKER = 4
+_FIRST_RETRY_S = 0.1
+_LONGEST_RETRY_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillProgress:
+    """How far a backfill is, in partitions."""
+
+    total: int
+    done: int
+    failed: int
+    running: int
+
+
+OnProgress = Callable[[BackfillProgress], None]
+
+
+@dataclass(slots=True)
+class _Work:
+    """One order of a backfill while it is being worked on."""
+
+    number: int
+    targets: tuple[TargetRecord, ...]
+    attempts: int = 0
+    lineage: Mapping[int, tuple[InputRecord, ...]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Driver:
+    """Drives the backfill ``record`` as its epoch's only driver; results go to ``view``'s branch."""
+
+    context: LakeContext
+    view: View
+    record: BackfillRecord
+    function: Callable[..., Any]
+    count: int
+    on_progress: OnProgress
+    _asset: AssetRecord = field(init=False)
+    _intent_id: str = field(init=False)
+    _waiting: deque[_Work] = field(init=False, default_factory=deque)
+    _retrying: list[tuple[float, int, _Work]] = field(init=False, default_factory=list)
+    _running: dict[int, _Work] = field(init=False, default_factory=dict)
+    _ended: dict[TargetState, int] = field(init=False, default_factory=dict)
+    _total: int = field(init=False, default=0)
+    _beat_at: float = field(init=False, default=0.0)
+    _stopping: bool = field(init=False, default=False)
+
+    def run(self) -> BackfillState:
+        """Work until nothing is left to do; gives the state the backfill ends in.
+
+        Raises
+        ------
+        StateError
+            Another driver has taken over.
+        ConflictError
+            The results were to appear together, and somebody committed to one of the partitions meanwhile.
+        """
+        with self.context.database.reading() as connection:
+            self._asset = get_asset(connection, self.record.asset_id)
+            targets = campaigns.list_targets(connection, self.record.backfill_id)
+        self._total = len(targets)
+        for target in targets:
+            self._count(target.state, 1)
+        self._intent_id = self.context.new_id()
+        open_intent(self.context.database, self._intent_id, "backfill")
+        workers: Workers[Order, Outcome] = Workers(self._run_order, self.count)
+        try:
+            self._waiting = _works(targets)
+            self._work_off(workers)
+            return self._end()
+        finally:
+            workers.stop()
+            close_intent(self.context.database, self._intent_id)
+            write_manifests(self.context)
+
+    def _run_order(self, order: Order) -> Outcome:
+        return run_order(order, self.function, self.context.stores)
+
+    def _work_off(self, workers: Workers[Order, Outcome]) -> None:
+        self._report()
+        while self._waiting or self._retrying or self._running:
+            self._beat()
+            if self._stopping:
+                self._waiting.clear()
+                self._retrying.clear()
+            self._start(workers)
+            self._settle(self._collect(workers))
+            self._report()
+
+    # Starting
+
+    def _start(self, workers: Workers[Order, Outcome]) -> None:
+        while self._retrying and self._retrying[0][0] <= time.monotonic():
+            self._waiting.append(heappop(self._retrying)[2])
+        # before the asset has a schema, one order goes first and fixes it
+        most = 1 if self._asset.schema_id is None else _QUEUED_PER_WORKER * self.count
+        starting = [self._waiting.popleft() for _ in range(min(most - len(self._running), len(self._waiting)))]
+        if not starting:
+            return
+        attempts = campaigns.start_attempts(
+            self.context.database, self.record.backfill_id, self.record.epoch, [work.number for work in starting]
+        )
+        for work in starting:
+            work.attempts = attempts[work.number]
+            self._running[work.number] = work
+            try:
+                order = self._order(work)
+            except LakepartError as error:
+                self._settle([_undoable(work, error)])
+                continue
+            workers.submit(_ticket(work.number, work.attempts), order)
+
+    def _order(self, work: _Work) -> Order:
+        """Fix everything the worker needs: the inputs' files, and what is noted of having read them."""
+        keys = tuple(target.key for target in work.targets)
+        definition = definition_from_dict(self._asset.definition)
+        inputs: dict[str, Resolved] = {}
+        lineage: dict[int, list[InputRecord]] = {target.ordinal: [] for target in work.targets}
+        for name, declared in self.record.plan["inputs"].items():
+            mapping = mapping_from_dict(declared["mapping"])
+            with self.context.database.reading() as connection:
+                upstream = find_asset(connection, declared["asset"])
+                if upstream is None:
+                    raise AssertionError(f"input asset {declared['asset']!r} was checked when the plan was made")
+                upstream_definition = definition_from_dict(upstream.definition)
+                for target in work.targets:
+                    mapped = mapping.upstream(PartitionSet.from_keys(definition, [target.key]), upstream_definition)
+                    lineage[target.ordinal].append(
+                        record_input(connection, self.view, name, upstream, mapped, mapping.to_dict())
+                    )
+            needed = mapping.upstream(PartitionSet.from_keys(definition, keys), upstream_definition)
+            bounded = mapping.name != "all"
+            inputs[name] = resolve(self.context, self.view, upstream, needed, explicit=bounded)
+        work.lineage = {ordinal: tuple(records) for ordinal, records in lineage.items()}
+        return Order(
+            asset=self._asset.name,
+            definition=self._asset.definition,
+            keys=keys,
+            number=work.number,
+            attempt=work.attempts,
+            inputs=inputs,
+            schema=self._schema(),
+            tier=self.context.hottest.name,
+            name_prefix=f"{self._intent_id}-{work.number}-{work.attempts}",
+            code_version=self.record.plan["code_version"],
+        )
+
+    def _schema(self) -> bytes | None:
+        if self._asset.schema_id is None:
+            return None
+        with self.context.database.reading() as connection:
+            return get_schema(connection, self._asset.schema_id).arrow_schema
+
+    # Ending
+
+    def _collect(self, workers: Workers[Order, Outcome]) -> list[Outcome]:
+        """Wait for an outcome, then for those that follow closely; attempts that overran are among them."""
+        outcomes: list[Outcome] = []
+        wait_s = GROUP_WAIT_S if self._running else _FIRST_RETRY_S
+        while len(outcomes) < GROUP_ORDERS and len(outcomes) < max(1, len(self._running)):
+            found = workers.next_result(wait_s)
+            if found is None:
+                break
+            outcomes.append(found[1])
+            wait_s = 0.0 if len(outcomes) >= self.count else GROUP_WAIT_S
+        return outcomes + self._overrun(workers)
+
+    def _overrun(self, workers: Workers[Order, Outcome]) -> list[Outcome]:
+        timeout_s = self.record.plan["timeout_s"]
+        if timeout_s is None:
+            return []
+        overrun = []
+        for ticket, running_s in workers.running_for().items():
+            work = next(
+                (work for work in self._running.values() if _ticket(work.number, work.attempts) == ticket), None
+            )
+            if work is not None and running_s > timeout_s:
+                workers.give_up(ticket)
+                overrun.append(describe_timeout(work.number, work.attempts, timeout_s))
+        return overrun
+
+    def _settle(self, outcomes: Sequence[Outcome]) -> None:
+        computed: list[tuple[_Work, Outcome]] = []
+        for outcome in outcomes:
+            work = self._running.pop(outcome.number)
+            if outcome.ok:
+                computed.append((work, outcome))
+            elif outcome.attempt <= self.record.plan["retries"] and outcome.error_type not in _FINAL_ERRORS:
+                self._note(work, TargetState.WAITING, outcome)
+                heappush(self._retrying, (time.monotonic() + _retry_after_s(outcome.attempt), work.number, work))
+            else:
+                self._fail(work, outcome)
+        if computed:
+            self._commit(computed)
+
+    def _commit(self, computed: Sequence[tuple[_Work, Outcome]]) -> None:
+        """Commit a group under one schema; where a partition has moved, that order fails and the rest is committed."""
+        schemas = {outcome.schema for _, outcome in computed if outcome.schema is not None}
+        if len(schemas) > 1:  # the group met the asset's first schema, or a column's first type, at the same time
+            for pair in computed:
+                self._commit([pair])
+            return
+        claim = BackfillClaim(
+            self.record.backfill_id,
+            self.record.epoch,
+            tuple(target.ordinal for work, _ in computed for target in work.targets),
+            (TargetState.STAGED if self._is_staging else TargetState.DONE).value,
+        )
+        new_schema = next((outcome.schema for _, outcome in computed if outcome.schema_changed), None)
+        request = CommitRequest(
+            token=self.context.new_id(),
+            operation="backfill",
+            changes=tuple(change for work, outcome in computed for change in self._changes(work, outcome)),
+            assets=(AssetGuard(self._asset.asset_id, self._asset.revision, new_schema),),
+            branch_id=self.view.branch.branch_id,
+            intent_id=self._intent_id,
+            keeps_intent=True,
+            author=self.context.author,
+            message=f"backfill {self.record.name}",
+            metadata={"backfill": self.record.name},
+            backfill=claim,
+        )
+        try:
+            commit_under_current_schema(self.context, request, next(iter(schemas), None))
+        except ConflictError as error:
+            lost = {conflict["key"] for conflict in error.context.get("conflicts", ())}
+            for work, outcome in computed:
+                if not lost or any(target.key in lost for target in work.targets):
+                    self._fail(work, _failure(outcome, error))
+            rest = [
+                (work, outcome)
+                for work, outcome in computed
+                if lost and not any(target.key in lost for target in work.targets)
+            ]
+            if rest:
+                self._commit(rest)
+            return
+        self._count(TargetState(claim.state), len(claim.ordinals))
+        if new_schema is not None or self._asset.schema_id is None:
+            with self.context.database.reading() as connection:
+                self._asset = get_asset(connection, self._asset.asset_id)
+
+    def _changes(self, work: _Work, outcome: Outcome) -> Iterable[Change]:
+        for target in work.targets:
+            yield Change(
+                asset_id=self._asset.asset_id,
+                key=target.key,
+                ordinal=target.ordinal,
+                kind=ChangeKind.REPLACE,
+                files=outcome.files[target.key],
+                expected=target.expected,
+                code_version=self.record.plan["code_version"],
+                inputs=work.lineage[target.ordinal],
+            )
+
+    def _fail(self, work: _Work, outcome: Outcome) -> None:
+        self._note(work, TargetState.FAILED, outcome)
+        self._count(TargetState.FAILED, len(work.targets))
+        if self.record.plan["on_error"] == "stop":
+            self._stopping = True
+
+    def _note(self, work: _Work, state: TargetState, outcome: Outcome) -> None:
+        campaigns.finish_targets(
+            self.context.database,
+            self.record.backfill_id,
+            self.record.epoch,
+            [
+                TargetOutcome(target.ordinal, state, outcome.error_type, outcome.error_message)
+                for target in work.targets
+            ],
+        )
+
+    def _end(self) -> BackfillState:
+        database, record = self.context.database, self.record
+        with database.reading() as connection:
+            counts = campaigns.count_targets(connection, record.backfill_id)
+            state = campaigns.get_backfill(connection, record.backfill_id).state
+            staged = campaigns.list_targets(connection, record.backfill_id, states=[TargetState.STAGED])
+        if state is BackfillState.CANCELLING:
+            ends = BackfillState.CANCELLED
+        elif counts.get(TargetState.FAILED) or counts.get(TargetState.WAITING):
+            ends = BackfillState.FAILED
+        else:
+            ends = BackfillState.COMPLETED
+        if ends is BackfillState.COMPLETED and self._is_staging and staged:
+            self._publish(staged)
+        campaigns.set_state(database, record.backfill_id, record.epoch, ends)
+        return ends
+
+    def _publish(self, staged: Sequence[TargetRecord]) -> None:
+        record = self.record
+        try:
+            publish(
+                self.context.database,
+                self.view.branch.branch_id,
+                token=f"backfill-{record.backfill_id}",
+                author=self.context.author,
+                message=f"backfill {record.name}",
+                metadata={"backfill": record.name},
+                operation="backfill",
+                backfill=BackfillClaim(
+                    record.backfill_id, record.epoch, tuple(target.ordinal for target in staged), TargetState.DONE.value
+                ),
+            )
+        except ConflictError:
+            campaigns.set_state(self.context.database, record.backfill_id, record.epoch, BackfillState.FAILED)
+            raise
+
+    # Staying in charge
+
+    @property
+    def _is_staging(self) -> bool:
+        return self.record.staging_branch_id is not None and self.record.plan["publish"] == "together"
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        if now < self._beat_at:
+            return
+        self._beat_at = now + BEAT_S
+        state = campaigns.heartbeat(self.context.database, self.record.backfill_id, self.record.epoch)
+        renew_intents(self.context.database, [self._intent_id])
+        self._stopping = self._stopping or state is BackfillState.CANCELLING
+
+    def _count(self, state: TargetState, targets: int) -> None:
+        self._ended[state] = self._ended.get(state, 0) + targets
+
+    def _report(self) -> None:
+        self.on_progress(
+            BackfillProgress(
+                total=self._total,
+                done=self._ended.get(TargetState.DONE, 0) + self._ended.get(TargetState.STAGED, 0),
+                failed=self._ended.get(TargetState.FAILED, 0),
+                running=sum(len(work.targets) for work in self._running.values()),
+            )
+        )
+
+
+# trying again cannot help: the same call would give the same answer
+_FINAL_ERRORS = frozenset({"PartitionKeyError", "SchemaMismatchError", "PartitionNotFoundError", "InvalidInputError"})
+
+
+def _works(targets: Sequence[TargetRecord]) -> deque[_Work]:
+    orders: dict[int, list[TargetRecord]] = {}
+    for target in targets:
+        if target.state is TargetState.WAITING:
+            orders.setdefault(target.order_number, []).append(target)
+    return deque(_Work(number, tuple(listed)) for number, listed in orders.items())
+
+
+def _ticket(number: int, attempt: int) -> int:
+    return number * 1_000_000 + attempt
+
+
+def _retry_after_s(attempt: int) -> float:
+    longest = min(_LONGEST_RETRY_S, _FIRST_RETRY_S * 2 ** (attempt - 1))
+    return random.uniform(longest / 2, longest)  # noqa: S311 - spreads retries, guards nothing
+
+
+def _undoable(work: _Work, error: LakepartError) -> Outcome:
+    return Outcome(work.number, work.attempts, 0.0, error_type=type(error).__name__, error_message=str(error))
+
+
+def _failure(outcome: Outcome, error: LakepartError) -> Outcome:
+    return Outcome(
+        outcome.number,
+        outcome.attempt,
+        outcome.elapsed_s,
+        error_type=error.code.value if error.code is ErrorCode.ASSET_CHANGED else type(error).__name__,
+        error_message=str(error),
+    )

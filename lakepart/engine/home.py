@@ -1,0 +1,73 @@
+"""What every handle holds: an open lake, the view it works in, and the functions registered with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from lakepart.catalog.lookups import asset_not_found, find_asset, find_branch, list_branches, visible_snapshot
+from lakepart.engine.context import LakeContext, View
+from lakepart.engine.instants import instant_us, parse_instant
+from lakepart.engine.opening import open_lake
+from lakepart.errors import BranchNotFoundError, InvalidInputError, did_you_mean
+from lakepart.model.records import MAIN, AssetRecord, BranchRecord
+
+
+@dataclass(frozen=True)
+class Home:
+    """An open lake as one handle sees it; pickles as its address and view, never with secrets or functions."""
+
+    context: LakeContext
+    view: View = field(default_factory=View)
+    functions: dict[str, Callable[..., Any]] = field(default_factory=dict)
+
+    def record(self, asset: str) -> AssetRecord:
+        """Look an asset up; AssetNotFoundError suggests close names."""
+        with self.context.database.reading() as connection:
+            found = find_asset(connection, asset)
+            if found is None:
+                raise asset_not_found(connection, asset)
+            return found
+
+    def in_view(self, view: View) -> Home:
+        """Give the same lake in another view."""
+        return replace(self, view=view)
+
+    def at(self, when: int | str | datetime) -> Home:
+        """Give the lake as this branch saw it at a snapshot, or at the last one before an instant."""
+        with self.context.database.reading() as connection:
+            if isinstance(when, int) and not isinstance(when, bool):
+                found = visible_snapshot(connection, self.view.branch, number=when)
+            elif isinstance(when, str | datetime):
+                found = visible_snapshot(connection, self.view.branch, at_us=instant_us(parse_instant(when)))
+            else:
+                raise InvalidInputError(
+                    f"{when!r} is neither a snapshot number nor an instant.",
+                    hint='at(12), or at("2026-01-31T00:00Z").',
+                )
+        return self.in_view(self.view.at(found.snapshot))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        context = self.context
+        return reopen, (context.url, context.catalog, context.read_only, self.view.branch.name, self.view.snapshot)
+
+
+def reopen(url: str, catalog: str | None, read_only: bool, branch: str, snapshot: int | None) -> Home:
+    """Open a lake again, in another process, with the credentials found there."""
+    context = open_lake(url, catalog=catalog, read_only=read_only, storage_options=None)
+    return Home(context, View(MAIN if branch == MAIN.name else get_open_branch(context, branch), snapshot))
+
+
+def get_open_branch(context: LakeContext, name: str) -> BranchRecord:
+    """Look an open branch up; BranchNotFoundError suggests close names."""
+    with context.database.reading() as connection:
+        found = find_branch(connection, name)
+        names = [branch.name for branch in list_branches(connection)]
+    if found is None or found.state != "open":
+        closed = "" if found is None else f": it was {found.state}"
+        raise BranchNotFoundError(
+            f"There is no open branch {name!r}{closed}.", hint=did_you_mean(name, names), context={"branch": name}
+        )
+    return found

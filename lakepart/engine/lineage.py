@@ -1,0 +1,63 @@
+"""Lineage: what a version read, recorded as one row per input asset, and what a write was based on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lakepart.catalog.database import Connection
+from lakepart.catalog.lookups import asset_not_found, find_asset, get_head
+from lakepart.catalog.reading import contents
+from lakepart.engine.context import LakeContext, View
+from lakepart.model.definitions import definition_from_dict
+from lakepart.model.mappings import infer_mapping
+from lakepart.model.partition_sets import PartitionSet
+from lakepart.model.records import ANYTHING, Anything, AssetRecord, InputRecord
+from lakepart.planning.staleness import digest_of_contents
+
+FIXED = {"kind": "selection"}  # a caller's own word for what was read, not a rule
+
+
+def record_input(
+    connection: Connection,
+    view: View,
+    name: str,
+    asset: AssetRecord,
+    partitions: PartitionSet,
+    mapping: Mapping[str, Any] = FIXED,
+) -> InputRecord:
+    """Note which contents of ``asset`` are being read now."""
+    found = contents(connection, view.scope(asset), partitions.ordinal_ranges())
+    snapshot = view.snapshot if view.snapshot is not None else get_head(connection).snapshot
+    return InputRecord(name, asset.name, mapping, partitions.to_text(), snapshot, digest_of_contents(found))
+
+
+def expected_contents(
+    connection: Connection, view: View, asset: AssetRecord, partitions: PartitionSet, snapshot: int | None
+) -> Callable[[int], str | Anything | None]:
+    """Give the guard of a write that was based on ``snapshot``: by ordinal, the content it must still find."""
+    if snapshot is None:
+        return lambda _: ANYTHING
+    found = dict(contents(connection, view.at(snapshot).scope(asset), partitions.ordinal_ranges()))
+    return found.get
+
+
+def choose_mappings(context: LakeContext, asset: AssetRecord, inputs: Mapping[str, str]) -> dict[str, Any]:
+    """Find, for each input by parameter name, the asset and the mapping that the two definitions suggest.
+
+    Raises
+    ------
+    AssetNotFoundError
+        An input is not declared.
+    InvalidInputError
+        The definitions suggest no mapping.
+    """
+    chosen = {}
+    with context.database.reading() as connection:
+        for name, upstream_name in inputs.items():
+            upstream = find_asset(connection, upstream_name)
+            if upstream is None:
+                raise asset_not_found(connection, upstream_name)
+            mapping = infer_mapping(definition_from_dict(asset.definition), definition_from_dict(upstream.definition))
+            chosen[name] = {"asset": upstream_name, "mapping": mapping.to_dict()}
+    return chosen

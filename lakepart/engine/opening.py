@@ -1,0 +1,187 @@
+"""Making and opening lakes: from an address to a context.
+
+The catalog is made first and appears whole; the lake's ``lake.json`` follows. A process that dies in between leaves a
+catalog that says which lake it is, and the next ``connect`` writes what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from lakepart.catalog.database import Database
+from lakepart.engine.context import Clock, LakeContext, new_id
+from lakepart.errors import (
+    AlreadyExistsError,
+    CatalogError,
+    ErrorCode,
+    InvalidInputError,
+    LakeNotFoundError,
+    NotFoundError,
+    StorageError,
+)
+from lakepart.model.names import check_tier_name
+from lakepart.model.records import TierRecord
+from lakepart.storage.base import Store
+from lakepart.storage.locations import check_roots, is_local, is_network_filesystem, join_url, local_path, open_store
+
+IDENTITY_PATH = "_lakepart/lake.json"
+FORMAT = 1
+CATALOG_FILE = "catalog.db"
+DEFAULT_TIERS = (TierRecord("hot", "hot", rank=0), TierRecord("cold", "cold", rank=1))
+
+StorageOptions = Mapping[str, Any] | None
+
+
+def system_clock() -> datetime:
+    """Give the time now, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def create_lake(
+    url: str,
+    *,
+    catalog: str | None,
+    tiers: Sequence[TierRecord] | None,
+    storage_options: StorageOptions,
+    clock: Clock = system_clock,
+) -> LakeContext:
+    """Make a lake and open it; AlreadyExistsError if there is one."""
+    chosen = tuple(tiers) if tiers else DEFAULT_TIERS
+    _check_tiers(url, chosen)
+    location = _catalog_location(url, catalog)
+    root = open_store(url, storage_options)
+    if root.stat(IDENTITY_PATH) is not None or location.exists():
+        raise AlreadyExistsError(
+            f"There is a lake at {url!r} already (catalog {str(location)!r}).",
+            hint="connect to it, or choose another place.",
+            context={"url": url},
+        )
+    _make_folder(location.parent)
+    database = Database.create(location, lake_id=uuid4().hex, clock=clock, tiers=chosen)
+    context = _assemble(url, catalog, database, root, storage_options, clock, read_only=False)
+    _identify(context)
+    return context
+
+
+def open_lake(
+    url: str,
+    *,
+    catalog: str | None,
+    read_only: bool,
+    storage_options: StorageOptions,
+    clock: Clock = system_clock,
+) -> LakeContext:
+    """Open the lake at ``url``; LakeNotFoundError if there is none."""
+    location = _catalog_location(url, catalog)
+    if catalog is None and Path(local_path(url)).is_file():
+        raise LakeNotFoundError(f"{url!r} is a file, and a lake is a folder.", hint="name the lake's folder.")
+    if not location.exists():
+        raise LakeNotFoundError(
+            f"There is no lake at {url!r}: no catalog {str(location)!r}.",
+            hint="lakepart.create makes a new lake; check the address for typing errors.",
+            context={"url": url, "catalog": str(location)},
+        )
+    database = Database.open(location, clock=clock, read_only=read_only)
+    context = _assemble(url, catalog, database, open_store(url, storage_options), storage_options, clock, read_only)
+    try:
+        _identify(context)
+    except BaseException:
+        database.close()
+        raise
+    return context
+
+
+def _assemble(
+    url: str,
+    catalog: str | None,
+    database: Database,
+    root: Store,
+    storage_options: StorageOptions,
+    clock: Clock,
+    read_only: bool,
+) -> LakeContext:
+    stores = {tier.name: open_store(join_url(url, tier.root), storage_options) for tier in database.tiers}
+    return LakeContext(url, catalog, database, root, database.tiers, stores, clock, new_id, read_only)
+
+
+def _identify(context: LakeContext) -> None:
+    """Compare the identity on storage with the catalog's; write it where it is missing."""
+    lake_id = context.database.lake_id
+    try:
+        identity = json.loads(context.root.read_bytes(IDENTITY_PATH))
+    except NotFoundError:
+        if not context.read_only:
+            context.root.put_new(IDENTITY_PATH, json.dumps({"format": FORMAT, "lake_id": lake_id}).encode())
+        return
+    except ValueError as error:
+        raise CatalogError(
+            f"{IDENTITY_PATH} of {context.url!r} is not JSON, so the lake cannot be told from another.",
+            hint="restore the file from a backup.",
+            code=ErrorCode.WRONG_CATALOG,
+        ) from error
+    if identity.get("format", 0) > FORMAT:
+        raise CatalogError(
+            f"The lake at {context.url!r} has format {identity['format']}, made by a newer lakepart than this one.",
+            hint="upgrade lakepart.",
+            code=ErrorCode.CATALOG_TOO_NEW,
+        )
+    if identity.get("lake_id") != lake_id:
+        raise CatalogError(
+            f"The catalog is of lake {lake_id}, but {context.url!r} holds lake {identity.get('lake_id')}.",
+            hint="name the catalog that belongs to this lake.",
+            code=ErrorCode.WRONG_CATALOG,
+            context={"catalog_lake": lake_id, "storage_lake": identity.get("lake_id")},
+        )
+
+
+def _catalog_location(url: str, catalog: str | None) -> Path:
+    if catalog is None:
+        if not is_local(url):
+            raise InvalidInputError(
+                f"A lake at {url!r} needs a catalog: a database cannot lie in an object store.",
+                hint='catalog="sqlite:////path/to/catalog.db" suits one machine.',
+            )
+        location = Path(local_path(url)) / CATALOG_FILE
+    elif catalog.startswith("sqlite:///"):
+        location = Path(catalog.removeprefix("sqlite:///"))
+    else:
+        scheme = catalog.partition(":")[0]
+        raise InvalidInputError(
+            f"A catalog in {scheme!r} is not supported.",
+            hint='catalog="sqlite:////path/to/catalog.db" names a SQLite file.',
+            code=ErrorCode.UNSUPPORTED,
+        )
+    if is_network_filesystem(str(location)):
+        raise CatalogError(
+            f"The catalog {str(location)!r} would lie on a network file system, where SQLite can lose commits.",
+            hint="put the catalog on a local disk (catalog=…); the data may stay where they are.",
+            code=ErrorCode.UNSUPPORTED,
+        )
+    return location
+
+
+def _check_tiers(url: str, tiers: Sequence[TierRecord]) -> None:
+    names = [check_tier_name(tier.name) for tier in tiers]
+    if len(set(names)) < len(names):
+        raise InvalidInputError(f"Tier names must differ, and {names} do not.")
+    check_roots({tier.name: join_url(url, tier.root) for tier in tiers})
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise StorageError(
+            f"{str(folder)!r} cannot be a folder: a file is in the way.", hint="choose another path."
+        ) from error
+    except OSError as error:
+        raise StorageError(
+            f"The folder {str(folder)!r} cannot be made: {error.strerror}.",
+            hint="choose a place you may write to.",
+            code=ErrorCode.PERMISSION,
+        ) from error

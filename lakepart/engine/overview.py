@@ -1,0 +1,80 @@
+"""The lake as a whole: its assets, what is where, and how much of it is in which state."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from lakepart.catalog.lookups import list_assets
+from lakepart.catalog.reading import find_files
+from lakepart.engine.context import LakeContext
+from lakepart.engine.home import Home
+from lakepart.engine.status import as_of_now, partition_statuses
+from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
+from lakepart.model.mappings import infer_mapping
+from lakepart.model.partition_sets import PartitionSet
+from lakepart.model.records import AssetRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def asset_names(context: LakeContext) -> list[str]:
+    """List the assets, by name."""
+    with context.database.reading() as connection:
+        return [asset.name for asset in list_assets(connection)]
+
+
+def check_mappings(definition: PartitionsDefinition, inputs: Mapping[str, AssetRecord]) -> None:
+    """Refuse inputs whose partitions cannot be mapped to those of the definition."""
+    for upstream in inputs.values():
+        infer_mapping(definition, definition_from_dict(upstream.definition))
+
+
+def lake_status(home: Home) -> pd.DataFrame:
+    """Give one row per asset: how many partitions are fresh, stale, empty, missing, failed and running."""
+    import pandas as pd
+
+    states = ("fresh", "stale", "empty", "missing", "failed", "running")
+    rows = []
+    as_of = as_of_now(home.context, home.view, None)
+    with home.context.database.reading() as connection:
+        assets = list_assets(connection)
+    for asset in assets:
+        everything = PartitionSet.everything(definition_from_dict(asset.definition))
+        statuses = partition_statuses(home.context, home.view, asset, everything, explicit=False, as_of=as_of)
+        counts = Counter(status.state for status in statuses)
+        versions = [status.version for status in statuses if status.version is not None]
+        size_bytes = sum(version.size_bytes for version in versions)
+        row_count = sum(version.row_count for version in versions)
+        rows.append((asset.name, *(counts[state] for state in states), row_count, size_bytes))
+    return pd.DataFrame(rows, columns=["asset", *states, "rows", "bytes"])
+
+
+def tier_report(home: Home) -> pd.DataFrame:
+    """Give one row per asset and tier, of current files: partitions, files, rows, bytes, first and last key."""
+    import pandas as pd
+
+    rows = []
+    with home.context.database.reading() as connection:
+        for asset in list_assets(connection):
+            definition = definition_from_dict(asset.definition)
+            ranges = PartitionSet.everything(definition).ordinal_ranges()
+            found = find_files(connection, home.view.scope(asset), ranges)
+            for tier in home.context.tiers:
+                here = [(ordinal, file) for ordinal, file in found if file.tier == tier.name]
+                if here:
+                    rows.append(
+                        (
+                            asset.name,
+                            tier.name,
+                            len({ordinal for ordinal, _ in here}),
+                            len(here),
+                            sum(file.row_count for _, file in here),
+                            sum(file.size_bytes for _, file in here),
+                            definition.key_of_ordinal(here[0][0]),
+                            definition.key_of_ordinal(here[-1][0]),
+                        )
+                    )
+    return pd.DataFrame(rows, columns=["asset", "tier", "partitions", "files", "rows", "bytes", "first", "last"])

@@ -1,0 +1,156 @@
+"""From what a caller hands over to pieces: the rows of one partition each, checked and in the asset's schema.
+
+Nothing here touches the catalog or a store, so writers and the workers of a backfill prepare rows the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import pyarrow as pa
+
+from lakepart.engine.staging import Piece
+from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError
+from lakepart.model.definitions import PartitionsDefinition
+from lakepart.model.partition_sets import PartitionSet
+from lakepart.model.plans import count_of, list_some
+from lakepart.parquet.frames import Frame, open_frame
+from lakepart.parquet.routing import positions, route
+from lakepart.parquet.schemas import Reconciled, check_partition_column, reconcile
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Pieces that are ready to be staged; ``positions`` is known beforehand only for what is in memory."""
+
+    reconciled: Reconciled
+    pieces: Iterable[Piece]
+    positions: list[int] | None = None
+
+
+def prepare_routed(asset: str, definition: PartitionsDefinition, stored: pa.Schema | None, data: Any) -> Prepared:
+    """Send every row to the partition its ``by`` column names."""
+    if definition.by is None and definition.kind != "single":
+        raise InvalidInputError(
+            f"Rows cannot find their partitions of {asset!r}: its definition names no column (by=…).",
+            hint='write one partition with write(frame, "key"), or several with write({key: frame, …}).',
+        )
+    frame = open_frame(data)
+    reconciled = _reconcile(definition, stored, frame)
+    routed = route(frame.cast(reconciled), definition)
+    if frame.table is None:
+        return Prepared(reconciled, routed)
+    pieces = list(routed)  # slices of what is in memory anyway
+    return Prepared(reconciled, pieces, [position for position, _ in pieces])
+
+
+def prepare_wanted(asset: str, wanted: PartitionSet, stored: pa.Schema | None, data: Any) -> Prepared:
+    """Take one frame as the content of the wanted partitions; a row of any other is an error."""
+    definition = wanted.definition
+    frame = open_frame(data)
+    if stored is not None and not frame.schema.names:  # an empty frame may come without columns
+        return nothing_to_write(stored)
+    reconciled = _reconcile(definition, stored, frame)
+    fitting = frame.cast(reconciled)
+    if definition.by is not None:
+        return Prepared(reconciled, _only(route(fitting, definition), wanted, asset))
+    if len(wanted) != 1:
+        raise InvalidInputError(
+            f"One frame cannot be {count_of(len(wanted), 'partition')} of {asset!r}: "
+            "its definition names no column (by=…).",
+            hint="write {key: frame, …}, or one partition at a time.",
+        )
+    return Prepared(reconciled, [(definition.position_of(wanted.first_key), fitting.tables())])
+
+
+def prepare_keyed(
+    asset: str,
+    definition: PartitionsDefinition,
+    wanted: PartitionSet | None,
+    stored: pa.Schema | None,
+    frames: Iterable[tuple[str, Any]],
+) -> Prepared | None:
+    """Take ``(key, frame)`` pairs, each the whole content of its partition; None where there are none."""
+    opened = ((definition.position_of(key), key, open_frame(data)) for key, data in frames)
+    first = next(opened, None)
+    if first is None:
+        return None
+    reconciled = _reconcile(definition, stored, first[2])
+
+    def pieces() -> Iterator[Piece]:
+        seen: set[int] = set()
+        for position, key, frame in chain((first,), opened):
+            if position in seen:
+                raise InvalidInputError(f"Partition {key!r} of {asset!r} was given twice.")
+            if wanted is not None and key not in wanted:
+                raise _foreign_rows(asset, definition, {position}, wanted.to_text())
+            seen.add(position)
+            fitting = frame.cast(reconcile(reconciled.schema, frame.schema))
+            yield position, _checked(fitting.tables(), definition, position, asset)
+
+    return Prepared(reconciled, pieces())
+
+
+def nothing_to_write(stored: pa.Schema) -> Prepared:
+    """Prepare no rows at all, under the schema the asset has."""
+    return Prepared(Reconciled(schema=stored, changed=False, cast=lambda table: table), [], [])
+
+
+def keyed_frames(data: Any) -> Iterable[tuple[str, Any]] | None:
+    """Give the pairs of a ``{key: frame}`` mapping or an iterator of ``(key, frame)``; None for anything else."""
+    if isinstance(data, Mapping):
+        return data.items()
+    if isinstance(data, list) and data and _is_pair(data[0]):
+        return data
+    return None
+
+
+def split_first(data: Iterator[Any]) -> tuple[bool, Iterator[Any]]:
+    """Look at an iterator's first item: does it give ``(key, frame)`` pairs? Gives the whole iterator back."""
+    first = next(data, None)
+    if first is None:
+        return False, iter(())
+    return _is_pair(first), chain((first,), data)
+
+
+def _is_pair(item: Any) -> bool:
+    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)
+
+
+def _reconcile(definition: PartitionsDefinition, stored: pa.Schema | None, frame: Frame) -> Reconciled:
+    reconciled = reconcile(stored, frame.schema)
+    check_partition_column(definition, reconciled.schema)
+    return reconciled
+
+
+def _only(pieces: Iterable[Piece], wanted: PartitionSet, asset: str) -> Iterator[Piece]:
+    for position, tables in pieces:
+        if wanted.definition.key_at(position) not in wanted:
+            raise _foreign_rows(asset, wanted.definition, {position}, wanted.to_text())
+        yield position, tables
+
+
+def _checked(
+    tables: Iterable[pa.Table], definition: PartitionsDefinition, position: int, asset: str
+) -> Iterator[pa.Table]:
+    for table in tables:
+        if definition.by is not None and table.num_rows:
+            foreign = {int(found) for found in positions(table, definition)} - {position}
+            if foreign:
+                raise _foreign_rows(asset, definition, foreign, definition.key_at(position))
+        yield table
+
+
+def _foreign_rows(asset: str, definition: PartitionsDefinition, foreign: set[int], wanted: str) -> PartitionKeyError:
+    keys = [definition.key_at(position) for position in sorted(foreign)]
+    by = f"filter the frame by column {definition.by!r}" if definition.by else "leave it out"
+    return PartitionKeyError(
+        f"The frame has rows of {asset!r} partition {list_some(repr(key) for key in keys)}, "
+        f"but only {wanted!r} is to be written.",
+        hint=f"{by}, or name that partition too.",
+        code=ErrorCode.FOREIGN_ROWS,
+        context={"asset": asset, "foreign": keys, "wanted": wanted},
+    )

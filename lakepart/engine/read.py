@@ -1,0 +1,220 @@
+"""Reading: from a selection to rows, through one catalog query and the named files only.
+
+A selection is resolved once, against one snapshot. What it asks for and is not there is an error that names it,
+before the first byte is read.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lakepart.catalog.lookups import get_head, get_schema
+from lakepart.catalog.reading import find_files, find_versions
+from lakepart.engine.context import LakeContext, View
+from lakepart.errors import InvalidInputError, PartitionNotFoundError
+from lakepart.model.partition_sets import PartitionSet
+from lakepart.model.plans import ReadPlan, count_of, list_some
+from lakepart.model.records import AssetRecord, DataFile, VersionRecord
+from lakepart.parquet.filters import compile_filter
+from lakepart.parquet.reading import Source, iter_batches, read_files, to_dataset
+from lakepart.parquet.schemas import deserialise
+from lakepart.storage.base import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Stores = Mapping[str, Store]
+
+
+class PartialReadWarning(UserWarning):
+    """A read left out partitions that were asked for; the message names them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A selection against one snapshot: its versions, their files, and what it named in vain."""
+
+    asset: AssetRecord
+    partitions: PartitionSet
+    snapshot: int
+    schema: pa.Schema
+    versions: tuple[VersionRecord, ...]
+    files: tuple[tuple[int, DataFile], ...]
+    missing: tuple[str, ...]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The committed partitions, in order."""
+        return tuple(version.key for version in self.versions)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How to read: which columns and rows, what to do about missing partitions, where the key goes."""
+
+    columns: Sequence[str] | None = None
+    filter: Any = None
+    missing: str = "error"
+    key_column: str | None = None
+
+
+def resolve(
+    context: LakeContext,
+    view: View,
+    asset: AssetRecord,
+    partitions: PartitionSet,
+    *,
+    explicit: bool,
+    statistics: bool = False,
+) -> Resolved:
+    """Find the versions and files of ``partitions``; ``explicit`` ones that are not committed are ``missing``.
+
+    Costs four queries, whatever the number of partitions.
+    """
+    scope, ranges = view.scope(asset), partitions.ordinal_ranges()
+    with context.database.reading() as connection:
+        snapshot = view.snapshot if view.snapshot is not None else get_head(connection).snapshot
+        versions = find_versions(connection, scope, ranges)
+        files = find_files(connection, scope, ranges, statistics=statistics)
+        schema = (
+            pa.schema([])
+            if asset.schema_id is None
+            else deserialise(get_schema(connection, asset.schema_id).arrow_schema)
+        )
+    missing: tuple[str, ...] = ()
+    if explicit and len(versions) < len(partitions):
+        found = {version.key for version in versions}
+        missing = tuple(key for key in partitions if key not in found)
+    return Resolved(asset, partitions, snapshot, schema, tuple(versions), tuple(files), missing)
+
+
+def plan_read(resolved: Resolved, options: ReadOptions) -> ReadPlan:
+    """Say which files the read opens."""
+    chosen = _matching(resolved, options)
+    tiers: dict[str, int] = {}
+    for _, file in chosen:
+        tiers[file.tier] = tiers.get(file.tier, 0) + 1
+    return ReadPlan(
+        asset=resolved.asset.name,
+        snapshot=resolved.snapshot,
+        keys=resolved.keys,
+        missing=resolved.missing,
+        files=len(chosen),
+        pruned_files=len(resolved.files) - len(chosen),
+        rows=sum(file.row_count for _, file in chosen),
+        bytes=sum(file.size_bytes for _, file in chosen),
+        tiers=dict(sorted(tiers.items())),
+    )
+
+
+def read_table(stores: Stores, resolved: Resolved, options: ReadOptions) -> pa.Table:
+    """Read everything into one Arrow table, partitions in order."""
+    sources, schema = _open(stores, resolved, options)
+    return read_files(sources, schema, columns=options.columns, filter=options.filter)
+
+
+def read_batches(stores: Stores, resolved: Resolved, options: ReadOptions) -> Iterator[pa.RecordBatch]:
+    """Read batch by batch, partitions in order, holding only a few files at a time."""
+    sources, schema = _open(stores, resolved, options)
+    return iter_batches(sources, schema, columns=options.columns, filter=options.filter)
+
+
+def open_dataset(stores: Stores, resolved: Resolved, options: ReadOptions) -> Any:
+    """Give a ``pyarrow.dataset.Dataset`` of exactly the selection's files."""
+    sources, schema = _open(stores, resolved, options)
+    return to_dataset(sources, schema)
+
+
+def count_rows(resolved: Resolved, options: ReadOptions) -> int:
+    """Count rows from the catalog alone: no file is opened."""
+    _settle_missing(resolved, options)
+    return sum(version.row_count for version in resolved.versions)
+
+
+def files_frame(stores: Stores, resolved: Resolved) -> pd.DataFrame:
+    """Give one row per current data file, in order, with a path or address that other programs can open."""
+    import pandas as pd
+
+    keys = {version.ordinal: version.key for version in resolved.versions}
+    return pd.DataFrame(
+        {
+            "key": [keys[ordinal] for ordinal, _ in resolved.files],
+            "path": [stores[file.tier].os_path(file.path) or file.path for _, file in resolved.files],
+            "tier": [file.tier for _, file in resolved.files],
+            "rows": [file.row_count for _, file in resolved.files],
+            "bytes": [file.size_bytes for _, file in resolved.files],
+            "checksum": [file.checksum for _, file in resolved.files],
+        }
+    )
+
+
+def _open(stores: Stores, resolved: Resolved, options: ReadOptions) -> tuple[list[Source], pa.Schema]:
+    _settle_missing(resolved, options)
+    key_column = _key_column(resolved, options)
+    schema = resolved.schema
+    if key_column is not None:
+        schema = schema.append(pa.field(key_column, pa.string()))
+    keys = {version.ordinal: version.key for version in resolved.versions}
+    sources = []
+    for ordinal, file in _matching(resolved, options):
+        store = stores[file.tier]
+        sources.append(
+            Source(
+                name=f"{file.tier}:{file.path}",
+                open=store.os_path(file.path) or partial(store.open_read, file.path),
+                constants={} if key_column is None else {key_column: keys[ordinal]},
+            )
+        )
+    return sources, schema
+
+
+def _matching(resolved: Resolved, options: ReadOptions) -> list[tuple[int, DataFile]]:
+    """Leave out the files whose statistics say that no row can match."""
+    chosen = compile_filter(options.filter, resolved.schema)
+    if chosen is None:
+        return list(resolved.files)
+    return [
+        (ordinal, file)
+        for ordinal, file in resolved.files
+        if file.statistics is None or chosen.can_hold(file.statistics)
+    ]
+
+
+def _settle_missing(resolved: Resolved, options: ReadOptions) -> None:
+    if options.missing not in {"error", "skip"}:
+        raise InvalidInputError(f"missing={options.missing!r} is not one of 'error', 'skip'.")
+    if not resolved.missing:
+        return
+    named = (
+        f"{count_of(len(resolved.missing), 'partition')} of {resolved.asset.name!r} "
+        f"{'is' if len(resolved.missing) == 1 else 'are'} missing at snapshot {resolved.snapshot}: "
+        f"{list_some(resolved.missing)}"
+    )
+    if options.missing == "skip":
+        warnings.warn(f"Read without {named}.", PartialReadWarning, stacklevel=5)
+        return
+    raise PartitionNotFoundError(
+        f"{named}.",
+        hint='missing="skip" reads what is there; status() shows what is missing.',
+        context={"asset": resolved.asset.name, "missing": list(resolved.missing)},
+    )
+
+
+def _key_column(resolved: Resolved, options: ReadOptions) -> str | None:
+    """Name the column that tells partitions apart: asked for, or needed because the rows do not say."""
+    definition = resolved.partitions.definition
+    name = options.key_column
+    if name is None and definition.by is None and definition.kind != "single" and len(resolved.partitions) > 1:
+        name = definition.dimension
+    if name is not None and name in resolved.schema.names:
+        raise InvalidInputError(
+            f"key_column={name!r} is a column of {resolved.asset.name!r} already.",
+            hint="choose another name.",
+        )
+    return name

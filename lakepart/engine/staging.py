@@ -1,0 +1,141 @@
+"""Puts rows under new file names, durably, before any catalog row speaks of them.
+
+A stager knows one asset's schema, one store and one name prefix; it never touches the catalog, so that a worker on
+another machine can use it as well as the process that commits.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain, count
+from typing import Any
+
+import pyarrow as pa
+
+from lakepart.errors import LakepartError
+from lakepart.model.definitions import PartitionsDefinition
+from lakepart.model.keys import encode_segment
+from lakepart.model.records import NewFile
+from lakepart.parquet.writing import write_file
+from lakepart.storage.base import Store
+
+WRITER_THREADS = 16  # files are synced while others are being encoded
+_HELD_BYTES = 64 * 1024 * 1024  # a partition up to this size is handed to a thread whole
+_QUEUED_BYTES = 256 * 1024 * 1024
+
+Piece = tuple[int, Iterable[pa.Table]]
+
+
+@dataclass(slots=True)
+class Stager:
+    """Writes the data files of one asset; ``paths`` lists what it has begun, for cleaning up."""
+
+    store: Store
+    tier: str
+    asset: str
+    definition: PartitionsDefinition
+    schema: pa.Schema
+    name_prefix: str
+    metadata: Mapping[str, str]
+    threads: int = WRITER_THREADS
+    paths: list[str] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=count)
+
+    def stage(self, pieces: Iterable[Piece]) -> dict[int, list[NewFile]]:
+        """Write every piece and sync it; gives the new files by position, in the order the pieces came.
+
+        Pieces small enough to hold are encoded and synced side by side; a larger one streams through alone, so
+        that memory stays flat whatever comes.
+        """
+        staged: dict[int, list[NewFile]] = {}
+        queued: deque[tuple[int, int, Future[NewFile | None]]] = deque()
+        queued_bytes = 0
+
+        def settle_oldest() -> None:
+            nonlocal queued_bytes
+            position, size_bytes, future = queued.popleft()
+            queued_bytes -= size_bytes
+            keep(position, future.result())
+
+        def keep(position: int, file: NewFile | None) -> None:
+            files = staged.setdefault(position, [])
+            if file is not None:
+                files.append(file)
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            try:
+                for position, tables in pieces:
+                    staged.setdefault(position, [])
+                    held, rest, size_bytes = _hold(tables)
+                    if rest is not None:
+                        keep(position, self._write(position, chain(held, rest)))
+                        continue
+                    queued.append((position, size_bytes, pool.submit(self._write, position, held)))
+                    queued_bytes += size_bytes
+                    while queued_bytes > _QUEUED_BYTES or len(queued) > 8 * self.threads:
+                        settle_oldest()
+                while queued:
+                    settle_oldest()
+            except BaseException:
+                for _, _, future in queued:
+                    future.cancel()
+                raise
+        self.store.make_durable(file.path for files in staged.values() for file in files)
+        return staged
+
+    def discard(self) -> None:
+        """Delete what was written; what cannot be deleted now is left for vacuum, which knows it by its name."""
+        for path in self.paths:
+            try:
+                self.store.delete(path)
+            except LakepartError:  # the failure that led here is the one to report
+                continue
+
+    def _write(self, position: int, tables: Iterable[pa.Table]) -> NewFile | None:
+        filled = (table for table in tables if table.num_rows)
+        first = next(filled, None)
+        if first is None:
+            return None
+        key = self.definition.key_at(position)
+        segment = encode_segment(self.definition.dimension, key)
+        path = f"{self.asset}/{segment}/{self.name_prefix}-{next(self._numbers)}.parquet"
+        self.paths.append(path)
+        facts = write_file(
+            partial(self.store.open_new, path),
+            chain((first,), filled),
+            self.schema,
+            metadata={**self.metadata, "lakepart.asset": self.asset, "lakepart.key": key},
+        )
+        return NewFile(
+            tier=self.tier,
+            path=path,
+            size_bytes=facts.size_bytes,
+            row_count=facts.row_count,
+            row_groups=facts.row_groups,
+            checksum=facts.checksum,
+            data_digest=facts.data_digest,
+            footer_bytes=facts.footer_bytes,
+            statistics=facts.statistics,
+        )
+
+
+def _hold(tables: Iterable[pa.Table]) -> tuple[list[pa.Table], Iterator[pa.Table] | None, int]:
+    """Take tables up to the held size; gives them, what remains (None: nothing), and their bytes."""
+    remaining = iter(tables)
+    held: list[pa.Table] = []
+    size_bytes = 0
+    for table in remaining:
+        held.append(table)
+        size_bytes += _size_of(table)
+        if size_bytes > _HELD_BYTES:
+            return held, remaining, size_bytes
+    return held, None, size_bytes
+
+
+def _size_of(table: pa.Table) -> int:
+    size: Any = table.nbytes  # of the slice, not of the buffers it shares
+    return int(size)

@@ -1,0 +1,243 @@
+"""Lakes: made by :func:`create`, opened by :func:`connect`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from lakepart.backfill import Backfill
+from lakepart.branch import Branch
+from lakepart.catalog.declaring import create_branch
+from lakepart.display.html import lake_html
+from lakepart.display.progress import backfill_bar, move_bar
+from lakepart.engine import backfill as backfills
+from lakepart.engine import branches, overview
+from lakepart.engine.check import Finding, check_lake
+from lakepart.engine.context import View, require_writable
+from lakepart.engine.home import Home, get_open_branch
+from lakepart.engine.move import MoveReport, apply_moves, plan_tiering
+from lakepart.engine.opening import create_lake, open_lake
+from lakepart.engine.vacuum import GRACE, RETENTION, VacuumReport, apply_vacuum, plan_vacuum
+from lakepart.errors import InvalidInputError
+from lakepart.lake_view import LakeView
+from lakepart.model.names import check_branch_name
+from lakepart.model.plans import BackfillPlan, TieringPlan, VacuumPlan
+from lakepart.model.policies import TieringPolicy
+from lakepart.model.records import TierRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A place for bytes: a name, a folder or URL (relative: inside the lake), and the storage class they get there."""
+
+    name: str
+    root: str
+    storage_class: str | None = None
+
+
+class Lake(LakeView):
+    """One catalog and its tiers, open for reading and writing.
+
+    Close it, or use it as a context manager, to let go of the catalog's connections; nothing is lost otherwise.
+    """
+
+    # Branches
+
+    def create_branch(self, name: str) -> Branch:
+        """Make a branch of main as it is now: a lake in which only the branch's own writes differ."""
+        home = self._home
+        require_writable(home.context, home.view, "create a branch")
+        record = create_branch(home.context.database, check_branch_name(name))
+        return Branch(home.in_view(View(record)))
+
+    def branch(self, name: str) -> Branch:
+        """Open a branch; BranchNotFoundError suggests close names."""
+        return Branch(self._home.in_view(View(get_open_branch(self._home.context, name))))
+
+    def branches(self) -> pd.DataFrame:
+        """Give the open branches: name, fork snapshot, partitions written."""
+        return branches.branches_frame(self._home.context)
+
+    # Backfills
+
+    def backfill(self, name: str) -> Backfill:
+        """Open a recorded backfill; NotFoundError suggests close names."""
+        backfills.get_backfill(self._home.context, name)
+        return Backfill(self._home, name)
+
+    def backfills(self) -> pd.DataFrame:
+        """Give every recorded backfill, newest first: name, asset, state, targets done, failed and in all."""
+        return backfills.backfills_frame(self._home.context)
+
+    # Plans
+
+    def plan_tiering(self, policy: TieringPolicy, as_of: datetime | None = None) -> TieringPlan:
+        """Say which partitions a policy moves to which tier, as of an instant (now by default)."""
+        return plan_tiering(self._home, policy, as_of or self._home.context.clock())
+
+    def plan_vacuum(self, *, retention: timedelta = RETENTION, grace: timedelta = GRACE) -> VacuumPlan:
+        """Say which old versions vacuum would forget and which bytes it would delete; parameters as :meth:`vacuum`."""
+        return plan_vacuum(self._home.context, retention=retention, grace=grace)
+
+    def vacuum(self, *, retention: timedelta = RETENTION, grace: timedelta = GRACE) -> VacuumReport:
+        """Forget old versions and delete bytes that nothing needs.
+
+        Parameters
+        ----------
+        retention
+            How long a replaced version can still be travelled to; 7 days by default.
+        grace
+            How long bytes stay after nothing in the catalog refers to them, for readers that began before; 24 hours
+            by default. A writer that has been silent for that long counts as dead.
+
+        Notes
+        -----
+        Current versions of main and of open branches are never touched, nor is a file lakepart did not write.
+        """
+        return apply_vacuum(self._home.context, self.plan_vacuum(retention=retention, grace=grace))
+
+    def apply(
+        self,
+        plan: BackfillPlan | TieringPlan | VacuumPlan,
+        *,
+        workers: int = 1,
+        progress: bool = True,
+    ) -> Backfill | MoveReport | VacuumReport:
+        """Carry out exactly what a plan says.
+
+        Partitions of a tiering plan that were rewritten since are skipped and reported; those of a backfill plan
+        make it fail with a conflict.
+        """
+        match plan:
+            case TieringPlan():
+                with move_bar(plan, shown=progress) as on_progress:
+                    return apply_moves(self._home.context, plan, on_progress=on_progress)
+            case BackfillPlan():
+                handle = Backfill(self._home, plan.name)
+                with backfill_bar(plan.name, shown=progress) as on_progress:
+                    backfills.start_backfill(self._home, plan, None, workers=workers, on_progress=on_progress)
+                return handle._settled()
+            case VacuumPlan():
+                return apply_vacuum(self._home.context, plan)
+            case _:
+                raise InvalidInputError(
+                    f"{plan!r} is not a plan.", hint="plans come from plan_tiering, plan_vacuum and plan_backfill."
+                )
+
+    # Care
+
+    def check(self, *, checksums: bool = False) -> list[Finding]:
+        """Compare the catalog with what is stored, both ways; no findings means all is well.
+
+        Parameters
+        ----------
+        checksums
+            Whether to read every byte and compare checksums, not only existence and size.
+
+        Returns
+        -------
+        Findings with ``kind``, ``severity`` (``"damage"``: data is lost or changed; ``"leftover"``: harmless, vacuum
+        or the next run clears it), what it concerns, and a sentence.
+        """
+        return check_lake(self._home.context, checksums=checksums)
+
+    def status(self) -> pd.DataFrame:
+        """Give partitions per asset and state."""
+        return overview.lake_status(self._home)
+
+    def close(self) -> None:
+        """Let go of the catalog's connections."""
+        self._home.context.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _repr_html_(self) -> str:
+        return lake_html(self._describe(), self.status())
+
+
+def create(
+    url: str | os.PathLike[str],
+    *,
+    catalog: str | None = None,
+    tiers: Sequence[Tier] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Lake:
+    """Make a lake and open it.
+
+    Parameters
+    ----------
+    url
+        A folder (made if absent), or an fsspec URL, which needs ``catalog``.
+    catalog
+        ``sqlite:////path/to/catalog.db``; by default ``catalog.db`` in the folder.
+    tiers
+        Hottest first; ``hot`` and ``cold`` folders inside the lake by default.
+    storage_options
+        For the fsspec driver; never stored.
+
+    Raises
+    ------
+    AlreadyExistsError
+        There is a lake already.
+    InvalidInputError
+        A URL without a catalog, tiers whose folders nest, or a catalog that is not supported.
+    StorageError
+        The place is a file, or not writable.
+    """
+    records = [TierRecord(tier.name, tier.root, tier.storage_class, rank) for rank, tier in enumerate(tiers or ())]
+    context = create_lake(_address(url), catalog=catalog, tiers=records or None, storage_options=storage_options)
+    return Lake(Home(context))
+
+
+def connect(
+    url: str | os.PathLike[str] | None = None,
+    *,
+    catalog: str | None = None,
+    read_only: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Lake:
+    """Open a lake.
+
+    Parameters
+    ----------
+    url
+        Its folder or URL; the environment variable ``LAKEPART_URL`` by default.
+    catalog
+        As for :func:`create`; ``LAKEPART_CATALOG`` by default.
+    read_only
+        Whether every verb that would change the lake is refused.
+    storage_options
+        For the fsspec driver; never stored.
+
+    Raises
+    ------
+    LakeNotFoundError
+        There is none: a typing error never makes an empty lake.
+    CatalogError
+        The catalog is not one, is of another lake, or was made by a newer lakepart.
+    """
+    chosen = url if url is not None else os.environ.get("LAKEPART_URL")
+    if chosen is None:
+        raise InvalidInputError("connect() was given no address.", hint="pass one, or set LAKEPART_URL.")
+    context = open_lake(
+        _address(chosen),
+        catalog=catalog or os.environ.get("LAKEPART_CATALOG"),
+        read_only=read_only,
+        storage_options=storage_options,
+    )
+    return Lake(Home(context))
+
+
+def _address(url: str | os.PathLike[str]) -> str:
+    return str(Path(url)) if isinstance(url, os.PathLike) else url

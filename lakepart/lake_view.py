@@ -1,0 +1,137 @@
+"""What can be asked of a lake in any view of it: now, in the past, on a branch."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from lakepart.asset import Asset
+from lakepart.catalog.declaring import declare_asset, register_producer
+from lakepart.engine import history as histories
+from lakepart.engine import overview
+from lakepart.engine.context import require_writable
+from lakepart.engine.home import Home
+from lakepart.errors import ErrorCode, InvalidInputError
+from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
+from lakepart.model.names import check_asset_name
+from lakepart.model.partition_sets import PartitionSet
+from lakepart.model.records import CommitRecord
+from lakepart.producer import Producer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class LakeView:
+    """A lake as seen now, at a snapshot, or on a branch; thread-safe, and pickles as its address and view."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    @property
+    def url(self) -> str:
+        """Where the lake is."""
+        return self._home.context.url
+
+    def asset(
+        self,
+        name: str,
+        *,
+        partitions: PartitionsDefinition | None = None,
+        complete_after: timedelta | None = None,
+        description: str | None = None,
+    ) -> Asset:
+        """Open an asset; with ``partitions``, declare it first. The same declaration again changes nothing.
+
+        Parameters
+        ----------
+        name
+            ``flights`` or ``sales/orders``: 1 to 8 segments of ``[A-Za-z0-9_.-]``, at most 64 characters each.
+        partitions
+            How it is cut, for example ``Daily("2013-01-01", by="time_hour", tz="America/New_York")``.
+        complete_after
+            How long after a window's end its data may still arrive: what is written earlier is stale (``early``).
+        description
+            For people.
+
+        Raises
+        ------
+        AssetNotFoundError
+            No such asset, and no ``partitions`` to declare it with; close names are suggested.
+        AlreadyExistsError
+            It was declared otherwise; both declarations are shown.
+        """
+        options: dict[str, Any] = {}
+        if complete_after is not None:
+            options["complete_after_us"] = complete_after // timedelta(microseconds=1)
+        if description is not None:
+            options["description"] = description
+        if partitions is not None:
+            require_writable(self._home.context, self._home.view, "declare an asset")
+            declare_asset(self._home.context.database, check_asset_name(name), partitions.to_dict(), options)
+        elif options:
+            raise InvalidInputError(
+                f"Asset {name!r} is opened with {', '.join(sorted(options))}, which only a declaration takes.",
+                hint="give partitions=… too.",
+            )
+        return Asset(self._home, name)
+
+    def assets(self) -> list[Asset]:
+        """Give every asset, by name."""
+        return [Asset(self._home, name) for name in overview.asset_names(self._home.context)]
+
+    def register(self, producer: Producer) -> Asset:
+        """Register a producer: declare its asset where it is not yet, and remember inputs and code version.
+
+        What an older code version made is stale from now on. The function itself stays with this handle.
+        """
+        if not isinstance(producer, Producer):
+            raise InvalidInputError(
+                f"{producer!r} is not a producer.", hint='decorate the function: @lakepart.producer("asset", …).'
+            )
+        home = self._home
+        require_writable(home.context, home.view, "register a producer")
+        asset = self.asset(producer.asset, partitions=producer.partitions)
+        inputs = {name: home.record(upstream) for name, upstream in producer.inputs.items()}
+        if producer.asset in producer.inputs.values():
+            raise InvalidInputError(
+                f"Asset {producer.asset!r} cannot be its own input: its partitions would depend on each other.",
+                hint="read earlier partitions from another asset.",
+                code=ErrorCode.UNSUPPORTED,
+            )
+        overview.check_mappings(asset.partitions, inputs)
+        register_producer(home.context.database, home.record(producer.asset).asset_id, producer.record)
+        home.functions[producer.asset] = producer.function
+        return asset
+
+    def at(self, when: int | str | datetime) -> LakeView:
+        """Give a read-only view of the lake at a snapshot number, or at the last snapshot before an instant."""
+        return LakeView(self._home.at(when))
+
+    def snapshots(self, limit: int | None = None) -> pd.DataFrame:
+        """Give the commits that this view sees, newest first: number, time, operation, author, message, sizes."""
+        return histories.snapshots_frame(self._home.context, self._home.view, after=-1, limit=limit)
+
+    def changes(self, since: int) -> pd.DataFrame:
+        """Give the commits after snapshot ``since``, newest first."""
+        return histories.snapshots_frame(self._home.context, self._home.view, after=since, limit=None)
+
+    def rollback(self, to: int, *, message: str | None = None) -> CommitRecord:
+        """Make the contents of every asset at snapshot ``to`` current again, as a new snapshot."""
+        home = self._home
+        records = [home.record(name) for name in overview.asset_names(home.context)]
+        whole = [(record, PartitionSet.everything(definition_from_dict(record.definition))) for record in records]
+        return histories.rollback(home.context, home.view, whole, to=to, message=message)
+
+    def tier_report(self) -> pd.DataFrame:
+        """Give partitions, files, rows and bytes per asset and tier."""
+        return overview.tier_report(self._home)
+
+    def _describe(self) -> str:
+        view = self._home.view
+        where = "" if view.branch.name == "main" else f" branch {view.branch.name}"
+        when = "" if view.snapshot is None else f" at snapshot {view.snapshot}"
+        return f"{self.url}{where}{when}"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._describe()}>"

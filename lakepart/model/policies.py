@@ -1,0 +1,98 @@
+"""Tiering policies: which partitions belong on which tier, as ordered rules of which the first match wins."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Self
+
+from lakepart.errors import InvalidInputError, NotFoundError
+from lakepart.model.names import check_tier_name
+
+_DURATION = re.compile(r"(\d+)\s*([hdw])")
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+_FIELDS = frozenset({"assets", "older_than", "to"})
+
+
+@dataclass(frozen=True, slots=True)
+class AgeRule:
+    """Partitions whose window ended at least ``older_than`` ago belong on tier ``to``.
+
+    ``assets`` is a pattern of asset names, as of files: ``*``, ``sales/*``.
+    """
+
+    to: str
+    older_than: timedelta
+    assets: str = "*"
+
+    def __post_init__(self) -> None:
+        check_tier_name(self.to)
+        if self.older_than < timedelta(0):
+            raise InvalidInputError(f"older_than={self.older_than} is negative: it says how long ago a window ended.")
+
+    def covers(self, asset: str) -> bool:
+        """Say whether the rule speaks of an asset."""
+        return fnmatchcase(asset, self.assets)
+
+
+@dataclass(frozen=True, slots=True)
+class TieringPolicy:
+    """Ordered rules; for each partition, the first that covers its asset and its age decides. Nothing is promoted."""
+
+    rules: tuple[AgeRule, ...]
+
+    def __init__(self, *rules: AgeRule) -> None:
+        object.__setattr__(self, "rules", rules)
+
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a policy file of ``[[rule]]`` tables with ``assets`` (a pattern), ``older_than`` and ``to``.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such file.
+        InvalidInputError
+            It is not TOML, or a rule has an unknown field or a value outside its rule.
+        """
+        try:
+            data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise NotFoundError(f"There is no policy file {str(path)!r}.") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InvalidInputError(f"The policy file {str(path)!r} is not TOML: {error}.") from error
+        rules = data.get("rule", [])
+        if not rules or set(data) != {"rule"}:
+            raise InvalidInputError(
+                f"The policy file {str(path)!r} must have [[rule]] tables and nothing else.",
+                hint='[[rule]] assets = "flights"  older_than = "180d"  to = "cold"',
+            )
+        return cls(*(_rule(number, rule) for number, rule in enumerate(rules, start=1)))
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read ``180d``, ``12h`` or ``4w``."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise InvalidInputError(f"{text!r} is not a duration.", hint="write hours, days or weeks: 12h, 180d, 4w.")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _rule(number: int, rule: Mapping[str, Any]) -> AgeRule:
+    unknown = sorted(set(rule) - _FIELDS)
+    lacking = sorted({"older_than", "to"} - set(rule))
+    if unknown or lacking:
+        what = f"has no {', '.join(lacking)}" if lacking else f"has unknown {', '.join(unknown)}"
+        raise InvalidInputError(f"Rule {number} {what}.", hint="a rule has assets (optional), older_than and to.")
+    for name, value in rule.items():
+        if not isinstance(value, str):
+            raise InvalidInputError(
+                f"Rule {number}: {name} = {value!r} is not text.", hint=f'write {name} = "{value}".'
+            )
+    return AgeRule(rule["to"], parse_duration(rule["older_than"]), rule.get("assets", "*"))

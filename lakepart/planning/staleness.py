@@ -1,0 +1,71 @@
+"""What is stale, and why.
+
+A version is stale when its code version differs from its asset's current producer's, when a mapped input partition
+has other content than the version read (partitions that appeared or vanished included), or when it was written before
+its window had closed. A version written with neither a producer nor ``inputs=`` can only be stale by being early.
+Staleness is not transitive: what stands on stale inputs is fresh, and says ``upstream-stale``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lakepart.model.records import InputRecord
+
+MISSING_DIGEST = "missing"
+
+
+class StaleKind(StrEnum):
+    """Why a version no longer is what a new run would make."""
+
+    CODE = "code"
+    INPUT = "input"
+    EARLY = "early"
+    UPSTREAM = "upstream-stale"  # a remark, not a reason: the version itself is fresh
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason, in words a person understands."""
+
+    kind: StaleKind
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def digest_of_contents(contents: Iterable[tuple[int, str]]) -> str:
+    """Identify the contents of some input partitions, given as ``(ordinal, content id)`` in ordinal order.
+
+    One partition's digest is its content id, so that the common one-to-one input is compared without hashing.
+    """
+    listed = list(contents)
+    if not listed:
+        return MISSING_DIGEST
+    if len(listed) == 1:
+        return listed[0][1]
+    text = "\n".join(f"{ordinal}:{content}" for ordinal, content in listed)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def code_reason(written_by: str | None, current: str | None, *, has_lineage: bool) -> Reason | None:
+    """Compare code versions; a version nobody produced is not judged by anybody's code."""
+    if current is None or written_by == current or not (has_lineage or written_by is not None):
+        return None
+    return Reason(StaleKind.CODE, f"code version {written_by or 'unknown'}, now {current}")
+
+
+def early_reason(written_at_us: int, window_end_us: int | None, complete_after_us: int) -> Reason | None:
+    """Say whether the version was written before its window had closed and settled."""
+    if window_end_us is None or written_at_us >= window_end_us + complete_after_us:
+        return None
+    return Reason(StaleKind.EARLY, "early: written before the window was complete")
+
+
+def input_reasons(inputs: Iterable[tuple[InputRecord, str]]) -> list[Reason]:
+    """Name the inputs, given with their digests of now, whose mapped partitions have other content than was read."""
+    return [Reason(StaleKind.INPUT, f"input {record.asset} changed") for record, now in inputs if now != record.digest]

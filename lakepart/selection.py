@@ -1,0 +1,403 @@
+"""Selections: lazy descriptions of some partitions of one asset, and every verb that hangs on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from lakepart.backfill import Backfill
+from lakepart.display.html import selection_html
+from lakepart.display.progress import backfill_bar, move_bar
+from lakepart.engine import backfill as backfills
+from lakepart.engine import history as histories
+from lakepart.engine import move as moves
+from lakepart.engine.commit import Details, write_partitions
+from lakepart.engine.explain import explain_frame
+from lakepart.engine.home import Home
+from lakepart.engine.lineage import expected_contents, record_input
+from lakepart.engine.read import ReadOptions, Resolved, Stores, files_frame, plan_read, resolve
+from lakepart.engine.readable import Readable, ResolvedSelection
+from lakepart.engine.status import as_of_now, partition_statuses, status_frame
+from lakepart.errors import InvalidInputError
+from lakepart.model.definitions import PartitionsDefinition
+from lakepart.model.partition_sets import PartitionSet
+from lakepart.model.plans import BackfillPlan, ReadPlan, TieringPlan
+from lakepart.model.records import AssetRecord, CommitRecord
+from lakepart.model.windows import Window
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class PartitionVerbs(Readable):
+    """Everything that can be asked of, or done to, some partitions of one asset."""
+
+    def __init__(self, home: Home, asset: str, partitions: PartitionSet, *, explicit: bool) -> None:
+        self._home = home
+        self._asset = asset
+        self._partitions = partitions
+        self._explicit = explicit
+
+    # What it is
+
+    @property
+    def partitions(self) -> PartitionsDefinition:
+        """How the asset is cut into partitions."""
+        return self._partitions.definition
+
+    @property
+    def keys(self) -> list[str]:
+        """The partition keys, in order: those that were named, or the committed ones where an end is open."""
+        return self._partitions.keys if self._explicit else list(self._resolve().keys)
+
+    @property
+    def windows(self) -> list[Window | None]:
+        """The time that each of :attr:`keys` covers; None where partitions are not cut by time."""
+        definition = self._partitions.definition
+        return [definition.window_at(definition.position_of(key)) for key in self.keys]
+
+    def __len__(self) -> int:
+        return len(self._partitions) if self._explicit else len(self._resolve().versions)
+
+    def __bool__(self) -> bool:
+        return len(self) > 0
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.keys if not self._explicit else key in self._partitions
+
+    def __iter__(self) -> Iterator[Selection]:
+        for key in self.keys:
+            yield self._select(PartitionSet.from_keys(self._partitions.definition, [key]))
+
+    def batched(self, count: int) -> Iterator[Selection]:
+        """Cut the selection into selections of ``count`` partitions each, in order; the last may be smaller."""
+        if count < 1:
+            raise InvalidInputError(f"batched({count}) is no batch size: it is at least 1.")
+        keys = self.keys
+        for start in range(0, len(keys), count):
+            yield self._select(PartitionSet.from_keys(self._partitions.definition, keys[start : start + count]))
+
+    # Reading
+
+    def _resolve(self, *, statistics: bool = False) -> Resolved:
+        home = self._home
+        return resolve(
+            home.context,
+            home.view,
+            home.record(self._asset),
+            self._partitions,
+            explicit=self._explicit,
+            statistics=statistics,
+        )
+
+    def _stores(self) -> Stores:
+        return self._home.context.stores
+
+    def resolve(self) -> ResolvedSelection:
+        """Fix the selection to the files of the present snapshot: plain data that a worker can read from."""
+        return ResolvedSelection(self._resolve(), self._stores())
+
+    def plan_read(self, columns: Sequence[str] | None = None, filter: Any = None) -> ReadPlan:  # noqa: A002
+        """Say what a read would open: files, bytes, tiers, and partitions that are missing."""
+        return plan_read(self._resolve(statistics=filter is not None), ReadOptions(columns, filter))
+
+    def files(self) -> pd.DataFrame:
+        """Give the data files, one row each: key, path, tier, rows, bytes, checksum; paths any program can open."""
+        return files_frame(self._stores(), self._resolve())
+
+    # Status and history
+
+    def status(self, as_of: datetime | None = None) -> pd.DataFrame:
+        """Give one row per partition: what is there and whether it still is what a new run would make.
+
+        Parameters
+        ----------
+        as_of
+            The instant up to which partitions are expected; now by default. Named partitions are always listed.
+
+        Returns
+        -------
+        A frame with ``key, state, data, work, reasons, rows, bytes, files, tier, snapshot, written_at, code_version,
+        error``, in the order of the definition. ``data`` is ``missing``, ``empty``, ``fresh`` or ``stale``; ``work`` is
+        ``running``, ``failed`` or none; ``state`` is the one word to show.
+
+        Notes
+        -----
+        Asks the catalog alone: a handful of queries, whatever the number of partitions.
+        """
+        return status_frame(self._statuses(as_of))
+
+    def history(self) -> pd.DataFrame:
+        """Give every version of these partitions, newest first, with who made it, when and why."""
+        return histories.history_frame(self._home.context, self._home.view, self._record(), self._partitions)
+
+    def explain(self) -> pd.DataFrame:
+        """Say why each partition is as it is: one row per reason and per input it was made from."""
+        return explain_frame(
+            self._home.context, self._home.view, self._record(), self._partitions, self._statuses(None)
+        )
+
+    def rollback(self, to: int, *, message: str | None = None) -> CommitRecord:
+        """Make the contents of snapshot ``to`` current again, as a new snapshot.
+
+        Raises
+        ------
+        SnapshotNotFoundError
+            There is no such snapshot, or vacuum has forgotten it.
+        ConflictError
+            Somebody committed to these partitions meanwhile.
+        """
+        home = self._home
+        return histories.rollback(home.context, home.view, [(self._record(), self._partitions)], to=to, message=message)
+
+    # Reprocessing
+
+    def plan_backfill(
+        self,
+        fn: Callable[..., Any] | None = None,
+        *,
+        inputs: Mapping[str, str] | None = None,
+        which: str | set[str] | None = None,
+        batch: int = 1,
+        publish: str | None = None,
+        name: str | None = None,
+        retries: int = 2,
+        timeout: float | None = None,
+        on_error: str = "continue",
+        as_of: datetime | None = None,
+    ) -> BackfillPlan:
+        """Say what a backfill would compute and why; parameters as :meth:`backfill`."""
+        return backfills.plan_backfill(
+            self._home,
+            self._record(),
+            self._partitions,
+            explicit=self._explicit,
+            function=fn,
+            inputs=inputs,
+            which=which,
+            batch=batch,
+            publish=publish,
+            name=name,
+            retries=retries,
+            timeout_s=timeout,
+            on_error=on_error,
+            as_of=as_of_now(self._home.context, self._home.view, as_of),
+        )
+
+    def backfill(
+        self,
+        fn: Callable[..., Any] | None = None,
+        *,
+        inputs: Mapping[str, str] | None = None,
+        which: str | set[str] | None = None,
+        batch: int = 1,
+        publish: str | None = None,
+        workers: int = 1,
+        name: str | None = None,
+        retries: int = 2,
+        timeout: float | None = None,
+        on_error: str = "continue",
+        as_of: datetime | None = None,
+        progress: bool = True,
+    ) -> Backfill:
+        """Compute these partitions and publish them; recorded, resumable, undoable.
+
+        Parameters
+        ----------
+        fn
+            What computes them; the registered producer by default.
+        inputs
+            Input assets by parameter name, where ``fn`` is given.
+        which
+            States to compute: by default ``{"missing", "failed", "stale"}``; ``"all"`` computes everything.
+        batch
+            Partitions given to one call of the producer.
+        publish
+            ``"each"``: as they are done; ``"together"``: all in one commit at the end; ``"branch:name"``: on that
+            branch, for you to publish. By default ``"each"`` when nothing published is replaced, else ``"together"``.
+        workers
+            Calls side by side, on threads.
+        name
+            Of the backfill; made up by default.
+        retries
+            Further attempts at an order that failed.
+        timeout
+            Seconds after which an attempt counts as failed; what it does later is ignored.
+        on_error
+            ``"continue"`` with other orders (default) or ``"stop"``.
+        as_of
+            The instant up to which an open-ended selection expects partitions; now by default.
+        progress
+            Whether to show a progress bar.
+
+        Raises
+        ------
+        BackfillError
+            Orders failed; ``error.backfill`` is the handle to look at and resume.
+        StateError
+            There is no producer to compute with.
+        """
+        plan = self.plan_backfill(
+            fn,
+            inputs=inputs,
+            which=which,
+            batch=batch,
+            publish=publish,
+            name=name,
+            retries=retries,
+            timeout=timeout,
+            on_error=on_error,
+            as_of=as_of,
+        )
+        handle = Backfill(self._home, plan.name)
+        with backfill_bar(plan.name, shown=progress) as on_progress:
+            backfills.start_backfill(self._home, plan, fn, workers=workers, on_progress=on_progress)
+        return handle._settled()
+
+    # Tiers
+
+    def plan_demote(self, tier: str) -> TieringPlan:
+        """Say which files would be copied to the colder ``tier``."""
+        return moves.plan_move(self._home, self._record(), self._partitions, tier, colder=True)
+
+    def demote(self, tier: str, *, progress: bool = True) -> moves.MoveReport:
+        """Move these partitions' files to the colder ``tier``: copied, verified, swapped; vacuum deletes the old bytes.
+
+        Content, versions and staleness do not change. A partition that somebody rewrites meanwhile is skipped and
+        reported. A move that was interrupted is finished by the next one.
+        """
+        return self._move(self.plan_demote(tier), progress=progress)
+
+    def plan_promote(self, tier: str | None = None) -> TieringPlan:
+        """Say which files would be copied to the hotter ``tier`` (the hottest by default)."""
+        chosen = tier or self._home.context.hottest.name
+        return moves.plan_move(self._home, self._record(), self._partitions, chosen, colder=False)
+
+    def promote(self, tier: str | None = None, *, progress: bool = True) -> moves.MoveReport:
+        """Move these partitions' files to the hotter ``tier`` (the hottest by default); as :meth:`demote`."""
+        return self._move(self.plan_promote(tier), progress=progress)
+
+    def _move(self, plan: TieringPlan, *, progress: bool) -> moves.MoveReport:
+        with move_bar(plan, shown=progress) as on_progress:
+            return moves.apply_moves(self._home.context, plan, on_progress=on_progress)
+
+    # Shared
+
+    def _record(self) -> AssetRecord:
+        return self._home.record(self._asset)
+
+    def _statuses(self, as_of: datetime | None) -> list[Any]:
+        home = self._home
+        return partition_statuses(
+            home.context,
+            home.view,
+            self._record(),
+            self._partitions,
+            explicit=self._explicit,
+            as_of=as_of_now(home.context, home.view, as_of),
+        )
+
+    def _select(self, partitions: PartitionSet, *, explicit: bool = True) -> Selection:
+        return Selection(self._home, self._asset, partitions, explicit=explicit)
+
+    def _details(
+        self,
+        partitions: PartitionSet,
+        inputs: Mapping[str, PartitionVerbs] | None,
+        code_version: str | None,
+        message: str | None,
+        metadata: Mapping[str, Any] | None,
+        expected: CommitRecord | int | None,
+    ) -> Details:
+        home = self._home
+        record = self._record()
+        base = expected.snapshot if isinstance(expected, CommitRecord) else expected
+        with home.context.database.reading() as connection:
+            return Details(
+                inputs=tuple(
+                    record_input(connection, read._home.view, name, read._record(), read._partitions)
+                    for name, read in (inputs or {}).items()
+                ),
+                code_version=code_version,
+                message=message,
+                metadata=dict(metadata or {}),
+                expected=expected_contents(connection, home.view, record, partitions, base),
+            )
+
+    def _repr_html_(self) -> str:
+        return selection_html(self._title(), self.partitions.describe(), status_frame(self._statuses(None)))
+
+    def _title(self) -> str:
+        view = self._home.view
+        where = "" if view.branch.name == "main" else f" on branch {view.branch.name}"
+        when = "" if view.snapshot is None else f" at snapshot {view.snapshot}"
+        return f"{self._asset}{where}{when}"
+
+
+class Selection(PartitionVerbs):
+    """Some partitions of one asset; cheap to make, resolved once by each verb.
+
+    Made by ``asset[...]``, ``asset.last(n)``, ``asset.between(start, end)`` and their like; combined by ``&``, ``|``
+    and ``-``.
+    """
+
+    def write(
+        self,
+        data: Any,
+        *,
+        no_rows: str = "empty",
+        inputs: Mapping[str, PartitionVerbs] | None = None,
+        code_version: str | None = None,
+        message: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        expected: CommitRecord | int | None = None,
+    ) -> CommitRecord:
+        """Replace exactly these partitions by the rows of ``data``, in one commit.
+
+        Parameters
+        ----------
+        data
+            Rows of these partitions (a row of any other is an error), or ``{key: frame}``.
+        no_rows
+            For partitions without rows: ``"empty"`` (default) records those that have elapsed as known to be empty,
+            ``"keep"`` leaves them as they are, ``"error"`` refuses.
+        inputs, code_version, message, metadata, expected
+            As in :meth:`Asset.write`.
+        """
+        if not self._explicit:
+            raise InvalidInputError(
+                f"{self!r} has an open end, so it does not say which partitions to write.",
+                hint="name both ends, or write with asset.write(frame), which routes rows by their column.",
+            )
+        home = self._home
+        details = self._details(self._partitions, inputs, code_version, message, metadata, expected)
+        return write_partitions(
+            home.context, home.view, self._record(), self._partitions, data, no_rows=no_rows, details=details
+        )
+
+    def __and__(self, other: Selection) -> Selection:
+        theirs = self._of_same_asset(other)
+        return self._select(self._partitions & theirs, explicit=self._explicit or other._explicit)
+
+    def __or__(self, other: Selection) -> Selection:
+        theirs = self._of_same_asset(other)
+        return self._select(self._partitions | theirs, explicit=self._explicit and other._explicit)
+
+    def __sub__(self, other: Selection) -> Selection:
+        return self._select(self._partitions - self._of_same_asset(other), explicit=self._explicit)
+
+    def _of_same_asset(self, other: Selection) -> PartitionSet:
+        if not isinstance(other, Selection):
+            raise InvalidInputError(f"A selection combines with a selection, not with {type(other).__name__}.")
+        here, there = self._home, other._home
+        same_lake = here.context.database.lake_id == there.context.database.lake_id
+        if not same_lake or other._asset != self._asset or here.view != there.view:
+            raise InvalidInputError(
+                f"{self!r} and {other!r} are not selections of one asset in one view of one lake.",
+                hint="combine selections made from the same asset handle.",
+            )
+        return other._partitions
+
+    def __repr__(self) -> str:
+        return f"<Selection {self._title()} {self._partitions.to_text() or 'of nothing'}>"
