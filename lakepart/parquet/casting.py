@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -98,7 +99,22 @@ def _cast_array(array: pa.Array, data_type: pa.DataType) -> pa.Array:
     elif pa.types.is_dictionary(array.type):
         # the values first: there is no kernel that takes from views
         return _cast_array(array.dictionary, data_type).take(array.indices)
+    if pa.types.is_struct(array.type) and pa.types.is_struct(data_type):
+        children = [_cast_array(child, field.type) for child, field in zip(array.flatten(), data_type, strict=True)]
+        return pa.StructArray.from_arrays(children, fields=list(data_type), mask=array.is_null())
+    if _is_list(array.type) and pa.types.is_list(data_type):
+        return _cast_list(array, data_type)
+    if _holds_view(array.type):
+        raise pa.ArrowNotImplementedError(f"list views inside {array.type}")
     return array.cast(data_type)
+
+
+def _cast_list(array: pa.Array, data_type: pa.DataType) -> pa.Array:
+    """Rebuild a list: pyarrow's cast of a view makes an offsets buffer that is one too short, and reads beyond it."""
+    lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+    offsets = pa.array(np.concatenate(([0], np.cumsum(lengths))), pa.int64()).cast(pa.int32())
+    values = _cast_array(array.flatten(), data_type.value_type)
+    return pa.ListArray.from_arrays(offsets, values, type=data_type, mask=array.is_null())
 
 
 def _first_misfit(column: Any, data_type: pa.DataType) -> int:
@@ -126,6 +142,12 @@ def _hint(data_type: pa.DataType, name: str) -> str:
     if pa.types.is_timestamp(data_type) and data_type.unit == "ns":
         return f'lakepart stores microseconds; df[{name!r}].dt.floor("us") drops the rest.'
     return "change the value, or convert the column before writing."
+
+
+def _holds_view(data_type: pa.DataType) -> bool:
+    if pa.types.is_list_view(data_type) or pa.types.is_large_list_view(data_type):
+        return True
+    return any(_holds_view(data_type.field(i).type) for i in range(data_type.num_fields))
 
 
 def _is_list(data_type: pa.DataType) -> bool:
