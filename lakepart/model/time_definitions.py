@@ -221,12 +221,8 @@ class TimeDefinition(PartitionsDefinition):
         """
         if not utc_us.size:
             return np.empty(0, dtype=np.int64)
-        start_us, end_us = self._bounds_us
-        smallest, greatest = int(utc_us.min()), int(utc_us.max())
-        if smallest < start_us or greatest > end_us:
-            utc_us = np.clip(utc_us, start_us - 1, end_us)
-            smallest, greatest = max(smallest, start_us - 1), min(greatest, end_us)
-        return self._positions_of_instants(utc_us, smallest, greatest)
+        # Beyond the windows no clock need be right: positions there only have to lie outside, and grow with time.
+        return self._positions_of_instants(utc_us, self._clip(int(utc_us.min())), self._clip(int(utc_us.max())))
 
     def to_dict(self) -> dict[str, Any]:
         """Give the stable form that the catalog keeps."""
@@ -255,7 +251,7 @@ class TimeDefinition(PartitionsDefinition):
 
     @abstractmethod
     def _positions_of_instants(self, utc_us: IntegerArray, smallest: int, greatest: int) -> IntegerArray:
-        """Do :meth:`_unclipped_position` for an array that is not empty."""
+        """Do :meth:`_unclipped_position` for an array; exact from ``smallest`` to ``greatest``."""
 
     @abstractmethod
     def _key(self, position: int) -> str:
@@ -282,8 +278,12 @@ class TimeDefinition(PartitionsDefinition):
         return [*given, *PartitionsDefinition._arguments(self)]
 
     def _position_of_instant(self, utc_us: int) -> int:
+        return self._unclipped_position(self._clip(utc_us))
+
+    def _clip(self, utc_us: int) -> int:
+        """Move an instant beyond the windows to just before the first or to the end of the last."""
         start_us, end_us = self._bounds_us
-        return self._unclipped_position(min(max(utc_us, start_us - 1), end_us))
+        return min(max(utc_us, start_us - 1), end_us)
 
     def _first_from(self, utc_us: int) -> int:
         position = self._position_of_instant(utc_us)

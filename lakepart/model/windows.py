@@ -78,8 +78,8 @@ class Window:
     def __eq__(self, other: object) -> bool:
         return self._bounds() == other._bounds() if isinstance(other, Window) else NotImplemented
 
-    def __lt__(self, other: Window) -> bool:
-        return self._bounds() < other._bounds()
+    def __lt__(self, other: object) -> bool:
+        return self._bounds() < other._bounds() if isinstance(other, Window) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self._bounds())

@@ -34,6 +34,8 @@ def test_windows_compare_by_instant_whatever_their_zone() -> None:
     assert second != REPEATED
     assert sorted([second, REPEATED]) == [REPEATED, second]
     assert REPEATED != "a window"
+    with pytest.raises(TypeError):
+        _ = REPEATED < "a window"
 
 
 def test_a_window_survives_pickling() -> None:
