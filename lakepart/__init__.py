@@ -53,7 +53,7 @@ if TYPE_CHECKING:
         Yearly,
     )
     from lakepart.model.policies import TieringPolicy
-    from lakepart.model.records import CommitRecord as Commit
+    from lakepart.model.records import Commit
     from lakepart.producer import Producer, producer
     from lakepart.selection import Selection
 
@@ -134,7 +134,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(_unknown(name), name=name, obj=sys.modules[__name__])
     if name == "Commit":
-        found = import_module("lakepart.model.records").CommitRecord
+        found = import_module("lakepart.model.records").Commit
     else:
         found = getattr(import_module(f"lakepart.{_HOMES.get(name, 'errors')}"), name)
     globals()[name] = found

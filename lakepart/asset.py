@@ -14,7 +14,7 @@ from lakepart.errors import ErrorCode, InvalidInputError, PartitionNotFoundError
 from lakepart.model.definitions import definition_from_dict
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import count_of
-from lakepart.model.records import CommitRecord
+from lakepart.model.records import Commit
 from lakepart.parquet.schemas import plain
 from lakepart.selection import PartitionVerbs, Selection
 
@@ -105,8 +105,8 @@ class Asset(PartitionVerbs):
         code_version: str | None = None,
         message: str | None = None,
         metadata: Mapping[str, Any] | None = None,
-        expected: CommitRecord | int | None = None,
-    ) -> CommitRecord:
+        expected: Commit | int | None = None,
+    ) -> Commit:
         """Write rows in one commit: to the partitions their ``by`` column names, or as the content of one partition.
 
         Parameters
@@ -172,7 +172,7 @@ class Asset(PartitionVerbs):
         code_version: str | None = None,
         message: str | None = None,
         metadata: Mapping[str, Any] | None = None,
-    ) -> CommitRecord:
+    ) -> Commit:
         """Add rows to whatever their partitions hold when this commits; parameters and errors as :meth:`write`."""
         home, record = self._home, self._record()
         partitions = self._partitions if key is None else self._one(key)

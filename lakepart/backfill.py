@@ -10,7 +10,7 @@ from lakepart.engine import backfill as engine
 from lakepart.engine.home import Home
 from lakepart.errors import BackfillError
 from lakepart.model.plans import count_of, list_some
-from lakepart.model.records import CommitRecord
+from lakepart.model.records import Commit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +78,7 @@ class Backfill:
         engine.cancel_backfill(self._home.context, self.name)
         return self
 
-    def rollback(self) -> CommitRecord:
+    def rollback(self) -> Commit:
         """Give every partition it published the content it had before, as a new snapshot."""
         return engine.rollback_backfill(self._home, self.name)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from lakepart.engine import branches
 from lakepart.lake_view import LakeView
-from lakepart.model.records import CommitRecord
+from lakepart.model.records import Commit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,7 @@ class Branch(LakeView):
         """
         return branches.diff_frame(self._home.context, self._home.view.branch)
 
-    def publish(self, *, message: str | None = None) -> CommitRecord:
+    def publish(self, *, message: str | None = None) -> Commit:
         """Make everything written on the branch current on main, in one commit; the branch is then closed.
 
         Raises

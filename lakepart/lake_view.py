@@ -15,7 +15,7 @@ from lakepart.errors import ErrorCode, InvalidInputError
 from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
 from lakepart.model.names import check_asset_name
 from lakepart.model.partition_sets import PartitionSet
-from lakepart.model.records import CommitRecord
+from lakepart.model.records import Commit
 from lakepart.producer import Producer
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class LakeView:
         """Give the commits after snapshot ``since``, newest first."""
         return histories.snapshots_frame(self._home.context, self._home.view, after=since, limit=None)
 
-    def rollback(self, to: int, *, message: str | None = None) -> CommitRecord:
+    def rollback(self, to: int, *, message: str | None = None) -> Commit:
         """Make the contents of every asset at snapshot ``to`` current again, as a new snapshot."""
         home = self._home
         records = [home.record(name) for name in overview.asset_names(home.context)]

@@ -23,7 +23,7 @@ from lakepart.errors import InvalidInputError
 from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import BackfillPlan, ReadPlan, TieringPlan
-from lakepart.model.records import AssetRecord, CommitRecord
+from lakepart.model.records import AssetRecord, Commit
 from lakepart.model.windows import Window
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class PartitionVerbs(Readable):
             self._home.context, self._home.view, self._record(), self._partitions, self._statuses(None)
         )
 
-    def rollback(self, to: int, *, message: str | None = None) -> CommitRecord:
+    def rollback(self, to: int, *, message: str | None = None) -> Commit:
         """Make the contents of snapshot ``to`` current again, as a new snapshot.
 
         Raises
@@ -308,11 +308,11 @@ class PartitionVerbs(Readable):
         code_version: str | None,
         message: str | None,
         metadata: Mapping[str, Any] | None,
-        expected: CommitRecord | int | None,
+        expected: Commit | int | None,
     ) -> Details:
         home = self._home
         record = self._record()
-        base = expected.snapshot if isinstance(expected, CommitRecord) else expected
+        base = expected.snapshot if isinstance(expected, Commit) else expected
         with home.context.database.reading() as connection:
             return Details(
                 inputs=tuple(
@@ -351,8 +351,8 @@ class Selection(PartitionVerbs):
         code_version: str | None = None,
         message: str | None = None,
         metadata: Mapping[str, Any] | None = None,
-        expected: CommitRecord | int | None = None,
-    ) -> CommitRecord:
+        expected: Commit | int | None = None,
+    ) -> Commit:
         """Replace exactly these partitions by the rows of ``data``, in one commit.
 
         Parameters

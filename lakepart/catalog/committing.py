@@ -39,7 +39,7 @@ from lakepart.model.records import (
     BackfillClaim,
     Change,
     ChangeKind,
-    CommitRecord,
+    Commit,
     CommitRequest,
 )
 
@@ -64,12 +64,12 @@ __all__ = [
 class _DoneBeforeError(Exception):
     """The token is in the catalog: this commit happened already."""
 
-    def __init__(self, record: CommitRecord) -> None:
+    def __init__(self, record: Commit) -> None:
         super().__init__(record)
         self.record = record
 
 
-def commit(database: Database, request: CommitRequest) -> CommitRecord:
+def commit(database: Database, request: CommitRequest) -> Commit:
     """Publish ``request`` as the next snapshot, whole or not at all; the same token again gives the first outcome.
 
     Raises
@@ -85,7 +85,7 @@ def commit(database: Database, request: CommitRequest) -> CommitRecord:
     Costs about a dozen statements, whatever the number of partitions, and one sync of the log.
     """
 
-    def work(connection: Connection) -> CommitRecord:
+    def work(connection: Connection) -> Commit:
         number, at_us = _advance(connection, database.now_us(), request.token)
         return _apply(connection, request, number, at_us)
 
@@ -102,7 +102,7 @@ def publish(
     metadata: Mapping[str, Any] | None = None,
     operation: str = "publish",
     backfill: BackfillClaim | None = None,
-) -> CommitRecord:
+) -> Commit:
     """Make a branch's versions main's, all at once, and close the branch.
 
     Raises
@@ -113,7 +113,7 @@ def publish(
         The branch is main, or not open.
     """
 
-    def work(connection: Connection) -> CommitRecord:
+    def work(connection: Connection) -> Commit:
         number, at_us = _advance(connection, database.now_us(), token)
         require_open(get_branch(connection, branch_id), "published")
         changes = tuple(
@@ -143,7 +143,7 @@ def publish(
     return _once(database, token, work)
 
 
-def find_commit(connection: Connection, token: str) -> CommitRecord | None:
+def find_commit(connection: Connection, token: str) -> Commit | None:
     """Give what the commit with that token did, or None if it never happened."""
     columns = (
         snapshot.c.snapshot,
@@ -154,10 +154,10 @@ def find_commit(connection: Connection, token: str) -> CommitRecord | None:
         snapshot.c.files,
     )
     row = connection.execute(select(*columns).where(snapshot.c.token == token)).one_or_none()
-    return None if row is None else CommitRecord(*row)
+    return None if row is None else Commit(*row)
 
 
-def _once(database: Database, token: str, work: Callable[[Connection], CommitRecord]) -> CommitRecord:
+def _once(database: Database, token: str, work: Callable[[Connection], Commit]) -> Commit:
     try:
         with database.writing() as connection:
             return work(connection)
@@ -189,7 +189,7 @@ def _advance(connection: Connection, now_us: int, token: str) -> tuple[int, int]
     return number, at_us
 
 
-def _apply(connection: Connection, request: CommitRequest, number: int, at_us: int) -> CommitRecord:
+def _apply(connection: Connection, request: CommitRequest, number: int, at_us: int) -> Commit:
     _require_distinct(request.changes)
     branch = MAIN
     if request.branch_id != MAIN_BRANCH_ID:
@@ -212,7 +212,7 @@ def _apply(connection: Connection, request: CommitRequest, number: int, at_us: i
         closing = get_branch(connection, request.closes_branch_id)
         require_open(closing, "published")
         close_branch(connection, closing, state="published", at_us=at_us, published_as=number)
-    return CommitRecord(number, at_us, *totals)
+    return Commit(number, at_us, *totals)
 
 
 def _require_distinct(changes: Sequence[Change]) -> None:

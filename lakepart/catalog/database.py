@@ -12,23 +12,27 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, create_engine, insert
+from sqlalchemy import Connection, Engine, create_engine, insert, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from lakepart.catalog import sqlite
-from lakepart.catalog.encoding import to_us
 from lakepart.catalog.failures import busy_for_too_long, is_busy, read_only_handle, translate
 from lakepart.catalog.tables import FORMAT, branch, head, lake, metadata, snapshot, tier
 from lakepart.errors import AlreadyExistsError, CatalogError, ErrorCode, InvalidInputError, LakeNotFoundError
+from lakepart.model.instants import to_microseconds
 from lakepart.model.records import MAIN, TierRecord
 
 __all__ = ["Connection", "Database"]
 
 LATEST_MIGRATION = "0001"
 _SQLITE = "sqlite:///"
+
+# A statement is compiled once in a process, not once for every lake that is opened.
+_DIALECT = create_engine("sqlite://").dialect
+_compiled_statements: dict[Any, Any] = {}
 
 _open_databases: weakref.WeakSet[Database] = weakref.WeakSet()
 
@@ -97,7 +101,7 @@ class Database:
         try:
             temporary.touch(exist_ok=False)
             try:
-                _fill(temporary, lake_id=lake_id, created_at_us=to_us(clock()), tiers=tiers)
+                _fill(temporary, lake_id=lake_id, created_at_us=to_microseconds(clock()), tiers=tiers)
                 os.link(temporary, path)
             finally:
                 temporary.unlink()
@@ -172,7 +176,7 @@ class Database:
 
     def now_us(self) -> int:
         """Give the database's clock; SQLite has the clock of whoever opened it."""
-        return to_us(self._clock())
+        return to_microseconds(self._clock())
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -211,13 +215,14 @@ class Database:
         self._pid = os.getpid()
         self._writer = threading.Lock()
         self._patience = sqlite.Patience(random.Random().random, self.lock_wait_s)  # noqa: S311 - pauses, not secrets
-        self._engine = create_engine(
-            "sqlite://",
-            creator=self._connect,
-            poolclass=QueuePool,
+        pool = QueuePool(
+            self._connect,
             pool_size=8,
             max_overflow=-1,
-            pool_reset_on_return=None,  # every transaction is ended here
+            reset_on_return=None,  # every transaction is ended here
+        )
+        self._engine = Engine(
+            pool, _DIALECT, make_url("sqlite://"), execution_options={"compiled_cache": _compiled_statements}
         )
 
     def _connect(self) -> sqlite3.Connection:

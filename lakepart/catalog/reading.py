@@ -7,7 +7,7 @@ from dataclasses import fields
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, select, text
+from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select, text
 
 from lakepart.catalog.encoding import from_json
 from lakepart.catalog.lookups import (
@@ -317,13 +317,12 @@ def _work(many: bool) -> Select[Any]:
 @cache
 def _history(many: bool) -> Select[Any]:
     source, in_ranges = within(version, version.c.ordinal, many=many)
-    own = version.c.branch_id == bindparam("branch", type_=BIG)
-    inherited = and_(
-        version.c.branch_id == bindparam("main", type_=BIG), version.c.began <= bindparam("fork", type_=BIG)
-    )
+    of, main, fork = (bindparam(name, type_=BIG) for name in ("branch", "main", "fork"))
+    # As a list of two, the branches are part of the index lookup; as alternatives, the ranges would not be.
+    in_sight = and_(version.c.branch_id.in_([of, main]), or_(version.c.branch_id == of, version.c.began <= fork))
     return (
         select(*(version.c[name] for name in VERSION_FIELDS), *SNAPSHOT_COLUMNS)
         .select_from(source.join(snapshot, snapshot.c.snapshot == version.c.began))
-        .where(version.c.asset_id == bindparam("asset", type_=BIG), own | inherited, in_ranges)
+        .where(version.c.asset_id == bindparam("asset", type_=BIG), in_sight, in_ranges)
         .order_by(version.c.began.desc(), version.c.ordinal)
     )

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     FromClause,
+    Join,
     and_,
     bindparam,
     exists,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     true,
     union_all,
 )
+from sqlalchemy.ext.compiler import compiles
 
 from lakepart.catalog.encoding import to_json
 from lakepart.catalog.tables import BIG, TEXT, version
@@ -70,7 +72,8 @@ def parameters_of(scope: Scope, ranges: Ranges) -> Mapping[str, Any]:
     if scope.snapshot is not None:
         parameters["at"] = scope.snapshot
     if scope.branch.branch_id != MAIN_BRANCH_ID:
-        parameters["fork"] = scope.branch.fork
+        # a past from before the fork is main's past
+        parameters["fork"] = scope.branch.fork if scope.snapshot is None else min(scope.branch.fork, scope.snapshot)
     return parameters | range_parameters(ranges)
 
 
@@ -79,6 +82,24 @@ def range_parameters(ranges: Ranges) -> dict[str, Any]:
     if len(ranges) == 1:
         return {"low": ranges[0][0], "high": ranges[0][1]}
     return {"ranges": to_json(ranges)}
+
+
+class _EachRange(Join):
+    """A join that looks each range up in an index.
+
+    SQLite keeps to the order of a CROSS JOIN; left to itself, it compares every version with every range.
+    """
+
+    inherit_cache = True
+
+
+@compiles(_EachRange, "sqlite")
+def _(element: _EachRange, compiler: Any, **options: Any) -> str:
+    options["asfrom"] = True
+    left, right, condition = (
+        compiler.process(part, **options) for part in (element.left, element.right, element.onclause)
+    )
+    return f"{left} CROSS JOIN {right} ON {condition}"
 
 
 @cache
@@ -123,7 +144,7 @@ def within(source: FromClause, ordinal: Any, *, many: bool) -> tuple[FromClause,
     low = func.json_extract(ranges.c.value, literal_column("'$[0]'"))
     high = func.json_extract(ranges.c.value, literal_column("'$[1]'"))
     condition = ordinal.between(low, high)
-    return ranges.join(source, condition), true()
+    return _EachRange(ranges, source, condition), true()
 
 
 def in_json(column: Any, parameter: str) -> ColumnElement[bool]:

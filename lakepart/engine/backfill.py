@@ -30,7 +30,7 @@ from lakepart.model.definitions import definition_from_dict
 from lakepart.model.names import check_branch_name
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import BackfillPlan
-from lakepart.model.records import MAIN, AssetRecord, CommitRecord
+from lakepart.model.records import MAIN, AssetRecord, Commit
 from lakepart.model.states import BackfillState, TargetState
 from lakepart.planning.backfill import check_which, choose_publication, choose_targets
 
@@ -154,7 +154,7 @@ def cancel_backfill(context: LakeContext, name: str) -> None:
     campaigns.request_cancel(context.database, record.backfill_id)
 
 
-def rollback_backfill(home: Home, name: str) -> CommitRecord:
+def rollback_backfill(home: Home, name: str) -> Commit:
     """Give every partition that the campaign published the content it had when it was planned."""
     context = home.context
     record = get_backfill(context, name)

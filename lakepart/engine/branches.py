@@ -13,7 +13,7 @@ from lakepart.catalog.scopes import Scope
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.manifests import write_manifests
 from lakepart.errors import StateError
-from lakepart.model.records import MAIN, MAIN_BRANCH_ID, BranchRecord, CommitRecord, VersionRecord
+from lakepart.model.records import MAIN, MAIN_BRANCH_ID, BranchRecord, Commit, VersionRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 AssetChanges = tuple[str, Sequence[VersionRecord], Sequence[VersionRecord], frozenset[int]]
 
 
-def publish_branch(context: LakeContext, branch: BranchRecord, *, message: str | None) -> CommitRecord:
+def publish_branch(context: LakeContext, branch: BranchRecord, *, message: str | None) -> Commit:
     """Make the branch's versions main's in one guarded commit, and close the branch."""
     require_writable(context, View(branch), "publish")
     with context.database.reading() as connection:

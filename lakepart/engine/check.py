@@ -11,10 +11,10 @@ from lakepart.catalog.intents import list_intents
 from lakepart.catalog.lookups import list_snapshots
 from lakepart.catalog.manifests import unmanifested
 from lakepart.engine.context import LakeContext
-from lakepart.engine.instants import from_us
 from lakepart.engine.leftovers import LeftoverKind, find_leftovers
 from lakepart.engine.manifests import manifest_path
 from lakepart.model.catalog_records import CopyRecord, CopyState
+from lakepart.model.instants import from_microseconds
 from lakepart.model.states import BackfillState
 from lakepart.storage.base import StoredObject
 from lakepart.storage.copying import checksum
@@ -126,8 +126,9 @@ def _check_work(context: LakeContext, now: datetime) -> Iterator[Finding]:
         interrupted = moves.open_moves(connection)
         backfills = campaigns.list_backfills(connection)
     for writer in writers:
-        if from_us(writer.renewed_us) < now - SILENT_AFTER:
-            text = f"Writer {writer.intent_id} ({writer.kind}) has been silent since {from_us(writer.renewed_us)}."
+        if from_microseconds(writer.renewed_us) < now - SILENT_AFTER:
+            since = from_microseconds(writer.renewed_us)
+            text = f"Writer {writer.intent_id} ({writer.kind}) has been silent since {since}."
             yield Finding("silent-writer", LEFTOVER, writer.intent_id, text)
     for move in interrupted:
         stopped = f"The move of partition {move.key!r} to {move.to_tier!r} stopped at {move.state.value}"
@@ -135,6 +136,7 @@ def _check_work(context: LakeContext, now: datetime) -> Iterator[Finding]:
         yield Finding("interrupted-move", LEFTOVER, str(move.move_id), text)
     for backfill in backfills:
         working = backfill.state in {BackfillState.RUNNING, BackfillState.CANCELLING}
-        if working and from_us(backfill.heartbeat_us) < now - SILENT_AFTER:
-            text = f"Backfill {backfill.name!r} has been silent since {from_us(backfill.heartbeat_us)}; resume it."
+        if working and from_microseconds(backfill.heartbeat_us) < now - SILENT_AFTER:
+            since = from_microseconds(backfill.heartbeat_us)
+            text = f"Backfill {backfill.name!r} has been silent since {since}; resume it."
             yield Finding("interrupted-backfill", LEFTOVER, backfill.name, text)

@@ -40,7 +40,7 @@ from lakepart.model.records import (
     AssetRecord,
     Change,
     ChangeKind,
-    CommitRecord,
+    Commit,
     CommitRequest,
     InputRecord,
     NewFile,
@@ -65,7 +65,7 @@ class Details:
 
 def write_frame(
     context: LakeContext, view: View, asset: AssetRecord, data: Any, *, if_exists: str, details: Details
-) -> CommitRecord:
+) -> Commit:
     """Write rows to the partitions their ``by`` column names, in one commit."""
     require_writable(context, view, "write")
     _check_choice("if_exists", if_exists, IF_EXISTS)
@@ -98,7 +98,7 @@ def write_partitions(
     no_rows: str,
     append: bool = False,
     details: Details,
-) -> CommitRecord:
+) -> Commit:
     """Write exactly the wanted partitions; rows of any other are refused.
 
     ``no_rows`` decides for partitions that the data have no rows of: they become known to be ``"empty"``, the write
@@ -136,7 +136,7 @@ def write_keyed(
     *,
     append: bool = False,
     details: Details,
-) -> CommitRecord:
+) -> Commit:
     """Write the partitions that come as ``(key, frame)``, each replaced as a whole."""
     require_writable(context, view, "write")
     definition = definition_from_dict(asset.definition)
@@ -158,7 +158,7 @@ def _stage_and_commit(
     changes: Callable[[dict[int, list[NewFile]]], Sequence[Change]],
     operation: str,
     details: Details,
-) -> CommitRecord:
+) -> Commit:
     reconciled = prepared.reconciled
     intent_id = context.new_id()
     open_intent(context.database, intent_id, operation)
@@ -193,7 +193,7 @@ def _stage_and_commit(
     return record
 
 
-def commit_under_current_schema(context: LakeContext, request: CommitRequest, schema: bytes | None) -> CommitRecord:
+def commit_under_current_schema(context: LakeContext, request: CommitRequest, schema: bytes | None) -> Commit:
     """Commit files written under ``schema``; where the asset was declared anew but they still fit, commit again."""
     for _ in range(_SCHEMA_RACES):
         try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lakepart.catalog.reading import find_inputs
 from lakepart.engine.context import LakeContext, View
-from lakepart.engine.instants import from_us
+from lakepart.model.instants import from_microseconds
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import count_of
 from lakepart.model.records import AssetRecord, InputRecord
@@ -62,5 +62,5 @@ def _content(status: PartitionStatus) -> str:
     what = count_of(version.row_count, "row") if version.row_count else "known to be empty"
     return (
         f"{what} in {count_of(version.file_count, 'file')} on {'+'.join(status.tiers) or 'no tier'}, "
-        f"written {from_us(version.written_at_us):%Y-%m-%d %H:%M:%S} UTC{by} (snapshot {version.began})"
+        f"written {from_microseconds(version.written_at_us):%Y-%m-%d %H:%M:%S} UTC{by} (snapshot {version.began})"
     )

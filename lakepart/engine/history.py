@@ -17,7 +17,7 @@ from lakepart.model.records import (
     AssetRecord,
     Change,
     ChangeKind,
-    CommitRecord,
+    Commit,
     CommitRequest,
     VersionRecord,
 )
@@ -83,7 +83,7 @@ def rollback(
     *,
     to: int,
     message: str | None = None,
-) -> CommitRecord:
+) -> Commit:
     """Make the contents of snapshot ``to`` current again, as a new snapshot; what was missing then becomes missing.
 
     Guarded by what is current when it begins: a commit that lands meanwhile makes it fail with ConflictError.

@@ -9,9 +9,9 @@ from typing import Any
 
 from lakepart.catalog.lookups import asset_not_found, find_asset, find_branch, list_branches, visible_snapshot
 from lakepart.engine.context import LakeContext, View
-from lakepart.engine.instants import instant_us, parse_instant
 from lakepart.engine.opening import open_lake
 from lakepart.errors import BranchNotFoundError, InvalidInputError, did_you_mean
+from lakepart.model.instants import parse_instant, to_microseconds
 from lakepart.model.records import MAIN, AssetRecord, BranchRecord
 
 
@@ -41,7 +41,7 @@ class Home:
             if isinstance(when, int) and not isinstance(when, bool):
                 found = visible_snapshot(connection, self.view.branch, number=when)
             elif isinstance(when, str | datetime):
-                found = visible_snapshot(connection, self.view.branch, at_us=instant_us(parse_instant(when)))
+                found = visible_snapshot(connection, self.view.branch, at_us=to_microseconds(parse_instant(when)))
             else:
                 raise InvalidInputError(
                     f"{when!r} is neither a snapshot number nor an instant.",

@@ -21,10 +21,10 @@ from lakepart.catalog.lookups import get_head, list_assets
 from lakepart.catalog.reading import find_files, find_versions
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.home import Home
-from lakepart.engine.instants import instant_us
 from lakepart.errors import CorruptionError, InvalidInputError, LakepartError, StateError, did_you_mean
 from lakepart.model.catalog_records import MoveRecord
 from lakepart.model.definitions import definition_from_dict
+from lakepart.model.instants import to_microseconds
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import Move, TieringPlan, count_of, format_bytes, list_some
 from lakepart.model.policies import TieringPolicy
@@ -123,7 +123,7 @@ def _claim(
     context: LakeContext, planned: Sequence[Move], holder: str, skipped: list[tuple[str, str]]
 ) -> list[MoveRecord]:
     """Claim a batch together; where one of it is taken, claim one by one and skip those that are."""
-    lease_until_us = instant_us(context.clock() + LEASE)
+    lease_until_us = to_microseconds(context.clock() + LEASE)
     try:
         return catalog.claim(context.database, planned, holder=holder, lease_until_us=lease_until_us)
     except StateError:
@@ -170,7 +170,7 @@ def _finish_interrupted(context: LakeContext, holder: str) -> int:
         interrupted = catalog.open_moves(connection)
     finished = 0
     for move in interrupted:
-        lease_until_us = instant_us(context.clock() + LEASE)
+        lease_until_us = to_microseconds(context.clock() + LEASE)
         alias = move.holder if _has_died(move.holder) else holder
         try:
             taken = catalog.take_over(context.database, move.move_id, holder=alias, lease_until_us=lease_until_us)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from lakepart.catalog.lookups import get_snapshot
 from lakepart.catalog.reading import find_versions, find_work, tiers_of
 from lakepart.engine.context import LakeContext, View
-from lakepart.engine.instants import from_us
 from lakepart.engine.judging import Judge
+from lakepart.model.instants import from_microseconds
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import AssetRecord, VersionRecord
 from lakepart.planning.staleness import Reason, StaleKind
@@ -27,7 +27,7 @@ def as_of_now(context: LakeContext, view: View, as_of: datetime | None) -> datet
     if view.snapshot is None:
         return context.clock()
     with context.database.reading() as connection:
-        return from_us(get_snapshot(connection, view.snapshot).at_us)
+        return from_microseconds(get_snapshot(connection, view.snapshot).at_us)
 
 
 def partition_statuses(

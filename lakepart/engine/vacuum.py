@@ -14,9 +14,9 @@ from lakepart.catalog import upkeep
 from lakepart.catalog.intents import expire_intents, list_intents
 from lakepart.catalog.lookups import get_head
 from lakepart.engine.context import LakeContext, View, require_writable
-from lakepart.engine.instants import instant_us
 from lakepart.engine.leftovers import Leftover, LeftoverKind, find_leftovers
 from lakepart.errors import InvalidInputError
+from lakepart.model.instants import to_microseconds
 from lakepart.model.plans import VacuumPlan, count_of, format_bytes
 
 RETENTION = timedelta(days=7)
@@ -46,7 +46,7 @@ def plan_vacuum(context: LakeContext, *, retention: timedelta, grace: timedelta)
         if value < timedelta(0):
             raise InvalidInputError(f"{name}={value} is negative: it says how long things are kept.")
     now = context.clock()
-    forget_before_us, dead_before_us = instant_us(now - retention), instant_us(now - grace)
+    forget_before_us, dead_before_us = to_microseconds(now - retention), to_microseconds(now - grace)
     with context.database.reading() as connection:
         versions = upkeep.count_forgettable(connection, forget_before_us)
         retired = upkeep.list_deletable(connection, dead_before_us)
@@ -93,6 +93,6 @@ def _deletable_leftovers(context: LakeContext, dead_before_us: int) -> list[Left
         found += [
             left
             for left in find_leftovers(context, tier, known, writers)
-            if left.kind in _LEFT and instant_us(left.stored.modified_at) < dead_before_us
+            if left.kind in _LEFT and to_microseconds(left.stored.modified_at) < dead_before_us
         ]
     return found

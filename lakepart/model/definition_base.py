@@ -8,8 +8,9 @@ from datetime import date, datetime
 from typing import Any, ClassVar
 
 from lakepart.errors import ErrorCode, InvalidInputError
+from lakepart.model.instants import to_microseconds
 from lakepart.model.intervals import IntegerArray, Intervals
-from lakepart.model.windows import Window, to_microseconds
+from lakepart.model.windows import Window
 
 FORMAT_VERSION = 1
 

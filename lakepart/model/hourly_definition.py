@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from lakepart.model.hours import HOUR_US, get_hour_clock, year_of_number
+from lakepart.model.instants import from_microseconds, to_microseconds
 from lakepart.model.intervals import IntegerArray
 from lakepart.model.labels import parse_wall_time
 from lakepart.model.time_definitions import TimeDefinition
-from lakepart.model.windows import from_microseconds, to_microseconds
 from lakepart.model.zones import (
     DAY_US,
     FIRST_YEAR,

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from lakepart.model.instants import from_microseconds
 
 MAIN_BRANCH_ID = 0
 
@@ -237,8 +240,16 @@ class CommitRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class CommitRecord:
-    """What a commit did; ``snapshot`` is its number."""
+class Commit:
+    """What one commit did.
+
+    Attributes
+    ----------
+    snapshot
+        Its number: what ``lake.at`` and ``rollback`` take.
+    partitions, rows, bytes, files
+        How many partitions it changed, and what their new versions hold.
+    """
 
     snapshot: int
     at_us: int
@@ -246,3 +257,8 @@ class CommitRecord:
     rows: int
     bytes: int
     files: int
+
+    @property
+    def at(self) -> datetime:
+        """When, aware, in UTC."""
+        return from_microseconds(self.at_us)

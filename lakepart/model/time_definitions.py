@@ -12,10 +12,11 @@ import numpy as np
 
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError
 from lakepart.model.definition_base import FORMAT_VERSION, PartitionsDefinition, check_column
+from lakepart.model.instants import from_microseconds, to_microseconds
 from lakepart.model.intervals import IntegerArray, Intervals, Range
 from lakepart.model.labels import DaySpan, day_number, parse_days, parse_moment
 from lakepart.model.names import check_dimension_name
-from lakepart.model.windows import Window, from_microseconds, to_microseconds
+from lakepart.model.windows import Window
 from lakepart.model.zones import (
     FIRST_YEAR,
     LAST_YEAR,

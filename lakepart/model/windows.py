@@ -7,33 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import total_ordering
 
 from lakepart.errors import ErrorCode, InvalidInputError
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def to_microseconds(instant: datetime, *, name: str = "instant") -> int:
-    """Count the microseconds from 1970 (UTC) to an aware datetime.
-
-    Raises
-    ------
-    InvalidInputError
-        ``instant`` is no datetime, or has no time zone.
-    """
-    if not isinstance(instant, datetime):
-        raise InvalidInputError(f"{name} is {instant!r}, a {type(instant).__name__}: an aware datetime is needed.")
-    if instant.utcoffset() is None:
-        raise InvalidInputError(
-            f"{name} {instant.isoformat()} has no time zone: instants are aware.",
-            hint="datetime(..., tzinfo=ZoneInfo('America/New_York')) or datetime(..., tzinfo=UTC).",
-            code=ErrorCode.NAIVE_TIMESTAMP,
-        )
-    return (instant - EPOCH) // _MICROSECOND
-
-
-def from_microseconds(utc_us: int) -> datetime:
-    """Give the UTC datetime of a count of microseconds since 1970."""
-    return EPOCH + timedelta(microseconds=utc_us)
+from lakepart.model.instants import to_microseconds
 
 
 @total_ordering

@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 import numpy as np
 
 from lakepart.errors import InvalidInputError, did_you_mean
+from lakepart.model.instants import EPOCH, from_microseconds, to_microseconds
 from lakepart.model.intervals import IntegerArray
-from lakepart.model.windows import EPOCH, from_microseconds, to_microseconds
 
 DAY_US = 86_400_000_000
 SECOND_US = 1_000_000
