@@ -63,7 +63,7 @@ class Identity(PartitionMapping):
         """Give the input partitions of the same keys."""
         made = downstream.definition
         if isinstance(made, TimeDefinition) and isinstance(upstream, TimeDefinition) and _same_windows(made, upstream):
-            return _overlapping(downstream, upstream)
+            return _overlapping(made, downstream.intervals, upstream)
         if isinstance(made, Static) and isinstance(upstream, Static):
             common = set(upstream.keys)
             return PartitionSet.from_keys(upstream, [key for key in downstream if key in common])
@@ -91,7 +91,7 @@ class TimeOverlap(PartitionMapping):
         made = downstream.definition
         if not isinstance(made, TimeDefinition) or not isinstance(upstream, TimeDefinition):
             raise _unfit(self, made, upstream, "both must be cut by time")
-        return _overlapping(downstream, upstream)
+        return _overlapping(made, downstream.intervals, upstream)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +155,10 @@ def _same_windows(left: TimeDefinition, right: TimeDefinition) -> bool:
     return left.name == right.name and left.tz == right.tz
 
 
-def _overlapping(downstream: PartitionSet, upstream: TimeDefinition) -> PartitionSet:
+def _overlapping(made: TimeDefinition, intervals: Intervals, upstream: TimeDefinition) -> PartitionSet:
     found: list[Range] = []
-    for start, stop in downstream.intervals.ranges:
-        first, last = downstream.definition.window_at(start), downstream.definition.window_at(stop - 1)
-        if first is not None and last is not None:
-            found += upstream.overlapping(first.start, last.end).ranges
+    for start, stop in intervals.ranges:
+        found += upstream.overlapping(made.window_at(start).start, made.window_at(stop - 1).end).ranges
     return PartitionSet(upstream, Intervals.of(found))
 
 

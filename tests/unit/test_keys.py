@@ -32,6 +32,7 @@ def test_any_key_names_a_folder_that_cannot_leave_its_place(key) -> None:
 
 @given(keys)
 @example("%~0123456789abcdef0123456789abcdef")
+@example("x" * 300)
 def test_a_folder_name_tells_its_key_unless_it_was_cut(key) -> None:
     dimension, decoded = decode_segment(encode_segment("region", key))
 

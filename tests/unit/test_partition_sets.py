@@ -51,6 +51,7 @@ def test_a_set_reads_back_from_text_and_from_ordinals(keys) -> None:
 
     assert PartitionSet.parse(DAYS, found.to_text()) == found
     assert PartitionSet.from_ordinals(DAYS, found.ordinals) == found
+    assert DAYS.keys_at(found.positions) == found.keys
     assert PartitionSet.from_ordinals(DAYS, found.ordinals.tolist()) == found
     assert pickle.loads(pickle.dumps(found)) == found
 

@@ -404,6 +404,33 @@ def test_a_key_outside_the_definition_is_met_with_its_reach(key) -> None:
     assert caught.value.code == ErrorCode.OUT_OF_RANGE
 
 
+@pytest.mark.parametrize("key", ["2012-12-31-23:00", "2013-01-02-00:00", "2013-01-03-00:00+0100"])
+def test_an_hour_outside_the_definition_is_met_with_its_reach(key) -> None:
+    definition = Hourly("2013-01-01", end="2013-01-02", tz="Europe/London")
+
+    with pytest.raises(PartitionKeyError, match="'2013-01-01-00:00' to '2013-01-01-23:00'"):
+        definition.position_of(key)
+
+
+def test_a_start_in_the_second_of_a_repeated_hour_is_told_by_its_fold() -> None:
+    start = datetime(2024, 11, 3, 1, 0, fold=1)  # noqa: DTZ001 - wall time
+
+    assert Hourly(start, tz="America/New_York").start == "2024-11-03-01:00-0500"
+    assert Hourly(start.replace(fold=0), tz="America/New_York").start == "2024-11-03-01:00"
+
+
+def test_a_time_of_day_that_never_is_starts_nothing() -> None:
+    for text in ("2013-01-01 25:00", "2013-01-01 07:61", "2013-01 07:00", "2013-01-01x07:00"):
+        with pytest.raises(InvalidInputError, match="is no date"):
+            Hourly(text)
+    assert Hourly("2013-01-01 07:00Z").start == Hourly("2013-01-01T09:00:00+02:00").start == "2013-01-01-07:00"
+
+
+def test_the_last_year_of_the_calendar_has_no_months_to_select() -> None:
+    with pytest.raises(PartitionKeyError, match="'9999-12' is not a key"):
+        Daily("2013-01-01").label("9999-12")
+
+
 def test_positions_and_ordinals_of_no_partition_are_refused() -> None:
     definition = Daily("2013-01-01", end="2014-01-01")
 
