@@ -210,6 +210,8 @@ def _plan(schema: pa.Schema, columns: Sequence[str] | None, given: Any) -> _Plan
     if isinstance(columns, str):
         raise InvalidInputError(f"columns={columns!r} is one name.", hint=f"columns=[{columns!r}]")
     names = list(columns)
+    if not names:
+        raise InvalidInputError("columns=[] asks for rows without columns.", hint="count_rows() counts rows.")
     check_columns(names, whole)
     if len(set(names)) < len(names):
         raise InvalidInputError(f"columns={names!r} names a column twice.")
