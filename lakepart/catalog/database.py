@@ -225,7 +225,7 @@ class Database:
             pool, _DIALECT, make_url("sqlite://"), execution_options={"compiled_cache": _compiled_statements}
         )
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self) -> Any:
         return sqlite.open_connection(self.path, read_only=self.read_only, patience=self._patience)
 
     def _begin(self, connection: Connection, *, write: bool) -> None:

@@ -7,7 +7,7 @@ from dataclasses import fields
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select, text
+from sqlalchemy import Connection, Select, and_, bindparam, or_, select, text
 
 from lakepart.catalog.encoding import from_json
 from lakepart.catalog.lookups import (
@@ -76,6 +76,7 @@ __all__ = [
     "visible_snapshot",
 ]
 
+_BATCH_ROWS = 1000
 VERSION_FIELDS = tuple(field.name for field in fields(VersionRecord))
 
 
@@ -91,10 +92,13 @@ def find_version_columns(
     connection: Connection, scope: Scope, ranges: Ranges, columns: Sequence[str] = VERSION_FIELDS
 ) -> dict[str, list[Any]]:
     """Give fields of the visible versions as lists of equal length: for many partitions, far cheaper than records."""
-    rows = _rows(connection, _versions(shape_of(scope, ranges), tuple(columns)), scope, ranges)
-    if not rows:
-        return {name: [] for name in columns}
-    return {name: list(values) for name, values in zip(columns, zip(*rows, strict=True), strict=True)}
+    found: dict[str, list[Any]] = {name: [] for name in columns}
+    cursor = _cursor(connection, _versions(shape_of(scope, ranges), tuple(columns)), scope, ranges)
+    # In small batches: rows that die young spare the garbage collector as much time as the query takes.
+    while batch := cursor.fetchmany(_BATCH_ROWS):
+        for values, more in zip(found.values(), zip(*batch, strict=True), strict=True):
+            values.extend(more)
+    return found
 
 
 def contents(connection: Connection, scope: Scope, ranges: Ranges) -> list[tuple[int, str]]:
@@ -146,7 +150,11 @@ def find_inputs(connection: Connection, scope: Scope, ranges: Ranges) -> list[tu
 
 def tiers_of(connection: Connection, scope: Scope, ranges: Ranges) -> list[tuple[int, str, int, int]]:
     """Give ``(ordinal, tier, files, bytes)`` of the live copies; known-empty partitions have none."""
-    return _rows(connection, _tiers(shape_of(scope, ranges)), scope, ranges)
+    totals: dict[tuple[int, str], tuple[int, int]] = {}
+    for ordinal, name, size_bytes in _cursor(connection, _tiers(shape_of(scope, ranges)), scope, ranges):
+        files, total_bytes = totals.get((ordinal, name), (0, 0))
+        totals[ordinal, name] = (files + 1, total_bytes + size_bytes)
+    return [(ordinal, name, *total) for (ordinal, name), total in totals.items()]
 
 
 def find_work(connection: Connection, asset_id: int, branch_id: int, ranges: Ranges) -> list[WorkRecord]:
@@ -194,9 +202,12 @@ def branch_changes(connection: Connection, branch_id: int) -> list[tuple[Version
 
 
 def _rows(connection: Connection, statement: Select[Any], scope: Scope, ranges: Ranges) -> list[Any]:
-    if not ranges:
-        return []
-    return list(connection.execute(statement, dict(parameters_of(scope, ranges))).all())
+    return list(_cursor(connection, statement, scope, ranges).fetchall())
+
+
+def _cursor(connection: Connection, statement: Select[Any], scope: Scope, ranges: Ranges) -> Any:
+    """Give the driver's cursor, whose rows are plain tuples: SQLAlchemy's would cost as much again as the query."""
+    return connection.execute(statement, dict(parameters_of(scope, ranges))).cursor
 
 
 @lru_cache(maxsize=256)
@@ -280,11 +291,10 @@ def _tiers(shape: Shape) -> Select[Any]:
         .join(copy, and_(copy.c.file_id == file.c.file_id, copy.c.state == CopyState.LIVE))
     )
     return (
-        select(visible.columns.ordinal, copy.c.tier, func.count(), func.sum(file.c.size_bytes))
+        select(visible.columns.ordinal, copy.c.tier, file.c.size_bytes)
         .select_from(source)
         .where(visible.where)
-        .group_by(visible.columns.ordinal, copy.c.tier)
-        .order_by(visible.columns.ordinal, copy.c.tier)
+        .order_by(visible.columns.ordinal)
     )
 
 
