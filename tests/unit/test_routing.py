@@ -148,6 +148,15 @@ def test_a_stream_that_stops_being_sorted_gives_a_partition_again() -> None:
     assert sorted(row for _, rows in pieces for row in rows) == list(range(8))
 
 
+def test_a_stream_of_sorted_batches_that_starts_again_is_sorted_from_there() -> None:
+    days = [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
+
+    pieces = routed(stream_of(table_of(days)), buffer_bytes=30)
+
+    assert [key for key, _ in pieces] == [f"2013-01-0{day}" for day in (1, 2, 3, 4, 1, 2, 3, 4)]
+    assert dict(pieces)["2013-01-01"] == [4, 8]
+
+
 def test_asking_for_the_next_piece_of_a_stream_too_early_is_refused() -> None:
     pieces = route(stream_of(table_of([0, 0, 0, 1])), DAILY)
 
