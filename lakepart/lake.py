@@ -15,7 +15,7 @@ from lakepart.catalog.declaring import create_branch
 from lakepart.display.html import lake_html
 from lakepart.display.progress import backfill_bar, move_bar
 from lakepart.engine import backfill as backfills
-from lakepart.engine import branches, overview
+from lakepart.engine import branches
 from lakepart.engine.check import Finding, check_lake
 from lakepart.engine.context import View, require_writable
 from lakepart.engine.home import Home, get_open_branch
@@ -147,10 +147,6 @@ class Lake(LakeView):
         or the next run clears it), what it concerns, and a sentence.
         """
         return check_lake(self._home.context, checksums=checksums)
-
-    def status(self) -> pd.DataFrame:
-        """Give partitions per asset and state."""
-        return overview.lake_status(self._home)
 
     def close(self) -> None:
         """Let go of the catalog's connections."""

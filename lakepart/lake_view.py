@@ -123,6 +123,10 @@ class LakeView:
         whole = [(record, PartitionSet.everything(definition_from_dict(record.definition))) for record in records]
         return histories.rollback(home.context, home.view, whole, to=to, message=message)
 
+    def status(self) -> pd.DataFrame:
+        """Give one row per asset: ``asset, fresh, stale, empty, missing, failed, running`` partitions, rows, bytes."""
+        return overview.lake_status(self._home)
+
     def tier_report(self) -> pd.DataFrame:
         """Give partitions, files, rows and bytes per asset and tier."""
         return overview.tier_report(self._home)

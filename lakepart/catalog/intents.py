@@ -31,15 +31,18 @@ def renew_intents(database: Database, intent_ids: Iterable[str]) -> set[str]:
         return wanted - set(found)
 
 
-def close_intent(database: Database, intent_id: str) -> None:
-    """Say that this writer is done; files of its that no commit knows are vacuum's."""
+def close_intent(database: Database, intent_id: str) -> bool:
+    """Say that this writer is done; False where its commit had ended the intent already, or vacuum has.
+
+    After True no commit of this writer can follow, so the files it has not committed may be deleted.
+    """
     with database.writing() as connection:
-        end_intent(connection, intent_id)
+        return end_intent(connection, intent_id)
 
 
-def end_intent(connection: Connection, intent_id: str) -> None:
-    """Remove the note, within the transaction of a commit that needs it no longer."""
-    connection.execute(delete(intent).where(intent.c.intent_id == intent_id))
+def end_intent(connection: Connection, intent_id: str) -> bool:
+    """Remove the note, within the transaction of a commit that needs it no longer; False if there was none."""
+    return connection.execute(delete(intent).where(intent.c.intent_id == intent_id)).rowcount > 0
 
 
 def list_intents(connection: Connection) -> list[IntentRecord]:

@@ -7,15 +7,16 @@ of the swap unknown is settled with the same token; a crash leaves at worst file
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 
 from lakepart.catalog.committing import commit
-from lakepart.catalog.intents import close_intent, open_intent
+from lakepart.catalog.intents import close_intent, open_intent, renew_intents
 from lakepart.catalog.lookups import get_asset, get_schema
 from lakepart.catalog.reading import contents
 from lakepart.engine.context import LakeContext, View, require_writable
@@ -28,8 +29,8 @@ from lakepart.engine.pieces import (
     prepare_routed,
     prepare_wanted,
 )
-from lakepart.engine.staging import Stager
-from lakepart.errors import AlreadyExistsError, ConflictError, ErrorCode, InvalidInputError
+from lakepart.engine.staging import Piece, Stager
+from lakepart.errors import AlreadyExistsError, ConflictError, ErrorCode, InvalidInputError, LakepartError
 from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import count_of, list_some
@@ -50,6 +51,7 @@ from lakepart.parquet.schemas import deserialise, fingerprint, serialise
 IF_EXISTS = ("error", "replace", "append")
 NO_ROWS = ("empty", "keep", "error")
 _SCHEMA_RACES = 5
+_RENEWED_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,7 @@ def _stage_and_commit(
         request = CommitRequest(
             token=intent_id,
             operation=operation,
-            changes=tuple(changes(stager.stage(prepared.pieces))),
+            changes=tuple(changes(stager.stage(_renewing(context, intent_id, prepared.pieces)))),
             assets=(
                 AssetGuard(
                     asset.asset_id, asset.revision, serialise(reconciled.schema) if reconciled.changed else None
@@ -222,14 +224,39 @@ def file_metadata(schema: pa.Schema, token: str, code_version: str | None) -> di
 
 @contextmanager
 def _undone_on_failure(context: LakeContext, stager: Stager, intent_id: str) -> Iterator[None]:
-    # KeyboardInterrupt is a user's ordinary way to stop a cell; any other BaseException means the process is dying,
-    # and what it leaves is for vacuum
+    """Delete the new files of a write that failed, unless it may have been committed all the same.
+
+    The commit ends the intent. Whoever ends it here instead knows that nothing was committed and never will be; where
+    the catalog cannot be asked, the files stay for vacuum. KeyboardInterrupt is a user's ordinary way to stop a cell;
+    any other BaseException means that the process is dying.
+    """
     try:
         yield
     except (Exception, KeyboardInterrupt):
-        stager.discard()
-        close_intent(context.database, intent_id)
+        with suppress(LakepartError):
+            if close_intent(context.database, intent_id):
+                stager.discard()
         raise
+
+
+def _renewing(context: LakeContext, intent_id: str, pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Pass pieces on, and now and then say that this writer is still at work."""
+    renewed_at = time.monotonic()
+
+    def renew_now_and_then() -> None:
+        nonlocal renewed_at
+        if time.monotonic() - renewed_at > _RENEWED_EVERY_S:
+            renew_intents(context.database, [intent_id])
+            renewed_at = time.monotonic()
+
+    def of_piece(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        for table in tables:
+            renew_now_and_then()
+            yield table
+
+    for position, tables in pieces:
+        renew_now_and_then()
+        yield position, of_piece(tables)
 
 
 def stored_schema(context: LakeContext, asset: AssetRecord) -> pa.Schema | None:

@@ -6,6 +6,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any
@@ -110,11 +111,15 @@ class Driver:
         try:
             self._waiting = _works(targets)
             self._work_off(workers)
-            return self._end()
+            ends = self._end()
+        except (Exception, KeyboardInterrupt):
+            self._let_go()
+            raise
         finally:
             workers.stop()
-            close_intent(self.context.database, self._intent_id)
-            write_manifests(self.context)
+        close_intent(self.context.database, self._intent_id)
+        write_manifests(self.context)
+        return ends
 
     def _run_order(self, order: Order) -> Outcome:
         return run_order(order, self.function, self.context.stores)
@@ -348,6 +353,18 @@ class Driver:
         except ConflictError:
             campaigns.set_state(self.context.database, record.backfill_id, record.epoch, BackfillState.FAILED)
             raise
+
+    def _let_go(self) -> None:
+        """Say that nothing is under way any more; where the catalog cannot be told, whoever resumes finds out."""
+        unfinished = [
+            TargetOutcome(target.ordinal, TargetState.WAITING)
+            for work in self._running.values()
+            for target in work.targets
+        ]
+        with suppress(LakepartError):
+            campaigns.finish_targets(self.context.database, self.record.backfill_id, self.record.epoch, unfinished)
+        with suppress(LakepartError):
+            close_intent(self.context.database, self._intent_id)
 
     # Staying in charge
 
