@@ -85,10 +85,17 @@ def _cast(column: Any, data_type: pa.DataType) -> Any:
 
 def _cast_chunk(chunk: pa.Array, data_type: pa.DataType) -> list[pa.Array]:
     """Cast one chunk, in halves as long as its bytes are more than 32-bit offsets can address."""
-    if chunk.nbytes > _MOST_CHUNK_BYTES and len(chunk) > 1:
+    if len(chunk) > 1 and _size_bytes(chunk) > _MOST_CHUNK_BYTES:
         middle = len(chunk) // 2
         return _cast_chunk(chunk.slice(0, middle), data_type) + _cast_chunk(chunk.slice(middle), data_type)
     return [_cast_array(chunk, data_type)]
+
+
+def _size_bytes(chunk: pa.Array) -> int:
+    try:
+        return int(chunk.nbytes)
+    except pa.ArrowTypeError:  # pyarrow 21 cannot size views; one beyond 32-bit offsets then fails in the cast itself
+        return 0
 
 
 def _cast_array(array: pa.Array, data_type: pa.DataType) -> pa.Array:
