@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, SupportsIndex
 
 from lakepart.engine.commit import write_frame, write_keyed, write_partitions
 from lakepart.engine.home import Home
@@ -100,12 +100,12 @@ class Asset(PartitionVerbs):
         data: Any,
         key: Any = None,
         *,
-        if_exists: str = "error",
+        if_exists: str | None = None,
         inputs: Mapping[str, PartitionVerbs] | None = None,
         code_version: str | None = None,
         message: str | None = None,
         metadata: Mapping[str, Any] | None = None,
-        expected: Commit | int | None = None,
+        expected: Commit | SupportsIndex | None = None,
     ) -> Commit:
         """Write rows in one commit: to the partitions their ``by`` column names, or as the content of one partition.
 
@@ -119,7 +119,8 @@ class Asset(PartitionVerbs):
             The one partition whose whole content this is; a row of any other is an error, no rows at all record it
             as known to be empty.
         if_exists
-            Where rows are routed and a partition exists: ``"error"`` (default), ``"replace"`` or ``"append"``.
+            What to do with a partition that exists: ``"error"``, ``"replace"`` or ``"append"``. By default it is an
+            error where rows are routed, and replaced where the partition was named.
         inputs
             What these rows were made from, ``{"name": selection}``: they turn stale when it changes.
         code_version
@@ -156,12 +157,23 @@ class Asset(PartitionVerbs):
         if key is not None:
             partition = self._one(key)
             details = self._details(partition, inputs, code_version, message, metadata, expected)
-            return write_partitions(home.context, home.view, record, partition, data, no_rows="empty", details=details)
+            return write_partitions(
+                home.context,
+                home.view,
+                record,
+                partition,
+                data,
+                no_rows="empty",
+                if_exists=if_exists or "replace",
+                details=details,
+            )
         details = self._details(self._partitions, inputs, code_version, message, metadata, expected)
         frames, data = _keyed(data)
         if frames is not None:
-            return write_keyed(home.context, home.view, record, frames, details=details)
-        return write_frame(home.context, home.view, record, data, if_exists=if_exists, details=details)
+            return write_keyed(
+                home.context, home.view, record, frames, if_exists=if_exists or "replace", details=details
+            )
+        return write_frame(home.context, home.view, record, data, if_exists=if_exists or "error", details=details)
 
     def append(
         self,
@@ -180,10 +192,10 @@ class Asset(PartitionVerbs):
         frames, data = _keyed(data)
         if key is not None:
             return write_partitions(
-                home.context, home.view, record, partitions, data, no_rows="keep", append=True, details=details
+                home.context, home.view, record, partitions, data, no_rows="keep", if_exists="append", details=details
             )
         if frames is not None:
-            return write_keyed(home.context, home.view, record, frames, append=True, details=details)
+            return write_keyed(home.context, home.view, record, frames, if_exists="append", details=details)
         return write_frame(home.context, home.view, record, data, if_exists="append", details=details)
 
     def _one(self, key: Any) -> PartitionSet:

@@ -115,7 +115,10 @@ class LakepartError(Exception):
         self.context = dict(context or {})
 
     def __str__(self) -> str:
-        return f"{self.message} Hint: {self.hint}" if self.hint else self.message
+        if not self.hint:
+            return self.message
+        stop = "" if self.message.endswith((".", "?", "!", ":", ";")) else "."
+        return f"{self.message}{stop} Hint: {self.hint}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.message, self.__dict__)

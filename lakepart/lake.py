@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -107,13 +107,15 @@ class Lake(LakeView):
         self,
         plan: BackfillPlan | TieringPlan | VacuumPlan,
         *,
+        fn: Callable[..., Any] | None = None,
         workers: int = 1,
         progress: bool = True,
     ) -> Backfill | MoveReport | VacuumReport:
         """Carry out exactly what a plan says.
 
         Partitions of a tiering plan that were rewritten since are skipped and reported; those of a backfill plan
-        make it fail with a conflict.
+        make it fail with a conflict. ``fn`` is the producer of a backfill plan that was made with a function which
+        cannot be imported by name.
         """
         match plan:
             case TieringPlan():
@@ -122,7 +124,7 @@ class Lake(LakeView):
             case BackfillPlan():
                 handle = Backfill(self._home, plan.name)
                 with backfill_bar(plan.name, shown=progress) as on_progress:
-                    backfills.start_backfill(self._home, plan, None, workers=workers, on_progress=on_progress)
+                    backfills.start_backfill(self._home, plan, fn, workers=workers, on_progress=on_progress)
                 return handle._settled()
             case VacuumPlan():
                 return apply_vacuum(self._home.context, plan)
@@ -191,7 +193,7 @@ def create(
     StorageError
         The place is a file, or not writable.
     """
-    records = [TierRecord(tier.name, tier.root, tier.storage_class, rank) for rank, tier in enumerate(tiers or ())]
+    records = [TierRecord(tier.name, str(tier.root), tier.storage_class, rank) for rank, tier in enumerate(tiers or ())]
     context = create_lake(_address(url), catalog=catalog, tiers=records or None, storage_options=storage_options)
     return Lake(Home(context))
 

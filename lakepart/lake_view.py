@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from operator import index
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from lakepart.asset import Asset
 from lakepart.catalog.declaring import declare_asset, register_producer
@@ -11,7 +13,7 @@ from lakepart.engine import history as histories
 from lakepart.engine import overview
 from lakepart.engine.context import require_writable
 from lakepart.engine.home import Home
-from lakepart.errors import ErrorCode, InvalidInputError
+from lakepart.errors import AlreadyExistsError, ErrorCode, InvalidInputError
 from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
 from lakepart.model.names import check_asset_name
 from lakepart.model.partition_sets import PartitionSet
@@ -67,14 +69,31 @@ class LakeView:
         if description is not None:
             options["description"] = description
         if partitions is not None:
-            require_writable(self._home.context, self._home.view, "declare an asset")
-            declare_asset(self._home.context.database, check_asset_name(name), partitions.to_dict(), options)
+            self._declare(check_asset_name(name), partitions, options)
         elif options:
             raise InvalidInputError(
-                f"Asset {name!r} is opened with {', '.join(sorted(options))}, which only a declaration takes.",
-                hint="give partitions=… too.",
+                f"Asset {name!r} is opened with options that only a declaration takes.", hint="give partitions=… too."
             )
         return Asset(self._home, name)
+
+    def _declare(self, name: str, partitions: PartitionsDefinition, options: Mapping[str, Any]) -> None:
+        if not isinstance(partitions, PartitionsDefinition):
+            raise InvalidInputError(
+                f"partitions={partitions!r} is no partitions definition.", hint='use one, such as Daily("2013-01-01").'
+            )
+        home = self._home
+        require_writable(home.context, home.view, "declare an asset")
+        try:
+            declare_asset(home.context.database, name, partitions.to_dict(), options)
+        except AlreadyExistsError as error:
+            found = home.record(name)
+            raise AlreadyExistsError(
+                f"Asset {name!r} was declared as {definition_from_dict(found.definition)!r} with options "
+                f"{dict(found.options)}, not as {partitions!r} with {dict(options)}.",
+                hint=error.hint,
+                code=error.code,
+                context=error.context,
+            ) from error
 
     def assets(self) -> list[Asset]:
         """Give every asset, by name."""
@@ -104,7 +123,7 @@ class LakeView:
         home.functions[producer.asset] = producer.function
         return asset
 
-    def at(self, when: int | str | datetime) -> LakeView:
+    def at(self, when: SupportsIndex | str | datetime) -> LakeView:
         """Give a read-only view of the lake at a snapshot number, or at the last snapshot before an instant."""
         return LakeView(self._home.at(when))
 
@@ -112,16 +131,16 @@ class LakeView:
         """Give the commits that this view sees, newest first: number, time, operation, author, message, sizes."""
         return histories.snapshots_frame(self._home.context, self._home.view, after=-1, limit=limit)
 
-    def changes(self, since: int) -> pd.DataFrame:
+    def changes(self, since: SupportsIndex) -> pd.DataFrame:
         """Give the commits after snapshot ``since``, newest first."""
-        return histories.snapshots_frame(self._home.context, self._home.view, after=since, limit=None)
+        return histories.snapshots_frame(self._home.context, self._home.view, after=index(since), limit=None)
 
-    def rollback(self, to: int, *, message: str | None = None) -> Commit:
+    def rollback(self, to: SupportsIndex, *, message: str | None = None) -> Commit:
         """Make the contents of every asset at snapshot ``to`` current again, as a new snapshot."""
         home = self._home
         records = [home.record(name) for name in overview.asset_names(home.context)]
         whole = [(record, PartitionSet.everything(definition_from_dict(record.definition))) for record in records]
-        return histories.rollback(home.context, home.view, whole, to=to, message=message)
+        return histories.rollback(home.context, home.view, whole, to=index(to), message=message)
 
     def status(self) -> pd.DataFrame:
         """Give one row per asset: ``asset, fresh, stale, empty, missing, failed, running`` partitions, rows, bytes."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from operator import index
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from lakepart.backfill import Backfill
 from lakepart.display.html import selection_html
@@ -138,7 +140,7 @@ class PartitionVerbs(Readable):
             self._home.context, self._home.view, self._record(), self._partitions, self._statuses(None)
         )
 
-    def rollback(self, to: int, *, message: str | None = None) -> Commit:
+    def rollback(self, to: SupportsIndex, *, message: str | None = None) -> Commit:
         """Make the contents of snapshot ``to`` current again, as a new snapshot.
 
         Raises
@@ -149,7 +151,9 @@ class PartitionVerbs(Readable):
             Somebody committed to these partitions meanwhile.
         """
         home = self._home
-        return histories.rollback(home.context, home.view, [(self._record(), self._partitions)], to=to, message=message)
+        return histories.rollback(
+            home.context, home.view, [(self._record(), self._partitions)], to=index(to), message=message
+        )
 
     # Reprocessing
 
@@ -308,11 +312,12 @@ class PartitionVerbs(Readable):
         code_version: str | None,
         message: str | None,
         metadata: Mapping[str, Any] | None,
-        expected: Commit | int | None,
+        expected: Commit | SupportsIndex | None,
     ) -> Details:
         home = self._home
         record = self._record()
-        base = expected.snapshot if isinstance(expected, Commit) else expected
+        base = expected.snapshot if isinstance(expected, Commit) else None if expected is None else index(expected)
+        _check_json(metadata or {})
         with home.context.database.reading() as connection:
             return Details(
                 inputs=tuple(
@@ -351,7 +356,7 @@ class Selection(PartitionVerbs):
         code_version: str | None = None,
         message: str | None = None,
         metadata: Mapping[str, Any] | None = None,
-        expected: Commit | int | None = None,
+        expected: Commit | SupportsIndex | None = None,
     ) -> Commit:
         """Replace exactly these partitions by the rows of ``data``, in one commit.
 
@@ -401,3 +406,13 @@ class Selection(PartitionVerbs):
 
     def __repr__(self) -> str:
         return f"<Selection {self._title()} {self._partitions.to_text() or 'of nothing'}>"
+
+
+def _check_json(metadata: Mapping[str, Any]) -> None:
+    try:
+        json.dumps(metadata)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"metadata={metadata!r} cannot be kept as JSON: {error}.",
+            hint="use text, numbers, lists and dicts of these.",
+        ) from error

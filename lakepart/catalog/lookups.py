@@ -11,6 +11,7 @@ from lakepart.catalog.encoding import from_json
 from lakepart.catalog.tables import BIG, TEXT, asset, branch, head, schema, snapshot, tier
 from lakepart.errors import AssetNotFoundError, BranchNotFoundError, NotFoundError, SnapshotNotFoundError, did_you_mean
 from lakepart.model.catalog_records import AssetState, HeadRecord
+from lakepart.model.instants import from_microseconds
 from lakepart.model.records import (
     MAIN_BRANCH_ID,
     AssetRecord,
@@ -165,7 +166,8 @@ def snapshot_at(connection: Connection, at_us: int, branch: BranchRecord | None 
     if row is None:
         created = connection.execute(select(snapshot.c.at_us).where(snapshot.c.snapshot == 0)).scalar_one()
         raise SnapshotNotFoundError(
-            "The lake was created after that instant.",
+            f"There is no snapshot as old as {from_microseconds(at_us)}: the lake was created at "
+            f"{from_microseconds(created)}.",
             hint="snapshots() lists what can be named.",
             context={"at_us": at_us, "created_at_us": created},
         )

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lakepart.catalog import campaigns
-from lakepart.catalog.declaring import create_branch
+from lakepart.catalog.declaring import create_branch, discard
 from lakepart.catalog.lookups import find_branch, get_asset, get_branch, list_assets, list_snapshots
 from lakepart.catalog.reading import find_versions
 from lakepart.engine.branches import diff_changes, diff_frame
@@ -24,7 +24,7 @@ from lakepart.engine.history import rollback
 from lakepart.engine.home import Home
 from lakepart.engine.lineage import choose_mappings
 from lakepart.engine.status import partition_statuses
-from lakepart.errors import InvalidInputError, NotFoundError, StateError, did_you_mean
+from lakepart.errors import InvalidInputError, LakepartError, NotFoundError, StateError, did_you_mean
 from lakepart.model.catalog_records import BackfillRecord, TargetRecord
 from lakepart.model.definitions import definition_from_dict
 from lakepart.model.names import check_branch_name
@@ -123,15 +123,20 @@ def start_backfill(
         )
     chosen = _function(home, plan.asset, plan.function, function)
     branch_id, staging_branch_id = _result_branch(context, plan)
-    record = campaigns.open_backfill(
-        context.database,
-        plan.name,
-        asset_id=plan.asset_id,
-        branch_id=branch_id,
-        plan={name: value for name, value in plan.to_dict().items() if name != "targets"},
-        targets=plan.targets,
-        staging_branch_id=staging_branch_id,
-    )
+    try:
+        record = campaigns.open_backfill(
+            context.database,
+            plan.name,
+            asset_id=plan.asset_id,
+            branch_id=branch_id,
+            plan={name: value for name, value in plan.to_dict().items() if name != "targets"},
+            targets=plan.targets,
+            staging_branch_id=staging_branch_id,
+        )
+    except LakepartError:
+        if staging_branch_id is not None:
+            discard(context.database, staging_branch_id)
+        raise
     return _drive(home, record, chosen, workers, on_progress)
 
 
@@ -151,6 +156,8 @@ def resume_backfill(
 def cancel_backfill(context: LakeContext, name: str) -> None:
     """Ask the driver to stop; one that has died is cancelled in its place."""
     record = get_backfill(context, name)
+    if record.state not in {BackfillState.RUNNING, BackfillState.CANCELLING}:
+        raise StateError(f"Backfill {name!r} is {record.state.value}; there is nothing to cancel.")
     campaigns.request_cancel(context.database, record.backfill_id)
 
 
@@ -161,8 +168,11 @@ def rollback_backfill(home: Home, name: str) -> Commit:
     with context.database.reading() as connection:
         done = campaigns.list_targets(connection, record.backfill_id, states=[TargetState.DONE])
         asset = get_asset(connection, record.asset_id)
-    if not done:
-        raise StateError(f"Backfill {name!r} has published nothing, so there is nothing to roll back.")
+    if not done or record.branch_id != home.view.branch.branch_id:
+        raise StateError(
+            f"Backfill {name!r} has published nothing here, so there is nothing to roll back.",
+            hint="what is on a branch goes away with branch.discard().",
+        )
     definition = definition_from_dict(asset.definition)
     partitions = PartitionSet.from_ordinals(definition, [target.ordinal for target in done])
     return rollback(
@@ -177,10 +187,9 @@ def diff_backfill(home: Home, name: str) -> pd.DataFrame:
     with context.database.reading() as connection:
         asset = get_asset(connection, record.asset_id)
         made = campaigns.list_targets(connection, record.backfill_id, states=[TargetState.DONE, TargetState.STAGED])
-        if record.staging_branch_id is not None:
-            branch = get_branch(connection, record.staging_branch_id)
-            if branch.state == "open":
-                return diff_frame(context, branch)
+        branch = get_branch(connection, record.staging_branch_id or record.branch_id)
+        if branch.branch_id != home.view.branch.branch_id and branch.state == "open":
+            return diff_frame(context, branch)
         partitions = PartitionSet.from_ordinals(definition_from_dict(asset.definition), [one.ordinal for one in made])
         ranges = partitions.ordinal_ranges()
         before = find_versions(connection, home.view.at(record.plan["snapshot"]).scope(asset), ranges)

@@ -12,7 +12,7 @@ from lakepart.catalog.reading import branch_changes, contents, find_versions
 from lakepart.catalog.scopes import Scope
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.manifests import write_manifests
-from lakepart.errors import StateError
+from lakepart.errors import ConflictError, StateError
 from lakepart.model.records import MAIN, MAIN_BRANCH_ID, BranchRecord, Commit, VersionRecord
 
 if TYPE_CHECKING:
@@ -30,14 +30,22 @@ def publish_branch(context: LakeContext, branch: BranchRecord, *, message: str |
                 f"Branch {branch.name!r} has nothing to publish: nothing was written on it.",
                 hint="write on the branch, or discard it.",
             )
-    record = publish(
-        context.database,
-        branch.branch_id,
-        token=context.new_id(),
-        author=context.author,
-        message=message or f"publish branch {branch.name}",
-        metadata={"branch": branch.name},
-    )
+    try:
+        record = publish(
+            context.database,
+            branch.branch_id,
+            token=context.new_id(),
+            author=context.author,
+            message=message or f"publish branch {branch.name}",
+            metadata={"branch": branch.name},
+        )
+    except ConflictError as error:
+        raise ConflictError(
+            error.message,
+            hint="write those partitions again on a new branch, made from main as it is now, or discard this one.",
+            code=error.code,
+            context=error.context,
+        ) from error
     write_manifests(context)
     return record
 

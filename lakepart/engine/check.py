@@ -15,6 +15,7 @@ from lakepart.engine.leftovers import LeftoverKind, find_leftovers
 from lakepart.engine.manifests import manifest_path
 from lakepart.model.catalog_records import CopyRecord, CopyState
 from lakepart.model.instants import from_microseconds
+from lakepart.model.plans import count_of
 from lakepart.model.states import BackfillState
 from lakepart.storage.base import StoredObject
 from lakepart.storage.copying import checksum
@@ -80,9 +81,11 @@ def _check_tiers(context: LakeContext, *, checksums: bool) -> Iterator[Finding]:
             if left.stored.path not in stored[tier]:
                 continue  # it appeared while this check ran
             if left.kind is LeftoverKind.FOREIGN:
-                yield Finding(left.kind, NOTICE, subject, f"{subject} was not written by lakepart.")
+                yield Finding(left.kind.value, NOTICE, subject, f"{subject} was not written by lakepart.")
             else:
-                yield Finding(left.kind, LEFTOVER, subject, f"{subject} belongs to no version; vacuum deletes it.")
+                yield Finding(
+                    left.kind.value, LEFTOVER, subject, f"{subject} belongs to no version; vacuum deletes it."
+                )
 
 
 def _check_copy(
@@ -92,7 +95,7 @@ def _check_copy(
     if copy.state is CopyState.DELETING:
         yield Finding("half-deleted-file", LEFTOVER, subject, f"{subject} is half deleted; vacuum finishes it.")
     elif found is None:
-        yield Finding("missing-file", DAMAGE, subject, f"{subject} is gone ({copy.row_count:,} rows).")
+        yield Finding("missing-file", DAMAGE, subject, f"{subject} is gone ({count_of(copy.row_count, 'row')}).")
     elif found.size_bytes != copy.size_bytes:
         yield Finding(
             "size-mismatch",

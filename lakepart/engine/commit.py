@@ -77,17 +77,9 @@ def write_frame(
         _refuse_existing(context, view, asset, definition, prepared.positions)  # before a byte is written
 
     def changes(staged: dict[int, list[NewFile]]) -> list[Change]:
-        if not staged:
-            raise _no_rows(asset)
-        made = _changes(asset, definition, staged, _kind(if_exists == "append"), details)
-        return [replace(change, expected=None) for change in made] if if_exists == "error" else made
+        return _changes(asset, definition, staged, if_exists, details)
 
-    try:
-        return _stage_and_commit(context, view, asset, prepared, changes, _operation(if_exists == "append"), details)
-    except ConflictError as error:  # a stream's partitions are known only now; another writer may have come first
-        if if_exists != "error" or error.code is ErrorCode.ASSET_CHANGED:
-            raise
-        raise _already_exist(asset, [conflict["key"] for conflict in error.context["conflicts"]]) from error
+    return _stage_and_commit(context, view, asset, prepared, changes, if_exists, details)
 
 
 def write_partitions(
@@ -98,7 +90,7 @@ def write_partitions(
     data: Any,
     *,
     no_rows: str,
-    append: bool = False,
+    if_exists: str = "replace",
     details: Details,
 ) -> Commit:
     """Write exactly the wanted partitions; rows of any other are refused.
@@ -108,6 +100,7 @@ def write_partitions(
     """
     require_writable(context, view, "write")
     _check_choice("no_rows", no_rows, NO_ROWS)
+    _check_choice("if_exists", if_exists, IF_EXISTS)
     stored = stored_schema(context, asset)
     frames = keyed_frames(data)
     if frames is None:
@@ -122,12 +115,12 @@ def write_partitions(
         without = [position for position in wanted.positions.tolist() if position not in filled]
         if without and no_rows == "error":
             raise _lacks_rows(asset, wanted.definition, without)
-        if no_rows == "empty" and not append:
+        if no_rows == "empty" and if_exists != "append":
             closed = wanted if len(wanted) == 1 else wanted.elapsed(context.clock())
             filled |= {position: [] for position in without if wanted.definition.key_at(position) in closed}
-        return _changes(asset, wanted.definition, dict(sorted(filled.items())), _kind(append), details)
+        return _changes(asset, wanted.definition, dict(sorted(filled.items())), if_exists, details)
 
-    return _stage_and_commit(context, view, asset, prepared, changes, _operation(append), details)
+    return _stage_and_commit(context, view, asset, prepared, changes, if_exists, details)
 
 
 def write_keyed(
@@ -136,20 +129,21 @@ def write_keyed(
     asset: AssetRecord,
     frames: Iterable[tuple[str, Any]],
     *,
-    append: bool = False,
+    if_exists: str,
     details: Details,
 ) -> Commit:
-    """Write the partitions that come as ``(key, frame)``, each replaced as a whole."""
+    """Write the partitions that come as ``(key, frame)``, each replaced as a whole unless told otherwise."""
     require_writable(context, view, "write")
+    _check_choice("if_exists", if_exists, IF_EXISTS)
     definition = definition_from_dict(asset.definition)
     prepared = prepare_keyed(asset.name, definition, None, stored_schema(context, asset), frames)
     if prepared is None:
         raise _no_rows(asset)
 
     def changes(staged: dict[int, list[NewFile]]) -> list[Change]:
-        return _changes(asset, definition, staged, _kind(append), details)
+        return _changes(asset, definition, staged, if_exists, details)
 
-    return _stage_and_commit(context, view, asset, prepared, changes, _operation(append), details)
+    return _stage_and_commit(context, view, asset, prepared, changes, if_exists, details)
 
 
 def _stage_and_commit(
@@ -158,10 +152,11 @@ def _stage_and_commit(
     asset: AssetRecord,
     prepared: Prepared,
     changes: Callable[[dict[int, list[NewFile]]], Sequence[Change]],
-    operation: str,
+    if_exists: str,
     details: Details,
 ) -> Commit:
     reconciled = prepared.reconciled
+    operation = "append" if if_exists == "append" else "write"
     intent_id = context.new_id()
     open_intent(context.database, intent_id, operation)
     tier = context.hottest.name
@@ -190,7 +185,12 @@ def _stage_and_commit(
             message=details.message,
             metadata=details.metadata,
         )
-        record = commit_under_current_schema(context, request, serialise(reconciled.schema))
+        try:
+            record = commit_under_current_schema(context, request, serialise(reconciled.schema))
+        except ConflictError as error:  # a stream's partitions are known only now; another writer may have come first
+            if if_exists != "error" or error.code is ErrorCode.ASSET_CHANGED:
+                raise
+            raise _already_exist(asset, [conflict["key"] for conflict in error.context["conflicts"]]) from error
     write_manifests(context)
     return record
 
@@ -271,9 +271,12 @@ def _changes(
     asset: AssetRecord,
     definition: PartitionsDefinition,
     staged: Mapping[int, Sequence[NewFile]],
-    kind: ChangeKind,
+    if_exists: str,
     details: Details,
 ) -> list[Change]:
+    if not staged:
+        raise _no_rows(asset)
+    kind = ChangeKind.APPEND if if_exists == "append" else ChangeKind.REPLACE
     changes = []
     for position, files in staged.items():
         ordinal = definition.ordinal_at(position)
@@ -284,7 +287,7 @@ def _changes(
                 ordinal=ordinal,
                 kind=kind,
                 files=tuple(files),
-                expected=details.expected(ordinal),
+                expected=None if if_exists == "error" else details.expected(ordinal),
                 code_version=details.code_version,
                 inputs=details.inputs,
             )
@@ -335,11 +338,3 @@ def _lacks_rows(asset: AssetRecord, definition: PartitionsDefinition, positions:
         hint='no_rows="empty" records them as known to be empty, no_rows="keep" leaves them alone.',
         code=ErrorCode.EMPTY_FRAME,
     )
-
-
-def _operation(append: bool) -> str:
-    return "append" if append else "write"
-
-
-def _kind(append: bool) -> ChangeKind:
-    return ChangeKind.APPEND if append else ChangeKind.REPLACE

@@ -417,7 +417,7 @@ def _retry_after_s(attempt: int) -> float:
 
 
 def _undoable(work: _Work, error: LakepartError) -> Outcome:
-    return Outcome(work.number, work.attempts, 0.0, error_type=type(error).__name__, error_message=str(error))
+    return Outcome(work.number, work.attempts, 0.0, error_type=type(error).__name__, error_message=error.message)
 
 
 def _failure(outcome: Outcome, error: LakepartError) -> Outcome:
@@ -426,5 +426,5 @@ def _failure(outcome: Outcome, error: LakepartError) -> Outcome:
         outcome.attempt,
         outcome.elapsed_s,
         error_type=error.code.value if error.code is ErrorCode.ASSET_CHANGED else type(error).__name__,
-        error_message=str(error),
+        error_message=error.message,
     )

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from operator import index
+from typing import Any, SupportsIndex
 
 from lakepart.catalog.lookups import asset_not_found, find_asset, find_branch, list_branches, visible_snapshot
 from lakepart.engine.context import LakeContext, View
 from lakepart.engine.opening import open_lake
 from lakepart.errors import BranchNotFoundError, InvalidInputError, did_you_mean
 from lakepart.model.instants import parse_instant, to_microseconds
-from lakepart.model.records import MAIN, AssetRecord, BranchRecord
+from lakepart.model.records import MAIN, MAIN_BRANCH_ID, AssetRecord, BranchRecord
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,11 @@ class Home:
         """Give the same lake in another view."""
         return replace(self, view=view)
 
-    def at(self, when: int | str | datetime) -> Home:
+    def at(self, when: SupportsIndex | str | datetime) -> Home:
         """Give the lake as this branch saw it at a snapshot, or at the last one before an instant."""
         with self.context.database.reading() as connection:
-            if isinstance(when, int) and not isinstance(when, bool):
-                found = visible_snapshot(connection, self.view.branch, number=when)
+            if hasattr(when, "__index__") and not isinstance(when, bool):
+                found = visible_snapshot(connection, self.view.branch, number=index(when))
             elif isinstance(when, str | datetime):
                 found = visible_snapshot(connection, self.view.branch, at_us=to_microseconds(parse_instant(when)))
             else:
@@ -64,9 +65,9 @@ def get_open_branch(context: LakeContext, name: str) -> BranchRecord:
     """Look an open branch up; BranchNotFoundError suggests close names."""
     with context.database.reading() as connection:
         found = find_branch(connection, name)
-        names = [branch.name for branch in list_branches(connection)]
-    if found is None or found.state != "open":
-        closed = "" if found is None else f": it was {found.state}"
+        names = [branch.name for branch in list_branches(connection) if branch.branch_id != MAIN_BRANCH_ID]
+    if found is None or found.state != "open" or found.branch_id == MAIN_BRANCH_ID:
+        closed = f": it was {found.state}" if found is not None and found.state != "open" else ""
         raise BranchNotFoundError(
             f"There is no open branch {name!r}{closed}.", hint=did_you_mean(name, names), context={"branch": name}
         )

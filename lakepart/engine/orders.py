@@ -99,7 +99,7 @@ def run_order(order: Order, function: Callable[..., Any], stores: Stores) -> Out
             attempt=order.attempt,
             elapsed_s=time.monotonic() - began,
             error_type=type(error).__name__,
-            error_message=str(error),
+            error_message=error.message if isinstance(error, LakepartError) else str(error),
             traceback_text=traceback.format_exc(),
         )
     files = {definition.key_at(position): tuple(written) for position, written in staged.items()}

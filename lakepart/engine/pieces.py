@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from lakepart.engine.staging import Piece
-from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError
+from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError, SchemaMismatchError
 from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import count_of, list_some
@@ -88,8 +88,10 @@ def prepare_keyed(
             if wanted is not None and key not in wanted:
                 raise _foreign_rows(asset, definition, {position}, wanted.to_text())
             seen.add(position)
-            fitting = frame.cast(reconcile(reconciled.schema, frame.schema))
-            yield position, _checked(fitting.tables(), definition, position, asset)
+            fitting = reconcile(reconciled.schema, frame.schema)
+            if fitting.changed:
+                raise _typed_too_late(asset, key, reconciled.schema, fitting.schema)
+            yield position, _checked(frame.cast(fitting).tables(), definition, position, asset)
 
     return Prepared(reconciled, pieces())
 
@@ -102,6 +104,12 @@ def nothing_to_write(stored: pa.Schema) -> Prepared:
 def keyed_frames(data: Any) -> Iterable[tuple[str, Any]] | None:
     """Give the pairs of a ``{key: frame}`` mapping or an iterator of ``(key, frame)``; None for anything else."""
     if isinstance(data, Mapping):
+        columns = [key for key, value in data.items() if isinstance(value, list | str | int | float)]
+        if columns:
+            raise InvalidInputError(
+                f"A mapping is read as {{key: frame}}, and {columns[0]!r} leads to no frame.",
+                hint="pandas.DataFrame(data) makes a frame of a mapping of columns.",
+            )
         return data.items()
     if isinstance(data, list) and data and _is_pair(data[0]):
         return data
@@ -121,9 +129,14 @@ def _is_pair(item: Any) -> bool:
 
 
 def _reconcile(definition: PartitionsDefinition, stored: pa.Schema | None, frame: Frame) -> Reconciled:
-    reconciled = reconcile(stored, frame.schema)
-    check_partition_column(definition, reconciled.schema)
-    return reconciled
+    check_partition_column(definition, frame.schema)  # first: it knows the way out for what reconciling would refuse
+    if definition.dimension in frame.schema.names and definition.dimension != definition.by:
+        raise SchemaMismatchError(
+            f"The frame has a column {definition.dimension!r}, and that is what the partition key is called.",
+            hint="rename the column, or declare the partitions with dimension=….",
+            context={"column": definition.dimension},
+        )
+    return reconcile(stored, frame.schema)
 
 
 def _only(pieces: Iterable[Piece], wanted: PartitionSet, asset: str) -> Iterator[Piece]:
@@ -142,6 +155,15 @@ def _checked(
             if foreign:
                 raise _foreign_rows(asset, definition, foreign, definition.key_at(position))
         yield table
+
+
+def _typed_too_late(asset: str, key: str, before: pa.Schema, after: pa.Schema) -> SchemaMismatchError:
+    columns = [field.name for field in after if before.field(field.name).type != field.type]
+    return SchemaMismatchError(
+        f"Column {list_some(repr(name) for name in columns)} of {asset!r} was all null so far and gets its type only "
+        f"from the frame of {key!r}, after others of the same write.",
+        hint="give the frame with the typed column first, or write it first.",
+    )
 
 
 def _foreign_rows(asset: str, definition: PartitionsDefinition, foreign: set[int], wanted: str) -> PartitionKeyError:

@@ -6,6 +6,7 @@ before the first byte is read.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -191,19 +192,25 @@ def _settle_missing(resolved: Resolved, options: ReadOptions) -> None:
         raise InvalidInputError(f"missing={options.missing!r} is not one of 'error', 'skip'.")
     if not resolved.missing:
         return
-    named = (
-        f"{count_of(len(resolved.missing), 'partition')} of {resolved.asset.name!r} "
-        f"{'is' if len(resolved.missing) == 1 else 'are'} missing at snapshot {resolved.snapshot}: "
-        f"{list_some(resolved.missing)}"
-    )
+    what = f"{count_of(len(resolved.missing), 'partition')} of {resolved.asset.name!r}"
+    which = list_some(resolved.missing)
     if options.missing == "skip":
-        warnings.warn(f"Read without {named}.", PartialReadWarning, stacklevel=5)
+        text = f"Read without {what} missing at snapshot {resolved.snapshot}: {which}."
+        warnings.warn(text, PartialReadWarning, stacklevel=_callers_level())
         return
     raise PartitionNotFoundError(
-        f"{named}.",
+        f"{what} {'is' if len(resolved.missing) == 1 else 'are'} missing at snapshot {resolved.snapshot}: {which}.",
         hint='missing="skip" reads what is there; status() shows what is missing.',
         context={"asset": resolved.asset.name, "missing": list(resolved.missing)},
     )
+
+
+def _callers_level() -> int:
+    """Count the frames between a warning and the first code that is not lakepart's."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("lakepart."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _key_column(resolved: Resolved, options: ReadOptions) -> str | None:

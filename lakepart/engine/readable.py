@@ -146,7 +146,7 @@ class Readable(ABC):
             wanted -= taken[-1].num_rows
             if wanted <= 0:
                 break
-        table = pa.Table.from_batches(taken) if taken else resolved.schema.empty_table()
+        table = pa.Table.from_batches(taken) if taken else read_table(self._stores(), resolved, ReadOptions())
         frame: pd.DataFrame = table.to_pandas()
         return frame
 

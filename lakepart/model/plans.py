@@ -222,8 +222,10 @@ class VacuumPlan:
             return "Nothing to vacuum."
         lines = [
             f"Vacuum: forget {count_of(self.versions, 'old version')}, delete {count_of(len(self.files), 'file')} "
-            f"({format_bytes(self.size_bytes)}), from snapshot {self.snapshot}:"
+            f"({format_bytes(self.size_bytes)}), from snapshot {self.snapshot}{':' if self.files else '.'}"
         ]
+        if self.versions:
+            lines.append("  files that only those versions hold go after the grace period")
         reasons: dict[str, int] = {}
         for _, _, _, why in self.files:
             reasons[why] = reasons.get(why, 0) + 1

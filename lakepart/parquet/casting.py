@@ -20,7 +20,9 @@ def canonical_type(data_type: pa.DataType, name: str) -> pa.DataType:
     dictionary becomes its values, times become microseconds, and every nested field may be null.
     """
     types = pa.types
-    if isinstance(data_type, pa.BaseExtensionType) or types.is_union(data_type) or types.is_interval(data_type):
+    without_fields = types.is_struct(data_type) and data_type.num_fields == 0
+    no_counterpart = types.is_union(data_type) or types.is_interval(data_type) or without_fields
+    if isinstance(data_type, pa.BaseExtensionType) or no_counterpart:
         raise SchemaMismatchError(
             f"Column {name!r} has the type {data_type}, which has no counterpart in Parquet.",
             hint="convert the column to text, numbers, dates or timestamps first.",

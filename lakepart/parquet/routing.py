@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError, StateError
-from lakepart.model.definitions import PartitionsDefinition
+from lakepart.model.definitions import PartitionsDefinition, TimeDefinition
 from lakepart.model.intervals import Intervals
 from lakepart.parquet.casting import cast_column
 from lakepart.parquet.frames import Frame
@@ -309,10 +309,12 @@ def _check_inside(found: Positions, column: Any, definition: PartitionsDefinitio
             return
     outside = np.flatnonzero(~inside)
     row = int(outside[0])
+    first = repr(definition.key_at(universe.first))
+    endless = isinstance(definition, TimeDefinition) and definition.end is None
     raise InvalidInputError(
         f"Column {definition.by!r} has the value {column[row].cast(pa.string()).as_py()} in row {first_row + row:,}"
         f"{f' and {len(outside) - 1:,} more rows' if len(outside) > 1 else ''}, outside the partitions "
-        f"{definition.key_at(universe.first)!r} to {definition.key_at(universe.last)!r}.",
+        f"{f'from {first} on' if endless else f'{first} to {definition.key_at(universe.last)!r}'}.",
         hint="filter these rows out, or declare the partitions with an earlier start or a later end.",
         code=ErrorCode.OUT_OF_RANGE,
         context={"column": definition.by, "rows": len(outside), "first_row": first_row + row},

@@ -222,6 +222,8 @@ def _is_castable(source: pa.DataType, target: pa.DataType) -> bool:
         return True
     if types.is_floating(source) and types.is_floating(target):
         return bool(source.bit_width <= target.bit_width)
+    if types.is_integer(source) and types.is_floating(target):
+        return True  # pandas turns integers into floats wherever one is missing; exact ones fit
     if types.is_timestamp(source) and types.is_timestamp(target):
         return (source.tz is None) == (target.tz is None)
     if types.is_struct(source) and types.is_struct(target):

@@ -1,0 +1,768 @@
+"""What every catalog must do, as tests: subclass :class:`CatalogContract` and give it a fixture ``database``."""
+
+# ruff: noqa: S101, S106, D102 - these are tests: they assert, their names say what is true, and tokens are no secrets
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+import pytest
+
+from lakepart.catalog import campaigns, moves, upkeep
+from lakepart.catalog.committing import commit, publish
+from lakepart.catalog.database import Database
+from lakepart.catalog.declaring import create_branch, declare_asset, discard, register_producer
+from lakepart.catalog.intents import close_intent, expire_intents, list_intents, open_intent, renew_intents
+from lakepart.catalog.lookups import (
+    find_asset,
+    find_branch,
+    get_asset,
+    get_head,
+    list_branches,
+    list_snapshots,
+    snapshot_at,
+    visible_snapshot,
+)
+from lakepart.catalog.manifests import manifest_of, mark_manifested, unmanifested
+from lakepart.catalog.reading import (
+    branch_changes,
+    contents,
+    find_files,
+    find_inputs,
+    find_version_columns,
+    find_versions,
+    find_work,
+    history,
+    tiers_of,
+)
+from lakepart.catalog.scopes import Scope
+from lakepart.errors import (
+    AlreadyExistsError,
+    AssetNotFoundError,
+    ConflictError,
+    ErrorCode,
+    InvalidInputError,
+    SnapshotNotFoundError,
+    StateError,
+)
+from lakepart.model.catalog_records import CopyState, TargetOutcome
+from lakepart.model.contents import EMPTY_CONTENT, content_id_of
+from lakepart.model.plans import Move, MoveFile, Target
+from lakepart.model.records import (
+    MAIN,
+    AssetGuard,
+    AssetRecord,
+    BackfillClaim,
+    BranchRecord,
+    Change,
+    ChangeKind,
+    Commit,
+    CommitRequest,
+    InputRecord,
+    NewFile,
+    ProducerRecord,
+)
+from lakepart.model.states import BackfillState, MoveState, TargetState
+
+ALL = [(0, 10**6)]
+DAILY: dict[str, Any] = {"version": 1, "kind": "daily"}
+_numbers = count()
+
+
+def new_file(digest: str, *, rows: int = 10, tier: str = "hot") -> NewFile:
+    """Give a file that no other test has, holding rows known by ``digest``."""
+    return NewFile(
+        tier=tier,
+        path=f"flights/partition=x/{next(_numbers):08d}.parquet",
+        size_bytes=100 * rows,
+        row_count=rows,
+        row_groups=1,
+        checksum=f"checksum of {digest}",
+        data_digest=digest,
+        statistics={"delay": [0, rows, 0]},
+    )
+
+
+def change(
+    asset: AssetRecord, ordinal: int, *digests: str, kind: ChangeKind = ChangeKind.REPLACE, **more: Any
+) -> Change:
+    """Give a change of the partition with key ``k<ordinal>``."""
+    files = tuple(new_file(digest) for digest in digests)
+    return Change(asset.asset_id, f"k{ordinal}", ordinal, kind, files, **more)
+
+
+def run(
+    database: Database, *changes: Change, token: str | None = None, branch: BranchRecord = MAIN, **more: Any
+) -> Commit:
+    """Commit changes under the assets' present declarations; the first files bring a schema."""
+    guards = []
+    with database.reading() as connection:
+        for asset_id in sorted({one.asset_id for one in changes}):
+            asset = get_asset(connection, asset_id)
+            guards.append(AssetGuard(asset_id, asset.revision, b"schema" if asset.schema_id is None else None))
+    return commit(
+        database,
+        CommitRequest(
+            token=token or f"token {next(_numbers)}",
+            operation="write",
+            changes=changes,
+            assets=tuple(guards),
+            branch_id=branch.branch_id,
+            **more,
+        ),
+    )
+
+
+def content_of(
+    database: Database, asset: AssetRecord, *, branch: BranchRecord = MAIN, at: int | None = None, within: Any = None
+) -> dict[int, str]:
+    """Give the content id by ordinal."""
+    with database.reading() as connection:
+        return dict(contents(connection, Scope(asset.asset_id, branch, at), within or ALL))
+
+
+def digests_of(database: Database, asset: AssetRecord, ordinal: int, branch: BranchRecord = MAIN) -> list[str]:
+    """Give what a reader would open, in order."""
+    with database.reading() as connection:
+        files = find_files(connection, Scope(asset.asset_id, branch), [(ordinal, ordinal)])
+    return [file.checksum.removeprefix("checksum of ") for _, file in files]
+
+
+class CatalogContract:
+    """The promises of the catalog; a subclass gives an empty ``database`` with tiers ``hot`` and ``cold``."""
+
+    @pytest.fixture
+    def asset(self, database: Database) -> AssetRecord:
+        return declare_asset(database, "flights", DAILY)
+
+    # declarations
+
+    def test_the_same_declaration_again_changes_nothing(self, database: Database, asset: AssetRecord) -> None:
+        assert declare_asset(database, "flights", dict(DAILY)) == asset
+
+    def test_another_declaration_of_the_same_name_is_refused(self, database: Database) -> None:
+        declare_asset(database, "flights", DAILY)
+
+        with pytest.raises(AlreadyExistsError) as caught:
+            declare_asset(database, "flights", {"version": 1, "kind": "hourly"})
+
+        assert caught.value.code is ErrorCode.DEFINITION_MISMATCH
+
+    def test_a_producer_is_remembered_and_disturbs_no_commit(self, database: Database, asset: AssetRecord) -> None:
+        producer = ProducerRecord("2", {"raw": {"asset": "raw"}}, "module:function")
+
+        altered = register_producer(database, asset.asset_id, producer)
+
+        assert (altered.producer, altered.revision) == (producer, asset.revision)
+
+    def test_an_unknown_asset_is_none(self, database: Database) -> None:
+        with database.reading() as connection:
+            assert find_asset(connection, "nothing") is None
+
+    # commits
+
+    def test_a_commit_makes_its_partitions_visible(self, database: Database, asset: AssetRecord) -> None:
+        record = run(database, change(asset, 1, "a"), change(asset, 2, "b", "c"))
+
+        assert (record.snapshot, record.partitions, record.rows, record.bytes, record.files) == (1, 2, 30, 3000, 3)
+        assert content_of(database, asset) == {1: content_id_of(["a"]), 2: content_id_of(["b", "c"])}
+        assert digests_of(database, asset, 2) == ["b", "c"]
+
+    def test_a_replacement_without_files_is_known_to_be_empty(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1))
+
+        assert content_of(database, asset) == {1: EMPTY_CONTENT}
+
+    def test_equal_rows_have_equal_content_in_any_file(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"))
+        before = content_of(database, asset)
+
+        run(database, change(asset, 1, "a"))
+
+        assert content_of(database, asset) == before
+
+    def test_an_append_adds_to_what_is_there(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"))
+
+        run(database, change(asset, 1, "b", kind=ChangeKind.APPEND), change(asset, 2, "c", kind=ChangeKind.APPEND))
+
+        assert digests_of(database, asset, 1) == ["a", "b"]
+        assert content_of(database, asset) == {1: content_id_of(["a", "b"]), 2: content_id_of(["c"])}
+        with database.reading() as connection:
+            [first, _] = find_versions(connection, Scope(asset.asset_id, MAIN), ALL)
+        assert (first.row_count, first.size_bytes, first.file_count) == (20, 2000, 2)
+
+    def test_a_removed_partition_is_missing_and_the_past_keeps_it(self, database: Database, asset: AssetRecord) -> None:
+        first = run(database, change(asset, 1, "a"))
+
+        run(database, change(asset, 1, kind=ChangeKind.REMOVE))
+
+        assert content_of(database, asset) == {}
+        assert content_of(database, asset, at=first.snapshot) == {1: content_id_of(["a"])}
+
+    def test_an_old_version_can_be_made_current_again(self, database: Database, asset: AssetRecord) -> None:
+        first = run(database, change(asset, 1, "a", "b", code_version="1"))
+        run(database, change(asset, 1, "c", code_version="2"))
+        with database.reading() as connection:
+            [old] = find_versions(connection, Scope(asset.asset_id, MAIN, first.snapshot), ALL)
+
+        run(database, change(asset, 1, kind=ChangeKind.REINSTATE, source_version_id=old.version_id))
+
+        assert digests_of(database, asset, 1) == ["a", "b"]
+        with database.reading() as connection:
+            [now] = find_versions(connection, Scope(asset.asset_id, MAIN), ALL)
+        assert (now.code_version, now.written_at_us, now.row_count) == ("1", old.written_at_us, 20)
+
+    def test_time_travel_sees_each_snapshot_as_it_was(self, database: Database, asset: AssetRecord) -> None:
+        expected: dict[int, dict[int, str]] = {0: {}}
+        for ordinal, digest in [(1, "a"), (2, "b"), (1, "c"), (3, "d"), (2, "e")]:
+            record = run(database, change(asset, ordinal, digest))
+            expected[record.snapshot] = content_of(database, asset)
+
+        for number, then in expected.items():
+            assert content_of(database, asset, at=number) == then
+
+    def test_the_same_token_commits_once(self, database: Database, asset: AssetRecord) -> None:
+        first = run(database, change(asset, 1, "a"), token="once")
+
+        again = run(database, change(asset, 1, "a"), token="once")
+
+        assert again == first
+        with database.reading() as connection:
+            assert get_head(connection).snapshot == 1
+
+    def test_snapshots_are_gapless_and_their_times_rise(self, database: Database, asset: AssetRecord) -> None:
+        records = [run(database, change(asset, 1, digest)) for digest in "abc"]
+        with pytest.raises(ConflictError):
+            run(database, change(asset, 1, "d", expected=None))
+        records.append(run(database, change(asset, 1, "e")))
+
+        assert [record.snapshot for record in records] == [1, 2, 3, 4]
+        assert len({record.at_us for record in records}) == 4
+        with database.reading() as connection:
+            assert snapshot_at(connection, records[2].at_us).snapshot == 3
+            assert snapshot_at(connection, records[2].at_us - 1).snapshot == 2
+
+    def test_lineage_is_kept_by_an_append_that_brings_none(self, database: Database, asset: AssetRecord) -> None:
+        read = InputRecord("raw", "flights", {"kind": "identity"}, "k1", 1, "digest")
+        run(database, change(asset, 1, "a", inputs=(read,), code_version="1"))
+
+        run(database, change(asset, 1, "b", kind=ChangeKind.APPEND))
+
+        with database.reading() as connection:
+            assert find_inputs(connection, Scope(asset.asset_id, MAIN), ALL) == [(1, read)]
+
+    def test_an_unknown_input_is_refused_with_close_names(self, database: Database, asset: AssetRecord) -> None:
+        read = InputRecord("raw", "flihgts", {}, "k1", 1, "digest")
+
+        with pytest.raises(AssetNotFoundError, match="'flights'"):
+            run(database, change(asset, 1, "a", inputs=(read,)))
+
+    def test_a_partition_changed_twice_in_one_commit_is_refused(self, database: Database, asset: AssetRecord) -> None:
+        with pytest.raises(InvalidInputError, match="twice"):
+            run(database, change(asset, 1, "a"), change(asset, 1, "b"))
+
+    # guards
+
+    @pytest.mark.parametrize("present", [None, "a"])
+    def test_a_guard_that_does_not_hold_names_the_winner(
+        self, database: Database, asset: AssetRecord, present: str | None
+    ) -> None:
+        if present:
+            run(database, change(asset, 1, present), author="ann")
+        based_on = None if present else "other content"
+
+        with pytest.raises(ConflictError) as caught:
+            run(database, change(asset, 2, "x"), change(asset, 1, "b", expected=based_on))
+
+        [conflict] = caught.value.context["conflicts"]
+        assert (conflict["asset"], conflict["key"]) == ("flights", "k1")
+        assert (conflict["snapshot"], conflict["author"]) == ((1, "ann") if present else (None, None))
+        assert 2 not in content_of(database, asset)
+
+    def test_a_guard_that_holds_lets_the_commit_through(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a", expected=None))
+
+        run(database, change(asset, 1, "b", expected=content_id_of(["a"])))
+
+        assert digests_of(database, asset, 1) == ["b"]
+
+    def test_a_removal_conflicts_with_what_built_on_the_content(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"))
+        run(database, change(asset, 1, kind=ChangeKind.REMOVE), author="bob")
+
+        with pytest.raises(ConflictError) as caught:
+            run(database, change(asset, 1, "b", expected=content_id_of(["a"])))
+
+        assert caught.value.context["conflicts"][0]["author"] == "bob"
+
+    def test_a_commit_under_an_old_declaration_is_refused(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"))
+
+        with pytest.raises(ConflictError) as caught:
+            commit(
+                database,
+                CommitRequest("t", "write", (change(asset, 2, "b"),), (AssetGuard(asset.asset_id, asset.revision),)),
+            )
+
+        assert caught.value.code is ErrorCode.ASSET_CHANGED
+
+    def test_a_commit_whose_intent_is_gone_is_refused(self, database: Database, asset: AssetRecord) -> None:
+        open_intent(database, "abc", "backfill")
+        run(database, change(asset, 1, "a"), intent_id="abc", keeps_intent=True)
+        assert expire_intents(database, database.now_us() + 1) == ["abc"]
+
+        with pytest.raises(StateError) as caught:
+            run(database, change(asset, 2, "b"), intent_id="abc")
+
+        assert caught.value.code is ErrorCode.INTENT_EXPIRED
+        assert renew_intents(database, ["abc"]) == {"abc"}
+
+    def test_a_commit_ends_its_intent_and_a_refused_one_does_not(self, database: Database, asset: AssetRecord) -> None:
+        open_intent(database, "abc", "write")
+        with pytest.raises(ConflictError):
+            run(database, change(asset, 1, "a", expected="other"), intent_id="abc")
+        assert renew_intents(database, ["abc"]) == set()
+
+        run(database, change(asset, 1, "a"), intent_id="abc")
+
+        assert close_intent(database, "abc") is False
+
+    def test_a_closed_intent_is_listed_no_more(self, database: Database) -> None:
+        open_intent(database, "abc", "write")
+        open_intent(database, "def", "move")
+
+        close_intent(database, "abc")
+
+        with database.reading() as connection:
+            assert [intent.intent_id for intent in list_intents(connection)] == ["def"]
+
+    # ranges and forms of reading
+
+    def test_any_number_of_ranges_is_one_question(self, database: Database, asset: AssetRecord) -> None:
+        run(database, *(change(asset, ordinal, "a") for ordinal in range(0, 300, 3)))
+        ranges = [(ordinal, ordinal + 1) for ordinal in range(0, 10_000, 6)]
+
+        found = content_of(database, asset, within=ranges)
+
+        assert list(found) == list(range(0, 300, 6))
+        assert content_of(database, asset, within=[(400, 500)]) == {}
+        with database.reading() as connection:
+            assert find_versions(connection, Scope(asset.asset_id, MAIN), []) == []
+
+    def test_columns_are_the_records_turned_on_their_side(self, database: Database, asset: AssetRecord) -> None:
+        run(database, *(change(asset, ordinal, "a") for ordinal in range(3)))
+        scope = Scope(asset.asset_id, MAIN)
+
+        with database.reading() as connection:
+            columns = find_version_columns(connection, scope, ALL, ("ordinal", "key", "row_count"))
+            nothing = find_version_columns(connection, scope, [(7, 9)], ("key",))
+
+        assert columns == {"ordinal": [0, 1, 2], "key": ["k0", "k1", "k2"], "row_count": [10, 10, 10]}
+        assert nothing == {"key": []}
+
+    def test_history_is_every_version_newest_first(self, database: Database, asset: AssetRecord) -> None:
+        for digest in "abc":
+            run(database, change(asset, 1, digest), author=digest)
+
+        with database.reading() as connection:
+            told = history(connection, asset.asset_id, [(1, 1)], MAIN)
+
+        assert [(version.began, version.ended, snapshot.author) for version, snapshot in told] == [
+            (3, None, "c"),
+            (2, 3, "b"),
+            (1, 2, "a"),
+        ]
+
+    # branches
+
+    def test_a_branch_falls_through_to_main_as_of_its_fork(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"), change(asset, 2, "b"), change(asset, 3, "c"))
+        branch = create_branch(database, "try")
+        run(database, change(asset, 1, "main moved on"))
+
+        run(database, change(asset, 2, "ours"), change(asset, 3, kind=ChangeKind.REMOVE), branch=branch)
+
+        assert content_of(database, asset, branch=branch) == {1: content_id_of(["a"]), 2: content_id_of(["ours"])}
+        assert digests_of(database, asset, 1, branch) == ["a"]
+        assert set(content_of(database, asset)) == {1, 2, 3}
+
+    def test_an_append_on_a_branch_adds_to_what_the_branch_shows(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"))
+        branch = create_branch(database, "try")
+
+        run(database, change(asset, 1, "b", kind=ChangeKind.APPEND), branch=branch)
+        run(database, change(asset, 1, "c", kind=ChangeKind.APPEND), branch=branch)
+
+        assert digests_of(database, asset, 1, branch) == ["a", "b", "c"]
+        assert digests_of(database, asset, 1) == ["a"]
+
+    def test_publishing_makes_a_branch_mains_content_at_once(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"), change(asset, 2, "b"), change(asset, 3, "c"))
+        branch = create_branch(database, "try")
+        run(database, change(asset, 1, "x"), change(asset, 4, "y"), branch=branch)
+        run(database, change(asset, 1, "z"), change(asset, 2, kind=ChangeKind.REMOVE), branch=branch)
+
+        record = publish(database, branch.branch_id, token="publish", author="ann")
+
+        assert content_of(database, asset) == {
+            1: content_id_of(["z"]),
+            3: content_id_of(["c"]),
+            4: content_id_of(["y"]),
+        }
+        assert publish(database, branch.branch_id, token="publish") == record
+        with database.reading() as connection:
+            assert find_branch(connection, "try") == BranchRecord(branch.branch_id, "try", branch.fork, "published")
+
+    def test_publishing_over_newer_content_names_every_partition(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"), change(asset, 2, "b"))
+        branch = create_branch(database, "try")
+        run(database, change(asset, 1, "x"), change(asset, 2, "y"), change(asset, 3, "z"), branch=branch)
+        run(database, change(asset, 1, "newer"), change(asset, 3, "newer"), author="bob")
+
+        with pytest.raises(ConflictError) as caught:
+            publish(database, branch.branch_id, token="publish")
+
+        assert [conflict["key"] for conflict in caught.value.context["conflicts"]] == ["k1", "k3"]
+        assert {conflict["author"] for conflict in caught.value.context["conflicts"]} == {"bob"}
+        with database.reading() as connection:
+            assert find_branch(connection, "try") == branch
+            assert len(branch_changes(connection, branch.branch_id)) == 3
+
+    def test_a_discarded_branch_takes_no_more_commits(self, database: Database, asset: AssetRecord) -> None:
+        branch = create_branch(database, "try")
+
+        discard(database, branch.branch_id)
+
+        with pytest.raises(StateError, match="discarded"):
+            run(database, change(asset, 1, "a"), branch=branch)
+        with pytest.raises(StateError, match="discarded"):
+            publish(database, branch.branch_id, token="publish")
+        with database.reading() as connection:
+            assert [one.name for one in list_branches(connection)] == ["main"]
+
+    def test_two_open_branches_never_share_a_name(self, database: Database) -> None:
+        create_branch(database, "try")
+
+        for name in ("try", "main"):
+            with pytest.raises(AlreadyExistsError):
+                create_branch(database, name)
+
+    def test_a_branch_sees_its_snapshots_and_mains_to_the_fork(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"))
+        branch = create_branch(database, "try")
+        run(database, change(asset, 1, "b"))
+        mine = run(database, change(asset, 1, "c"), branch=branch)
+
+        with database.reading() as connection:
+            assert visible_snapshot(connection, branch, number=1).snapshot == 1
+            assert visible_snapshot(connection, branch, number=mine.snapshot).branch_id == branch.branch_id
+            assert [one.snapshot for one in list_snapshots(connection, branch=branch)] == [3, 1, 0]
+            with pytest.raises(SnapshotNotFoundError, match="made on branch 'main'"):
+                visible_snapshot(connection, branch, number=2)
+            with pytest.raises(SnapshotNotFoundError, match="made on branch 'try'"):
+                visible_snapshot(connection, MAIN, number=mine.snapshot)
+            with pytest.raises(SnapshotNotFoundError, match="newest is 3"):
+                visible_snapshot(connection, MAIN, number=9)
+
+    # manifests
+
+    def test_each_commit_asks_for_its_manifest_once(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"))
+        run(database, change(asset, 1, "b"))
+        with database.reading() as connection:
+            assert unmanifested(connection) == [1, 2]
+
+        mark_manifested(database, [1])
+
+        with database.reading() as connection:
+            assert unmanifested(connection) == [2]
+
+    def test_a_manifest_is_the_same_after_later_commits_and_moves(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"), change(asset, 2, "b"))
+        run(database, change(asset, 1, "c", kind=ChangeKind.APPEND))
+        with database.reading() as connection:
+            before = [manifest_of(connection, number) for number in (1, 2)]
+
+        move = self._move(database, asset, 2)
+        moves.swap(database, move.move_id, move.fence)
+        run(database, change(asset, 2, "d"))
+
+        with database.reading() as connection:
+            assert [manifest_of(connection, number) for number in (1, 2)] == before
+        assert [len(manifest["files"]) for manifest in before] == [2, 1]
+        assert [len(version["files"]) for version in before[1]["versions"]] == [2]
+        assert before[1]["ended"] == [before[0]["versions"][0]["version_id"]]
+
+    # backfills
+
+    def _backfill(self, database: Database, asset: AssetRecord, ordinals: Sequence[int]) -> Any:
+        targets = [Target(f"k{ordinal}", ordinal, ordinal // 2, "missing", None) for ordinal in ordinals]
+        return campaigns.open_backfill(
+            database, "fix", asset_id=asset.asset_id, branch_id=0, plan={"batch": 2}, targets=targets
+        )
+
+    def test_a_backfill_counts_attempts_and_remembers_errors(self, database: Database, asset: AssetRecord) -> None:
+        backfill = self._backfill(database, asset, range(4))
+
+        assert campaigns.start_attempts(database, backfill.backfill_id, 1, [0, 1]) == {0: 1, 1: 1}
+        campaigns.finish_targets(
+            database,
+            backfill.backfill_id,
+            1,
+            [
+                TargetOutcome(0, TargetState.DONE),
+                TargetOutcome(1, TargetState.WAITING, "ValueError", "no"),
+                TargetOutcome(2, TargetState.FAILED, "KeyError", "gone"),
+                TargetOutcome(3, TargetState.DONE),
+            ],
+        )
+        assert campaigns.start_attempts(database, backfill.backfill_id, 1, [0]) == {0: 2}
+
+        with database.reading() as connection:
+            targets = campaigns.list_targets(connection, backfill.backfill_id)
+            attempts = campaigns.list_attempts(connection, backfill.backfill_id)
+            work = find_work(connection, asset.asset_id, 0, ALL)
+            assert campaigns.count_targets(connection, backfill.backfill_id) == {
+                TargetState.DONE: 2,
+                TargetState.RUNNING: 1,
+                TargetState.FAILED: 1,
+            }
+        assert [(one.ordinal, one.state, one.attempts, one.error_message) for one in targets] == [
+            (0, TargetState.DONE, 2, None),
+            (1, TargetState.RUNNING, 2, None),
+            (2, TargetState.FAILED, 1, "gone"),
+            (3, TargetState.DONE, 1, None),
+        ]
+        assert [(one.order_number, one.number, one.state, one.error_type) for one in attempts] == [
+            (0, 1, TargetState.FAILED, "ValueError"),
+            (0, 2, TargetState.RUNNING, None),
+            (1, 1, TargetState.FAILED, "KeyError"),
+        ]
+        assert [(one.ordinal, one.state, one.error, one.backfill) for one in work] == [
+            (1, TargetState.RUNNING, None, "fix"),
+            (2, TargetState.FAILED, "gone", "fix"),
+        ]
+
+    def test_a_commit_of_a_superseded_driver_is_refused(self, database: Database, asset: AssetRecord) -> None:
+        backfill = self._backfill(database, asset, [0])
+        campaigns.start_attempts(database, backfill.backfill_id, 1, [0])
+        assert campaigns.take_over(database, backfill.backfill_id, 1) == 2
+
+        with pytest.raises(StateError, match="taken over"):
+            run(database, change(asset, 0, "a"), backfill=BackfillClaim(backfill.backfill_id, 1, (0,)))
+        with pytest.raises(StateError, match="taken over"):
+            campaigns.heartbeat(database, backfill.backfill_id, 1)
+        with pytest.raises(StateError, match="taken over"):
+            campaigns.take_over(database, backfill.backfill_id, 1)
+
+        assert content_of(database, asset) == {}
+
+    def test_a_commit_finishes_its_targets_and_a_second_attempt_is_too_late(
+        self, database: Database, asset: AssetRecord
+    ) -> None:
+        backfill = self._backfill(database, asset, [0])
+        campaigns.start_attempts(database, backfill.backfill_id, 1, [0])
+        claim = BackfillClaim(backfill.backfill_id, 1, (0,))
+        run(database, change(asset, 0, "a"), backfill=claim)
+
+        with pytest.raises(StateError, match="too late"):
+            run(database, change(asset, 0, "b"), backfill=claim)
+
+        assert digests_of(database, asset, 0) == ["a"]
+        with database.reading() as connection:
+            assert campaigns.count_targets(connection, backfill.backfill_id) == {TargetState.DONE: 1}
+
+    def test_cancelling_stops_orders_and_resuming_starts_them(self, database: Database, asset: AssetRecord) -> None:
+        backfill = self._backfill(database, asset, [0, 2])
+        campaigns.start_attempts(database, backfill.backfill_id, 1, [0])
+
+        assert campaigns.request_cancel(database, backfill.backfill_id) is BackfillState.CANCELLING
+        assert campaigns.heartbeat(database, backfill.backfill_id, 1) is BackfillState.CANCELLING
+        with pytest.raises(StateError, match="no more orders"):
+            campaigns.start_attempts(database, backfill.backfill_id, 1, [1])
+        campaigns.set_state(database, backfill.backfill_id, 1, BackfillState.CANCELLED)
+        with pytest.raises(StateError, match="no more results"):
+            run(database, change(asset, 0, "a"), backfill=BackfillClaim(backfill.backfill_id, 1, (0,)))
+        epoch = campaigns.take_over(database, backfill.backfill_id, 1)
+
+        assert campaigns.start_attempts(database, backfill.backfill_id, epoch, [0, 1]) == {0: 2, 1: 1}
+
+    # moves
+
+    def _planned(self, database: Database, asset: AssetRecord, ordinal: int, to_tier: str = "cold") -> Move:
+        with database.reading() as connection:
+            files = find_files(connection, Scope(asset.asset_id, MAIN), [(ordinal, ordinal)])
+        listed = tuple(MoveFile(one.file_id, one.tier, one.path, one.size_bytes, one.checksum) for _, one in files)
+        return Move(asset.asset_id, "flights", f"k{ordinal}", ordinal, to_tier, listed)
+
+    def _move(self, database: Database, asset: AssetRecord, ordinal: int, to_tier: str = "cold") -> Any:
+        planned = self._planned(database, asset, ordinal, to_tier)
+        [move] = moves.claim(database, [planned], holder="us", lease_until_us=database.now_us() + 10)
+        moves.advance(database, move.move_id, move.fence, MoveState.COPYING)
+        return moves.advance(database, move.move_id, move.fence, MoveState.VERIFIED)
+
+    def test_a_swap_makes_readers_open_the_new_copies(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a", "b"), change(asset, 2, "c"))
+        before = content_of(database, asset)
+        move = self._move(database, asset, 1)
+
+        assert moves.swap(database, move.move_id, move.fence).state is MoveState.SWAPPED
+
+        with database.reading() as connection:
+            scope = Scope(asset.asset_id, MAIN)
+            assert tiers_of(connection, scope, ALL) == [(1, "cold", 2, 2000), (2, "hot", 1, 1000)]
+            assert {file.tier for _, file in find_files(connection, scope, [(1, 1)])} == {"cold"}
+            assert {(one.tier, one.state) for one in upkeep.iter_copies(connection) if one.row_count == 10} >= {
+                ("hot", CopyState.RETIRED),
+                ("cold", CopyState.LIVE),
+            }
+        assert content_of(database, asset) == before
+
+    def test_a_partition_rewritten_meanwhile_aborts_its_move(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"))
+        move = self._move(database, asset, 1)
+        run(database, change(asset, 1, "b"))
+
+        over = moves.swap(database, move.move_id, move.fence)
+
+        assert (over.state, over.outcome) == (MoveState.ABORTED, moves.REPLACED)
+        with database.reading() as connection:
+            assert tiers_of(connection, Scope(asset.asset_id, MAIN), ALL) == [(1, "hot", 1, 1000)]
+            assert moves.open_moves(connection) == []
+
+    def test_an_append_meanwhile_does_not_stop_a_move(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"))
+        move = self._move(database, asset, 1)
+        run(database, change(asset, 1, "b", kind=ChangeKind.APPEND))
+
+        assert moves.swap(database, move.move_id, move.fence).state is MoveState.SWAPPED
+
+        with database.reading() as connection:
+            found = tiers_of(connection, Scope(asset.asset_id, MAIN), ALL)
+        assert sorted(found) == [(1, "cold", 1, 1000), (1, "hot", 1, 1000)]
+        assert digests_of(database, asset, 1) == ["a", "b"]
+
+    def test_a_partition_is_moved_by_one_at_a_time(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"), change(asset, 2, "b"))
+        held = self._move(database, asset, 1)
+
+        planned = [self._planned(database, asset, 2), self._planned(database, asset, 1)]
+        with pytest.raises(StateError, match="by us"):
+            moves.claim(database, planned, holder="them", lease_until_us=0)
+
+        with database.reading() as connection:
+            assert moves.open_moves(connection) == [held]
+
+    def test_a_move_is_taken_over_when_its_lease_has_run_out(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"))
+        planned = self._planned(database, asset, 1)
+        [move] = moves.claim(database, [planned], holder="us", lease_until_us=database.now_us() + 10**9)
+        with pytest.raises(StateError, match="by us"):
+            moves.take_over(database, move.move_id, holder="them", lease_until_us=0)
+        moves.renew(database, [move], lease_until_us=database.now_us() - 1)
+
+        taken = moves.take_over(database, move.move_id, holder="them", lease_until_us=0)
+
+        assert taken.fence == move.fence + 1
+        with pytest.raises(StateError, match="taken over by them"):
+            moves.advance(database, move.move_id, move.fence, MoveState.COPYING)
+        with pytest.raises(StateError, match="cannot become verified"):
+            moves.advance(database, move.move_id, taken.fence, MoveState.VERIFIED)
+
+    def test_a_partition_can_be_moved_there_and_back(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"))
+        for to_tier in ("cold", "hot", "cold"):
+            move = self._move(database, asset, 1, to_tier)
+            moves.swap(database, move.move_id, move.fence)
+            moves.advance(database, move.move_id, move.fence, MoveState.DONE)
+
+        with database.reading() as connection:
+            assert tiers_of(connection, Scope(asset.asset_id, MAIN), ALL) == [(1, "cold", 1, 1000)]
+            assert [one.state for one in upkeep.iter_copies(connection)] == [CopyState.LIVE, CopyState.RETIRED]
+
+    # upkeep
+
+    def test_forgetting_keeps_the_present_and_what_branches_show(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"), change(asset, 2, "old"))
+        run(database, change(asset, 1, "b"))
+        branch = create_branch(database, "try")
+        last = run(database, change(asset, 1, "c"))
+
+        assert upkeep.forget_versions(database, last.at_us + 1) == 1
+
+        assert content_of(database, asset, branch=branch)[1] == content_id_of(["b"])
+        assert content_of(database, asset) == {1: content_id_of(["c"]), 2: content_id_of(["old"])}
+        with database.reading() as connection:
+            assert visible_snapshot(connection, MAIN, number=2).snapshot == 2
+            with pytest.raises(SnapshotNotFoundError, match="vacuum"):
+                visible_snapshot(connection, MAIN, number=1)
+            assert upkeep.count_forgettable(connection, last.at_us + 1) == 0
+
+    def test_a_version_ended_after_the_limit_is_kept(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"))
+        second = run(database, change(asset, 1, "b"))
+
+        assert upkeep.forget_versions(database, second.at_us) == 0
+
+        assert content_of(database, asset, at=1) == {1: content_id_of(["a"])}
+
+    def test_a_forgotten_version_cannot_be_made_current_again(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"))
+        with database.reading() as connection:
+            [old] = find_versions(connection, Scope(asset.asset_id, MAIN), ALL)
+        last = run(database, change(asset, 1, "b"))
+        upkeep.forget_versions(database, last.at_us + 1)
+
+        with pytest.raises(StateError, match="forgotten"):
+            run(database, change(asset, 1, kind=ChangeKind.REINSTATE, source_version_id=old.version_id))
+
+    def test_only_files_that_nothing_refers_to_are_deletable(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"))
+        run(database, change(asset, 1, "b", kind=ChangeKind.APPEND))
+        last = run(database, change(asset, 1, "c"))
+        far = last.at_us + 10**12
+        with database.reading() as connection:
+            assert upkeep.list_deletable(connection, far) == []
+
+        upkeep.forget_versions(database, last.at_us + 1)
+
+        with database.reading() as connection:
+            found = upkeep.list_deletable(connection, far)
+            assert upkeep.list_deletable(connection, 0) == []
+        assert [one.checksum for one in found] == ["checksum of a", "checksum of b"]
+        granted = upkeep.begin_deletion(database, found, retired_before_us=far)
+        upkeep.delete_copies(database, granted)
+        with database.reading() as connection:
+            assert [one.checksum for one in upkeep.iter_copies(connection)] == ["checksum of c"]
+
+    def test_a_deletion_cut_short_is_offered_again(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"))
+        last = run(database, change(asset, 1, "b"))
+        upkeep.forget_versions(database, last.at_us + 1)
+        with database.reading() as connection:
+            found = upkeep.list_deletable(connection, database.now_us() + 10**12)
+        upkeep.begin_deletion(database, found, retired_before_us=database.now_us() + 10**12)
+
+        with database.reading() as connection:
+            again = upkeep.list_deletable(connection, 0)
+
+        assert [(one.checksum, one.state) for one in again] == [("checksum of a", CopyState.DELETING)]
+
+    def test_vacuum_and_a_move_back_never_meet_on_one_copy(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"))
+        move = self._move(database, asset, 1)
+        moves.swap(database, move.move_id, move.fence)
+        moves.advance(database, move.move_id, move.fence, MoveState.DONE)
+        far = database.now_us() + 10**12
+        with database.reading() as connection:
+            [retired] = upkeep.list_deletable(connection, far)
+        back = self._move(database, asset, 1, "hot")
+
+        assert upkeep.begin_deletion(database, [retired], retired_before_us=far) == []
+        moves.advance(database, back.move_id, back.fence, MoveState.ABORTED, outcome="test")
+        assert upkeep.begin_deletion(database, [retired], retired_before_us=far) == [retired]
+        with pytest.raises(StateError, match="Vacuum is deleting"):
+            moves.claim(database, [self._planned(database, asset, 1, "hot")], holder="us", lease_until_us=0)

@@ -1,0 +1,17 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from lakepart.catalog.database import Database
+from lakepart.model.records import TierRecord
+from lakepart.testing.catalog_contract import CatalogContract
+from lakepart.testing.clocks import FrozenClock
+
+
+class TestSqliteCatalog(CatalogContract):
+    @pytest.fixture
+    def database(self, tmp_path):
+        tiers = [TierRecord("hot", "hot"), TierRecord("cold", "cold", rank=1)]
+        clock = FrozenClock(datetime(2026, 1, 31, tzinfo=UTC))
+        with Database.create(tmp_path / "catalog.db", lake_id="lake", clock=clock, tiers=tiers) as database:
+            yield database
