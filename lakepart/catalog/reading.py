@@ -7,27 +7,10 @@ from dataclasses import fields
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, or_, select, text
+from sqlalchemy import Connection, Select, and_, bindparam, literal_column, or_, select, text, union_all
 
 from lakepart.catalog.encoding import from_json
-from lakepart.catalog.lookups import (
-    SNAPSHOT_COLUMNS,
-    find_asset,
-    find_asset_state,
-    find_branch,
-    get_asset,
-    get_branch,
-    get_head,
-    get_schema,
-    get_snapshot,
-    list_assets,
-    list_branches,
-    list_snapshots,
-    list_tiers,
-    snapshot_at,
-    snapshot_from_row,
-    visible_snapshot,
-)
+from lakepart.catalog.lookups import SNAPSHOT_COLUMNS, snapshot_from_row
 from lakepart.catalog.scopes import Ranges, Scope, Shape, parameters_of, range_parameters, seen, shape_of, within
 from lakepart.catalog.tables import (
     BIG,
@@ -47,34 +30,6 @@ from lakepart.errors import CorruptionError
 from lakepart.model.catalog_records import CopyState, WorkRecord
 from lakepart.model.records import MAIN_BRANCH_ID, BranchRecord, DataFile, InputRecord, SnapshotRecord, VersionRecord
 from lakepart.model.states import TargetState
-
-__all__ = [
-    "Ranges",
-    "Scope",
-    "branch_changes",
-    "contents",
-    "find_asset",
-    "find_asset_state",
-    "find_branch",
-    "find_files",
-    "find_inputs",
-    "find_version_columns",
-    "find_versions",
-    "find_work",
-    "get_asset",
-    "get_branch",
-    "get_head",
-    "get_schema",
-    "get_snapshot",
-    "history",
-    "list_assets",
-    "list_branches",
-    "list_snapshots",
-    "list_tiers",
-    "snapshot_at",
-    "tiers_of",
-    "visible_snapshot",
-]
 
 _BATCH_ROWS = 1000
 VERSION_FIELDS = tuple(field.name for field in fields(VersionRecord))
@@ -150,10 +105,13 @@ def find_inputs(connection: Connection, scope: Scope, ranges: Ranges) -> list[tu
 
 def tiers_of(connection: Connection, scope: Scope, ranges: Ranges) -> list[tuple[int, str, int, int]]:
     """Give ``(ordinal, tier, files, bytes)`` of the live copies; known-empty partitions have none."""
+    rows: list[tuple[int, str, int, int]] = _rows(connection, _tiers(shape_of(scope, ranges)), scope, ranges)
+    if len({row[0] for row in rows}) == len(rows):
+        return rows  # the usual lake has one file a partition
     totals: dict[tuple[int, str], tuple[int, int]] = {}
-    for ordinal, name, size_bytes in _cursor(connection, _tiers(shape_of(scope, ranges)), scope, ranges):
+    for ordinal, name, count, size_bytes in rows:
         files, total_bytes = totals.get((ordinal, name), (0, 0))
-        totals[ordinal, name] = (files + 1, total_bytes + size_bytes)
+        totals[ordinal, name] = (files + count, total_bytes + size_bytes)
     return [(ordinal, name, *total) for (ordinal, name), total in totals.items()]
 
 
@@ -291,7 +249,7 @@ def _tiers(shape: Shape) -> Select[Any]:
         .join(copy, and_(copy.c.file_id == file.c.file_id, copy.c.state == CopyState.LIVE))
     )
     return (
-        select(visible.columns.ordinal, copy.c.tier, file.c.size_bytes)
+        select(visible.columns.ordinal, copy.c.tier, literal_column("1"), file.c.size_bytes)
         .select_from(source)
         .where(visible.where)
         .order_by(visible.columns.ordinal)
@@ -307,7 +265,7 @@ def _work(many: bool) -> Select[Any]:
             backfill_target.c.key,
             backfill_target.c.state,
             backfill_target.c.changed_us,
-            backfill_target.c.error_message.label("error"),
+            (backfill_target.c.error_type + ": " + backfill_target.c.error_message).label("error"),
             backfill.c.name,
             backfill.c.heartbeat_us,
         )
@@ -330,9 +288,16 @@ def _history(many: bool) -> Select[Any]:
     of, main, fork = (bindparam(name, type_=BIG) for name in ("branch", "main", "fork"))
     # As a list of two, the branches are part of the index lookup; as alternatives, the ranges would not be.
     in_sight = and_(version.c.branch_id.in_([of, main]), or_(version.c.branch_id == of, version.c.began <= fork))
+    every = union_all(
+        *(
+            select(*(version.c[name] for name in VERSION_FIELDS))
+            .select_from(source)
+            .where(version.c.asset_id == bindparam("asset", type_=BIG), in_sight, in_ranges, time)
+            for time in (version.c.ended.is_(None), version.c.ended.is_not(None))
+        )
+    ).subquery("every")
     return (
-        select(*(version.c[name] for name in VERSION_FIELDS), *SNAPSHOT_COLUMNS)
-        .select_from(source.join(snapshot, snapshot.c.snapshot == version.c.began))
-        .where(version.c.asset_id == bindparam("asset", type_=BIG), in_sight, in_ranges)
-        .order_by(version.c.began.desc(), version.c.ordinal)
+        select(*every.c, *SNAPSHOT_COLUMNS)
+        .select_from(every.join(snapshot, snapshot.c.snapshot == every.c.began))
+        .order_by(every.c.began.desc(), every.c.ordinal)
     )

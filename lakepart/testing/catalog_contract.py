@@ -543,7 +543,7 @@ class CatalogContract:
         ]
         assert [(one.ordinal, one.state, one.error, one.backfill) for one in work] == [
             (1, TargetState.RUNNING, None, "fix"),
-            (2, TargetState.FAILED, "gone", "fix"),
+            (2, TargetState.FAILED, "KeyError: gone", "fix"),
         ]
 
     def test_a_commit_of_a_superseded_driver_is_refused(self, database: Database, asset: AssetRecord) -> None:

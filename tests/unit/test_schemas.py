@@ -106,6 +106,7 @@ def test_a_column_of_nulls_stays_undecided_until_it_gets_a_type_and_keeps_its_id
         (pa.int64(), pa.array([1], pa.uint64())),
         (pa.int8(), pa.array([127], pa.int64())),
         (pa.float64(), pa.array([1.5], pa.float32())),
+        (pa.float64(), pa.array([2**53], pa.int64())),
         (pa.decimal128(12, 2), pa.array([Decimal("1.50")], pa.decimal128(5, 1))),
         (pa.timestamp("us", "UTC"), pa.array([datetime(2013, 1, 1, tzinfo=UTC)], pa.timestamp("us", "Asia/Tokyo"))),
         (pa.list_(pa.int64()), pa.array([[1], None], pa.list_(pa.int8()))),
@@ -131,7 +132,6 @@ def test_what_means_the_same_is_cast(stored: pa.DataType, given: pa.Array) -> No
     ("stored", "given"),
     [
         (pa.int64(), pa.float64()),
-        (pa.float64(), pa.int64()),
         (pa.float32(), pa.float64()),
         (pa.string(), pa.int64()),
         (pa.string(), pa.binary()),
@@ -229,3 +229,10 @@ def test_a_missing_partition_column_is_refused_with_close_names() -> None:
         check_partition_column(definition, pa.schema({"time_huor": pa.date32(), "x": pa.int8()}))
 
     assert caught.value.code is ErrorCode.UNKNOWN_COLUMN
+
+
+def test_an_integer_that_no_double_can_hold_is_refused_and_named() -> None:
+    reconciled = reconcile(assign_field_ids(pa.schema({"x": pa.float64()})), pa.schema({"x": pa.int64()}))
+
+    with pytest.raises(SchemaMismatchError, match="9007199254740993"):
+        reconciled.cast(pa.table({"x": pa.array([1, 2**53 + 1], pa.int64())}))

@@ -16,7 +16,9 @@ from lakepart.model.states import (
 
 
 @pytest.mark.parametrize(
-    ("table", "states"), [(MOVES, MoveState), (BACKFILLS, BackfillState), (TARGETS, TargetState)], ids=str
+    ("table", "states"),
+    [(MOVES, MoveState), (BACKFILLS, BackfillState), (TARGETS, TargetState)],
+    ids=["moves", "backfills", "targets"],
 )
 def test_every_state_has_a_row_and_leads_only_to_known_states(table, states) -> None:
     assert set(table) == set(states)

@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from lakepart.errors import ErrorCode, InvalidInputError
-from lakepart.model.windows import Window, from_microseconds, to_microseconds
+from lakepart.model.instants import from_microseconds, to_microseconds
+from lakepart.model.windows import Window
 
 NEW_YORK = ZoneInfo("America/New_York")
 REPEATED = Window(datetime(2024, 11, 3, 1, tzinfo=NEW_YORK), datetime(2024, 11, 3, 1, fold=1, tzinfo=NEW_YORK))
