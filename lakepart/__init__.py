@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AgeRule",
     "AlreadyExistsError",
     "Asset",
     "AssetNotFoundError",
@@ -105,9 +106,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AgeRule": "model.policies",
     "Asset": "asset",
     "Backfill": "backfill",
     "Branch": "branch",
+    "Commit": "model.records",
     "Daily": "model.definitions",
     "Hourly": "model.definitions",
     "IOManager": "io_manager",

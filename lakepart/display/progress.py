@@ -77,21 +77,20 @@ def move_bar(plan: TieringPlan, *, shown: bool) -> Iterator[Callable[[int], None
 
 
 @contextmanager
-def steps_bar(title: str, steps: int, *, shown: bool) -> Iterator[Callable[[], None]]:
-    """Show how many of ``steps`` are taken; the callable is called after each."""
+def spinner(title: str, *, shown: bool) -> Iterator[None]:
+    """Show that something of unknown length is under way; on a terminal alone."""
     if not shown:
-        yield lambda: None
+        yield
         return
-    taken = 0
-    with _bar(title, "{task.completed:,.0f}/{task.total:,.0f}") as bar:
+    from rich.console import Console
+    from rich.markup import escape
 
-        def on_step() -> None:
-            nonlocal taken
-            taken += 1
-            bar.show(total=steps, completed=taken)
-
-        bar.closing = lambda: f"{taken:,} of {steps:,}"
-        yield on_step
+    console = Console(stderr=True)
+    if not _can_redraw(console):
+        yield
+        return
+    with console.status(escape(title)):
+        yield
 
 
 def _nothing_to_say() -> str:

@@ -1,0 +1,148 @@
+"""What the commands take: addresses, partitions, instants, and the options they share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lakepart.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from lakepart.asset import Asset
+    from lakepart.lake import Lake
+    from lakepart.lake_view import LakeView
+    from lakepart.model.definition_base import PartitionsDefinition
+    from lakepart.model.intervals import Intervals
+    from lakepart.selection import Selection
+
+ADDRESS = "LAKEPART_URL"
+
+LakeAddress = Annotated[
+    str | None,
+    typer.Argument(metavar="LAKE", show_default=False, help=f"Its folder or URL; left out where {ADDRESS} is set."),
+]
+AssetName = Annotated[str | None, typer.Argument(metavar="ASSET", show_default=False, help="The asset's name.")]
+MaybeAssetName = Annotated[
+    str | None, typer.Argument(metavar="ASSET", show_default=False, help="The asset's name; the lake without one.")
+]
+Partitions = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="PARTITIONS",
+        show_default=False,
+        help="2013-03-08, 2013-03, 2013-01..2013-03, 2013-06.., or several with commas; all by default.",
+    ),
+]
+Name = Annotated[str | None, typer.Argument(metavar="NAME", show_default=False, help="Its name.")]
+Json = Annotated[bool, typer.Option("--json", help="Print data for programs.")]
+Apply = Annotated[bool, typer.Option("--apply", help="Do what the plan says; without it, nothing is changed.")]
+Everything = Annotated[bool, typer.Option("--all", help="Show every row.")]
+OnBranch = Annotated[str | None, typer.Option("--branch", metavar="NAME", help="Look at this branch.")]
+At = Annotated[
+    str | None, typer.Option("--at", metavar="SNAPSHOT", help="Look at this snapshot, or as of this instant.")
+]
+AsOf = Annotated[
+    str | None,
+    typer.Option("--as-of", metavar="INSTANT", help="As if it were this instant; a date begins in UTC."),
+]
+
+
+def split(*words: str | None, least: int) -> tuple[str | None, list[str]]:
+    """Tell the lake's address from what follows it; None where LAKEPART_URL names the lake.
+
+    The first of the words a command takes is the address. Where the variable is set it may be left out: then the
+    first word is an address only if it looks like one (``./lake``, ``lake/``, ``/data/lake``, ``s3://…``: no asset is
+    called so) or if as many words are given as the command takes.
+    """
+    given = [word for word in words if word is not None]
+    address: str | None = None
+    if ADDRESS not in os.environ or len(given) == len(words) or (given and _is_address(given[0])):
+        if not given:
+            raise InvalidInputError("No lake is named.", hint=f"give its folder or URL first, or set {ADDRESS}.")
+        address, given = given[0], given[1:]
+    if len(given) < least:
+        raise InvalidInputError(
+            f"A name is missing after the lake {address or os.environ[ADDRESS]!r}.",
+            hint="--help shows what follows it."
+            if address is None
+            else f"the lake comes first, unless {ADDRESS} is set.",
+        )
+    return address, given
+
+
+@contextmanager
+def opened(address: str | None, *, read_only: bool = True) -> Iterator[Lake]:
+    """Open the lake for the length of one command."""
+    from lakepart.lake import connect
+
+    with connect(address, read_only=read_only) as lake:
+        yield lake
+
+
+@contextmanager
+def viewed(address: str | None, branch: str | None, at: str | None) -> Iterator[LakeView]:
+    """Open the lake read-only, as a branch or an instant shows it."""
+    with opened(address) as lake:
+        view: LakeView = lake if branch is None else lake.branch(branch)
+        yield view if at is None else view.at(int(at) if at.isdecimal() else instant(at))
+
+
+def select(asset: Asset, texts: Sequence[str]) -> Asset | Selection:
+    """Give the partitions that the text names, all of the asset where there is none.
+
+    Each part, between commas, is a key, a partial date or a range ``first..last`` with both ends included, of which
+    one may be open; in keys ``%``, ``,``, ``*`` and ``..`` are percent-encoded.
+    """
+    if not texts or texts[0] == "*":
+        return asset
+    text = texts[0]
+    from lakepart.model.partition_sets import PartitionSet
+    from lakepart.model.set_text import parse_runs
+
+    definition = asset.partitions
+    if text.endswith("..") and "," not in text:
+        return asset[_only_label(text[:-2]) :]
+    if text.startswith("..") and "," not in text:
+        return asset[: _only_label(text[2:])]
+    chosen = PartitionSet.empty(definition)
+    for first, last in parse_runs(text):
+        chosen |= PartitionSet(definition, _between(definition, first, last))
+    return asset[chosen]
+
+
+def instant(text: str) -> datetime:
+    """Read an instant; a bare date is its beginning in UTC."""
+    from lakepart.model.instants import parse_instant
+
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return parse_instant(text)
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def maybe_instant(text: str | None) -> datetime | None:
+    """Read an instant where one is given."""
+    return None if text is None else instant(text)
+
+
+def _is_address(word: str) -> bool:
+    return "://" in word or word.startswith((".", "/", "~")) or word.endswith("/")
+
+
+def _only_label(text: str) -> str:
+    from lakepart.model.set_text import parse_runs
+
+    runs = list(parse_runs(text))
+    if len(runs) != 1 or runs[0][0] != runs[0][1]:
+        raise InvalidInputError(f"{text!r} is not one label at the end of an open range.", hint="write 2013-06..")
+    return runs[0][0]
+
+
+def _between(definition: PartitionsDefinition, first: str, last: str) -> Intervals:
+    return definition.label(first) if first == last else definition.slice(first, last)

@@ -1,0 +1,179 @@
+"""Commands that only look."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lakepart.cli.arguments import (
+    AsOf,
+    AssetName,
+    At,
+    Everything,
+    Json,
+    LakeAddress,
+    MaybeAssetName,
+    OnBranch,
+    Partitions,
+    maybe_instant,
+    select,
+    split,
+    viewed,
+)
+from lakepart.cli.output import print_frame, print_json, say
+
+
+def assets(
+    where: LakeAddress = None,
+    branch: OnBranch = None,
+    at: At = None,
+    as_json: Json = False,
+) -> None:
+    """List the assets and how each is cut into partitions."""
+    import pandas as pd
+
+    address, _ = split(where, least=0)
+    with viewed(address, branch, at) as lake:
+        rows = [(asset.name, asset.partitions.describe(), asset.description) for asset in lake.assets()]
+    frame = pd.DataFrame(rows, columns=["asset", "partitions", "description"])
+    print_frame(frame, as_json=as_json, everything=True, nothing="no assets yet")
+
+
+def status(
+    where: LakeAddress = None,
+    asset: MaybeAssetName = None,
+    partitions: Partitions = None,
+    as_of: AsOf = None,
+    branch: OnBranch = None,
+    at: At = None,
+    everything: Everything = False,
+    as_json: Json = False,
+) -> None:
+    """Say what is fresh, stale and why, missing or failed."""
+    address, rest = split(where, asset, partitions, least=0)
+    with viewed(address, branch, at) as lake:
+        if not rest:
+            print_frame(lake.status(), as_json=as_json, everything=True, nothing="no assets yet")
+            return
+        frame = select(lake.asset(rest[0]), rest[1:]).status(maybe_instant(as_of))
+    if as_json:
+        print_frame(frame, as_json=True)
+        return
+    shown = frame.drop(columns=["data", "work", "files", "snapshot"]).dropna(axis="columns", how="all")
+    print_frame(shown, as_json=False, everything=everything, nothing="no partitions")
+    counts = ", ".join(f"{count:,} {state}" for state, count in frame["state"].value_counts().items())
+    say(f"{len(frame):,} in all" + (f": {counts}" if counts else ""))
+
+
+def keys(
+    where: LakeAddress = None,
+    asset: AssetName = None,
+    partitions: Partitions = None,
+    branch: OnBranch = None,
+    at: At = None,
+    as_json: Json = False,
+) -> None:
+    """List partition keys; with --json, their windows too."""
+    address, rest = split(where, asset, partitions, least=1)
+    with viewed(address, branch, at) as lake:
+        selection = select(lake.asset(rest[0]), rest[1:])
+        found = selection.keys
+        windows = selection.windows if as_json else []
+    if as_json:
+        bounds = [(None, None) if window is None else (window.start, window.end) for window in windows]
+        rows = [{"key": key, "start": start, "end": end} for key, (start, end) in zip(found, bounds, strict=True)]
+        print_json(rows)
+    else:
+        for key in found:
+            say(key)
+
+
+def head(
+    where: LakeAddress = None,
+    asset: AssetName = None,
+    partitions: Partitions = None,
+    rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="How many.")] = 5,
+    branch: OnBranch = None,
+    at: At = None,
+    as_json: Json = False,
+) -> None:
+    """Show the first rows."""
+    address, rest = split(where, asset, partitions, least=1)
+    with viewed(address, branch, at) as lake:
+        frame = select(lake.asset(rest[0]), rest[1:]).head(rows)
+    if as_json:
+        print_frame(frame, as_json=True)
+    else:
+        say(frame.to_string(index=False, line_width=_width()))
+
+
+def files(
+    where: LakeAddress = None,
+    asset: AssetName = None,
+    partitions: Partitions = None,
+    branch: OnBranch = None,
+    at: At = None,
+    everything: Everything = False,
+    as_json: Json = False,
+) -> None:
+    """List the data files: their tier, size and path."""
+    address, rest = split(where, asset, partitions, least=1)
+    with viewed(address, branch, at) as lake:
+        frame = select(lake.asset(rest[0]), rest[1:]).files()
+    shown = frame if as_json else frame.drop(columns=["checksum"])
+    print_frame(shown, as_json=as_json, everything=everything, nothing="no files")
+
+
+def history(
+    where: LakeAddress = None,
+    asset: AssetName = None,
+    partitions: Partitions = None,
+    branch: OnBranch = None,
+    at: At = None,
+    everything: Everything = False,
+    as_json: Json = False,
+) -> None:
+    """List every version: who made it, when and why."""
+    address, rest = split(where, asset, partitions, least=1)
+    with viewed(address, branch, at) as lake:
+        frame = select(lake.asset(rest[0]), rest[1:]).history()
+    print_frame(frame, as_json=as_json, everything=everything, nothing="nothing was ever written")
+
+
+def explain(
+    where: LakeAddress = None,
+    asset: AssetName = None,
+    partitions: Partitions = None,
+    branch: OnBranch = None,
+    at: At = None,
+    everything: Everything = False,
+    as_json: Json = False,
+) -> None:
+    """Say why each partition is as it is."""
+    address, rest = split(where, asset, partitions, least=1)
+    with viewed(address, branch, at) as lake:
+        frame = select(lake.asset(rest[0]), rest[1:]).explain()
+    print_frame(frame, as_json=as_json, everything=everything, nothing="no partitions")
+
+
+def snapshots(
+    where: LakeAddress = None,
+    since: Annotated[int | None, typer.Option("--since", metavar="SNAPSHOT", help="Only those after it.")] = None,
+    branch: OnBranch = None,
+    at: At = None,
+    everything: Everything = False,
+    as_json: Json = False,
+) -> None:
+    """List the commits, newest first."""
+    address, _ = split(where, least=0)
+    with viewed(address, branch, at) as lake:
+        frame = lake.snapshots() if since is None else lake.changes(since)
+    shown = frame if as_json else frame.drop(columns=["metadata"])
+    print_frame(shown, as_json=as_json, everything=everything, nothing="no commits")
+
+
+def _width() -> int:
+    from shutil import get_terminal_size
+
+    return get_terminal_size((200, 24)).columns

@@ -1,0 +1,157 @@
+"""Commands for tiers: plan, apply, demote, promote, report."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lakepart.cli.arguments import (
+    Apply,
+    AsOf,
+    AssetName,
+    Json,
+    LakeAddress,
+    Partitions,
+    maybe_instant,
+    opened,
+    select,
+    split,
+)
+from lakepart.cli.output import carry_out, print_frame
+from lakepart.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from lakepart.asset import Asset
+    from lakepart.lake import Lake
+    from lakepart.model.plans import TieringPlan
+    from lakepart.model.policies import TieringPolicy
+    from lakepart.selection import PartitionVerbs
+
+PolicyFile = Annotated[str | None, typer.Option("--policy", metavar="FILE", help="TOML with [[rule]] tables.")]
+OlderThan = Annotated[
+    str | None,
+    typer.Option("--older-than", metavar="DURATION", help="Only windows that ended this long ago: 12h, 180d, 4w."),
+]
+MoveWorkers = Annotated[int, typer.Option("--workers", "-w", min=1, help="Partitions copied side by side.")]
+
+
+def plan(
+    where: LakeAddress = None,
+    policy: PolicyFile = None,
+    older_than: OlderThan = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="TIER", help="Where --older-than sends them.")] = None,
+    as_of: AsOf = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a policy would move.
+
+    Exits with 5 if that is anything.
+    """
+    apply(where, policy, older_than, to, as_of, workers=1, apply=False, as_json=as_json)
+
+
+def apply(
+    where: LakeAddress = None,
+    policy: PolicyFile = None,
+    older_than: OlderThan = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="TIER", help="Where --older-than sends them.")] = None,
+    as_of: AsOf = None,
+    workers: MoveWorkers = 1,
+    apply: Apply = False,
+    as_json: Json = False,
+) -> None:
+    """Move what a policy says.
+
+    Prints the plan, and does it with --apply.
+    """
+    address, _ = split(where, least=0)
+    chosen = _policy(policy, older_than, to)
+    with opened(address, read_only=not apply) as lake:
+        _carry_out(lake, lake.plan_tiering(chosen, maybe_instant(as_of)), workers, apply=apply, as_json=as_json)
+
+
+def demote(
+    where: LakeAddress = None,
+    asset: AssetName = None,
+    partitions: Partitions = None,
+    to: Annotated[str, typer.Option("--to", metavar="TIER", help="The colder tier.")] = "cold",
+    older_than: OlderThan = None,
+    as_of: AsOf = None,
+    workers: MoveWorkers = 1,
+    apply: Apply = False,
+    as_json: Json = False,
+) -> None:
+    """Move partitions to a colder tier.
+
+    Prints the plan, and does it with --apply.
+    """
+    address, rest = split(where, asset, partitions, least=1)
+    with opened(address, read_only=not apply) as lake:
+        moved = _chosen(lake.asset(rest[0]), rest[1:], older_than, maybe_instant(as_of))
+        _carry_out(lake, moved.plan_demote(to), workers, apply=apply, as_json=as_json)
+
+
+def promote(
+    where: LakeAddress = None,
+    asset: AssetName = None,
+    partitions: Partitions = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="TIER", help="The hottest by default.")] = None,
+    workers: MoveWorkers = 1,
+    apply: Apply = False,
+    as_json: Json = False,
+) -> None:
+    """Move partitions to a hotter tier.
+
+    Prints the plan, and does it with --apply.
+    """
+    address, rest = split(where, asset, partitions, least=1)
+    with opened(address, read_only=not apply) as lake:
+        moved = _chosen(lake.asset(rest[0]), rest[1:], None, None)
+        _carry_out(lake, moved.plan_promote(to), workers, apply=apply, as_json=as_json)
+
+
+def report(
+    where: LakeAddress = None,
+    as_json: Json = False,
+) -> None:
+    """Say how much of each asset lies on which tier."""
+    address, _ = split(where, least=0)
+    with opened(address) as lake:
+        print_frame(lake.tier_report(), as_json=as_json, everything=True, nothing="no files yet")
+
+
+def _policy(policy: str | None, older_than: str | None, to: str | None) -> TieringPolicy:
+    from lakepart.model.policies import AgeRule, TieringPolicy, parse_duration
+
+    if policy is not None and older_than is None and to is None:
+        return TieringPolicy.from_toml(policy)
+    if policy is None and older_than is not None and to is not None:
+        return TieringPolicy(AgeRule(to, parse_duration(older_than)))
+    raise InvalidInputError(
+        "What to move is not clear.", hint="give either --policy FILE, or --older-than 180d with --to cold."
+    )
+
+
+def _chosen(asset: Asset, partitions: list[str], older_than: str | None, as_of: datetime | None) -> PartitionVerbs:
+    from lakepart.model.policies import parse_duration
+    from lakepart.selection import Selection
+
+    chosen = select(asset, partitions)
+    if older_than is None:
+        return chosen
+    old = asset.older_than(parse_duration(older_than), as_of)
+    return old & chosen if isinstance(chosen, Selection) else old
+
+
+def _carry_out(lake: Lake, plan: TieringPlan, workers: int, *, apply: bool, as_json: bool) -> None:
+    carry_out(
+        plan,
+        lambda: lake.apply(plan, workers=workers, progress=not as_json),
+        apply=apply,
+        as_json=as_json,
+        is_empty=not plan.moves,
+        describe=asdict,
+    )
