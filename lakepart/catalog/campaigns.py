@@ -154,7 +154,8 @@ def start_attempts(database: Database, backfill_id: int, epoch: int, orders: Seq
         before = select(backfill_attempt.c.order_no, func.max(backfill_attempt.c.number)).where(
             backfill_attempt.c.backfill_id == backfill_id
         )
-        made = dict(connection.execute(before.group_by(backfill_attempt.c.order_no)).tuples().all())
+        rows = connection.execute(before.group_by(backfill_attempt.c.order_no))
+        made: dict[int, int] = {row[0]: row[1] for row in rows}
         numbers = {order: made.get(order, 0) + 1 for order in orders}
         if numbers:
             connection.execute(

@@ -14,19 +14,10 @@ from sqlalchemy import Connection, case, insert, literal, select, update
 from lakepart.catalog.campaigns import accept_claim
 from lakepart.catalog.changes import Moment, write_changes
 from lakepart.catalog.database import Database
-from lakepart.catalog.declaring import (
-    alter_options,
-    close_branch,
-    create_branch,
-    declare_asset,
-    discard,
-    next_id,
-    register_producer,
-    require_open,
-)
+from lakepart.catalog.declaring import close_branch, next_id, require_open
 from lakepart.catalog.encoding import to_json
 from lakepart.catalog.guards import find_current, require_unmoved
-from lakepart.catalog.intents import close_intent, end_intent, open_intent, renew_intents, require_intent
+from lakepart.catalog.intents import end_intent, require_intent
 from lakepart.catalog.lookups import get_branch
 from lakepart.catalog.manifests import manifest_of, mark_manifested, unmanifested
 from lakepart.catalog.reading import branch_changes
@@ -43,22 +34,7 @@ from lakepart.model.records import (
     CommitRequest,
 )
 
-__all__ = [
-    "alter_options",
-    "close_intent",
-    "commit",
-    "create_branch",
-    "declare_asset",
-    "discard",
-    "find_commit",
-    "manifest_of",
-    "mark_manifested",
-    "open_intent",
-    "publish",
-    "register_producer",
-    "renew_intents",
-    "unmanifested",
-]
+__all__ = ["commit", "find_commit", "manifest_of", "mark_manifested", "publish", "unmanifested"]
 
 
 class _DoneBeforeError(Exception):

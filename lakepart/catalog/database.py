@@ -21,7 +21,14 @@ from sqlalchemy.pool import QueuePool
 from lakepart.catalog import sqlite
 from lakepart.catalog.failures import busy_for_too_long, is_busy, read_only_handle, translate
 from lakepart.catalog.tables import FORMAT, branch, head, lake, metadata, snapshot, tier
-from lakepart.errors import AlreadyExistsError, CatalogError, ErrorCode, InvalidInputError, LakeNotFoundError
+from lakepart.errors import (
+    AlreadyExistsError,
+    CatalogError,
+    ErrorCode,
+    InvalidInputError,
+    LakeNotFoundError,
+    LakepartError,
+)
 from lakepart.model.instants import to_microseconds
 from lakepart.model.records import MAIN, TierRecord
 
@@ -235,9 +242,14 @@ class Database:
         """Make a transaction last; a failure here leaves open whether it did."""
         try:
             _driver(connection).execute("COMMIT")
-        except sqlite3.Error:
+        except sqlite3.Error as error:
             self._end(connection, "ROLLBACK")
-            raise
+            raise self._unknown(error) from error
+
+    def _unknown(self, error: sqlite3.Error) -> LakepartError:
+        translated = self._error(error)
+        translated.context["outcome"] = "unknown"
+        return translated
 
     def _end(self, connection: Connection, statement: str) -> None:
         driver = _driver(connection)
@@ -263,7 +275,7 @@ class Database:
         except sqlite3.Error as error:
             raise self._error(error) from error
 
-    def _error(self, error: BaseException) -> Exception:
+    def _error(self, error: BaseException) -> LakepartError:
         if isinstance(error, sqlite3.Error) and is_busy(error):
             return busy_for_too_long(str(self.path), error, self.lock_wait_s)
         return translate(error, str(self.path), read_only=self.read_only)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy import Connection, Select, bindparam, func, select, union_all
 
 from lakepart.catalog.scopes import Scope, parameters_of, range_parameters, seen, shape_of, within
 from lakepart.catalog.tables import BIG, asset, snapshot, version
@@ -141,17 +141,23 @@ def _inherited(many: bool) -> Select[Any]:
 @cache
 def _winners(many: bool) -> Select[Any]:
     source, in_ranges = within(version, version.c.ordinal, many=many)
-    last = (
-        select(version.c.ordinal, func.max(func.coalesce(version.c.ended, version.c.began)).label("last"))
-        .select_from(source)
-        .where(
-            version.c.asset_id == bindparam("asset", type_=BIG),
-            version.c.branch_id == bindparam("branch", type_=BIG),
-            in_ranges,
+    touched = union_all(
+        *(
+            select(version.c.ordinal, touching.label("snapshot"))
+            .select_from(source)
+            .where(
+                version.c.asset_id == bindparam("asset", type_=BIG),
+                version.c.branch_id == bindparam("branch", type_=BIG),
+                in_ranges,
+                time,
+            )
+            for touching, time in (
+                (version.c.began, version.c.ended.is_(None)),
+                (version.c.ended, version.c.ended.is_not(None)),
+            )
         )
-        .group_by(version.c.ordinal)
-        .subquery()
-    )
+    ).subquery()
+    last = select(touched.c.ordinal, func.max(touched.c.snapshot).label("last")).group_by(touched.c.ordinal).subquery()
     return select(last.c.ordinal, snapshot.c.snapshot, snapshot.c.author, snapshot.c.at_us).select_from(
         last.join(snapshot, snapshot.c.snapshot == last.c.last)
     )

@@ -19,6 +19,7 @@ from sqlalchemy import (
     bindparam,
     exists,
     func,
+    literal,
     literal_column,
     or_,
     select,
@@ -105,35 +106,48 @@ def _(element: _EachRange, compiler: Any, **options: Any) -> str:
 @cache
 def seen(shape: Shape) -> Seen:
     """Give the visible versions for statements to join to."""
-    own_source, own_range = within(version, version.c.ordinal, many=shape.many)
-    own = and_(
-        version.c.asset_id == _bound("asset"),
-        version.c.branch_id == _bound("branch"),
-        version.c.ended.is_(None) if not shape.past else as_of(version, "at"),
-        version.c.content_id.is_not(None),
-        own_range,
-    )
-    if not shape.branch:
-        return Seen(own_source, version.c, own)
+    source, in_ranges = within(version, version.c.ordinal, many=shape.many)
+    at = "at" if shape.past else None
+    own = [and_(_of("branch"), time, version.c.content_id.is_not(None), in_ranges) for time in times(version, at)]
+    if not shape.past and not shape.branch:
+        return Seen(source, version.c, own[0])
     mine = version.alias("mine")
-    overridden = exists().where(
-        mine.c.asset_id == _bound("asset"),
-        mine.c.branch_id == _bound("branch"),
-        mine.c.ended.is_(None) if not shape.past else as_of(mine, "at"),
-        mine.c.ordinal == version.c.ordinal,
+    overridden = or_(
+        *(
+            exists().where(
+                mine.c.asset_id == _bound("asset"),
+                mine.c.branch_id == _bound("branch"),
+                mine.c.ordinal == version.c.ordinal,
+                time,
+            )
+            for time in times(mine, at)
+        )
     )
-    inherited = and_(
-        version.c.asset_id == _bound("asset"),
-        version.c.branch_id == MAIN_BRANCH_ID,
-        as_of(version, "fork"),
-        own_range,
-        ~overridden,
-    )
-    both = union_all(
-        select(*version.c).select_from(own_source).where(own),
-        select(*version.c).select_from(own_source).where(inherited),
+    inherited = [and_(_of("main"), time, in_ranges, ~overridden) for time in times(version, "fork")]
+    parts = union_all(
+        *(
+            select(*version.c).select_from(source).where(condition)
+            for condition in (own + inherited if shape.branch else own)
+        )
     ).subquery("seen")
-    return Seen(both, both.c, true())
+    return Seen(parts, parts.c, true())
+
+
+def times(source: FromClause, at: str | None) -> list[ColumnElement[bool]]:
+    """Keep what is current (None), or was at the snapshot bound as ``at``: the present's part of it, then the past's.
+
+    They are apart because each has its own partial index: with one index over both, nothing would keep a database from
+    answering for the present by going through the past.
+    """
+    if at is None:
+        return [source.c.ended.is_(None)]
+    begun = source.c.began <= _bound(at)
+    return [and_(source.c.ended.is_(None), begun), and_(source.c.ended > _bound(at), begun)]
+
+
+def _of(branch: str) -> ColumnElement[bool]:
+    of = literal(MAIN_BRANCH_ID, BIG) if branch == "main" else _bound(branch)
+    return and_(version.c.asset_id == _bound("asset"), version.c.branch_id == of)
 
 
 def within(source: FromClause, ordinal: Any, *, many: bool) -> tuple[FromClause, ColumnElement[bool]]:
@@ -152,14 +166,6 @@ def in_json(column: Any, parameter: str) -> ColumnElement[bool]:
     listed = func.json_each(bindparam(parameter, type_=TEXT)).table_valued("value")
     condition: ColumnElement[bool] = column.in_(select(listed.c.value))
     return condition
-
-
-def as_of(source: FromClause, parameter: str) -> ColumnElement[bool]:
-    """Keep the versions that were current at the snapshot bound as ``parameter``."""
-    return and_(
-        source.c.began <= _bound(parameter),
-        or_(source.c.ended.is_(None), source.c.ended > _bound(parameter)),
-    )
 
 
 def _bound(name: str) -> Any:

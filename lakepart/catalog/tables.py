@@ -175,7 +175,15 @@ version = Table(
         sqlite_where=text("ended IS NULL"),
         postgresql_where=text("ended IS NULL"),
     ),
-    Index("ix_version_past", "asset_id", "branch_id", "ordinal", "began"),
+    Index(
+        "ix_version_past",
+        "asset_id",
+        "branch_id",
+        "ordinal",
+        "ended",
+        sqlite_where=text("ended IS NOT NULL"),
+        postgresql_where=text("ended IS NOT NULL"),
+    ),
     Index("ix_version_began", "began"),
     Index(
         "ix_version_ended", "ended", sqlite_where=text("ended IS NOT NULL"), postgresql_where=text("ended IS NOT NULL")

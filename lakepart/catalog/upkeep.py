@@ -14,7 +14,6 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delet
 
 from lakepart.catalog.database import Database
 from lakepart.catalog.encoding import to_json
-from lakepart.catalog.intents import expire_intents, list_intents
 from lakepart.catalog.scopes import in_json
 from lakepart.catalog.tables import (
     branch,
@@ -30,17 +29,6 @@ from lakepart.catalog.tables import (
 )
 from lakepart.model.catalog_records import CopyRecord, CopyState
 from lakepart.model.records import MAIN_BRANCH_ID
-
-__all__ = [
-    "begin_deletion",
-    "count_forgettable",
-    "delete_copies",
-    "expire_intents",
-    "forget_versions",
-    "iter_copies",
-    "list_deletable",
-    "list_intents",
-]
 
 _COPY_COLUMNS = (
     copy.c.file_id,

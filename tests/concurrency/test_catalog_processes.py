@@ -92,7 +92,8 @@ def test_processes_and_threads_that_commit_at_once_all_succeed(path, same_partit
         [current] = connection.execute("SELECT count(*) FROM version WHERE ended IS NULL").fetchone()
         [overlapping] = connection.execute(
             "SELECT count(*) FROM version a JOIN version b USING (asset_id, branch_id, ordinal)"
-            " WHERE a.version_id < b.version_id AND coalesce(a.ended, 1e18) > b.began AND coalesce(b.ended, 1e18) > a.began"
+            " WHERE a.version_id < b.version_id"
+            " AND coalesce(a.ended, 1e18) > b.began AND coalesce(b.ended, 1e18) > a.began"
         ).fetchone()
         [times] = connection.execute("SELECT count(DISTINCT at_us) FROM snapshot").fetchone()
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -209,7 +209,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("ended IS NOT NULL"),
         postgresql_where=sa.text("ended IS NOT NULL"),
     )
-    op.create_index("ix_version_past", "version", ["asset_id", "branch_id", "ordinal", "began"], unique=False)
+    op.create_index(
+        "ix_version_past",
+        "version",
+        ["asset_id", "branch_id", "ordinal", "ended"],
+        unique=False,
+        sqlite_where=sa.text("ended IS NOT NULL"),
+        postgresql_where=sa.text("ended IS NOT NULL"),
+    )
     op.create_index(
         "ix_version_present",
         "version",
