@@ -1,0 +1,67 @@
+"""What the rows of the report share: a folder, sizes, the orders, and lakes that are costly to make."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+
+import pyarrow as pa
+
+import lakepart as lp
+from benchmarks import data, synthetic
+
+
+@dataclass
+class Workbench:
+    """Everything is made when it is first asked for, inside ``folder``."""
+
+    folder: Path
+    cache: Path
+    quick: bool = False
+    given_orders: Path | None = None
+    _numbers: Iterator[int] = field(default_factory=count)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The numbers of partitions that the catalog's costs are compared at."""
+        return (100, 400) if self.quick else (1_000, 100_000, 1_000_000)
+
+    def repetitions(self, usual: int) -> int:
+        """Give how often something is timed."""
+        return 1 if self.quick else usual
+
+    @cached_property
+    def orders(self) -> pa.Table:
+        """The rows of TPC-H orders, or a few like them."""
+        return data.make_few_orders() if self.quick else data.read_orders(self.cache, self.given_orders)
+
+    @cached_property
+    def orders_lake(self) -> lp.Lake:
+        """A lake that holds the orders, a partition a day."""
+        lake = lp.create(self.new_folder())
+        lake.asset("orders", partitions=data.definition()).write(self.orders)
+        return lake
+
+    @cached_property
+    def catalogs(self) -> dict[int, Path]:
+        """Lakes of each of :attr:`sizes`, whose catalogs tell of files that nobody made."""
+        return synthetic.grow(self.new_folder(), self.sizes)
+
+    def new_folder(self) -> Path:
+        """Name a folder that is not there yet."""
+        return self.folder / str(next(self._numbers))
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Give an empty folder, and remove it afterwards."""
+        folder = self.new_folder()
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
