@@ -1,0 +1,50 @@
+"""The README and the pages of docs/ are true: their Python blocks run, their links lead somewhere, every error is there."""
+
+from __future__ import annotations
+
+import re
+from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
+from pathlib import Path
+
+import pytest
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser
+
+import lakepart as lp
+
+PROJECT = Path(__file__).parents[2]
+DOCUMENTS = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
+BLOCKS = Sybil(parsers=[PythonCodeBlockParser(doctest_optionflags=ELLIPSIS | NORMALIZE_WHITESPACE)])
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
+
+
+# One test a document: its blocks build on one another, and tests are handed out to several processes.
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_the_python_blocks_of_a_document_run_in_order(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")  # frames print in the width the pages were written for
+    document = BLOCKS.parse(path)
+    document.namespace["__name__"] = "__main__"  # functions defined here are a notebook's, found in no module
+
+    for example in document.examples():
+        example.evaluate()
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_the_links_of_a_document_lead_to_files(path: Path) -> None:
+    links = LINK.findall(path.read_text(encoding="utf-8"))
+
+    broken = [link for link in links if not (path.parent / link).exists()]
+
+    assert broken == []
+
+
+def test_the_page_on_errors_names_every_code_and_every_class() -> None:
+    page = (PROJECT / "docs" / "errors.md").read_text(encoding="utf-8")
+
+    left_out = [code.value for code in lp.ErrorCode if f"`{code.value}`" not in page]
+    left_out += [name for name in lp.__all__ if name.endswith(("Error", "Warning")) and name not in page]
+
+    assert left_out == []

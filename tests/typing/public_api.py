@@ -1,0 +1,172 @@
+"""Calls of the public API with the types they must have; mypy reads this file, nobody runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, assert_type
+
+import pandas as pd
+import polars as pl
+
+import lakepart as lp
+
+
+def opening(folder: Path) -> None:
+    assert_type(lp.create(folder), lp.Lake)
+    assert_type(lp.create("lake/", tiers=[lp.Tier("hot", "hot"), lp.Tier("cold", "cold", storage_class="X")]), lp.Lake)
+    assert_type(lp.connect("lake/", catalog="sqlite:///catalog.db", read_only=True, storage_options={}), lp.Lake)
+    with lp.connect() as lake:
+        assert_type(lake, lp.Lake)
+        assert_type(lake.url, str)
+        assert_type(lake.status(), pd.DataFrame)
+
+
+def definitions() -> None:
+    start = datetime(2013, 1, 1, tzinfo=UTC)
+    cuts: list[lp.PartitionsDefinition] = [
+        lp.Hourly(start, by="time_hour"),
+        lp.Daily(date(2013, 1, 1), end="2014-01-01", by="time_hour", tz="America/New_York", dimension="day"),
+        lp.Weekly("2013-01-01"),
+        lp.Monthly("2013-01-01"),
+        lp.Quarterly("2013-01-01"),
+        lp.Yearly("2013"),
+        lp.Static(["eu", "us"], by="region"),
+        lp.Unpartitioned(),
+    ]
+    assert_type(cuts[0].by, str | None)
+    assert_type(cuts[0].dimension, str)
+    assert_type(cuts[0].describe(), str)
+
+
+def assets(lake: lp.Lake) -> lp.Asset:
+    flights = lake.asset(
+        "flights", partitions=lp.Daily("2013-01-01"), complete_after=timedelta(hours=2), description=""
+    )
+    assert_type(flights, lp.Asset)
+    assert_type(lake.asset("flights"), lp.Asset)
+    assert_type(lake.assets(), list[lp.Asset])
+    assert_type(flights.name, str)
+    assert_type(flights.description, str)
+    assert_type(flights.partitions, lp.PartitionsDefinition)
+    return flights
+
+
+def writing(flights: lp.Asset, frame: pd.DataFrame) -> None:
+    commit = flights.write(frame, if_exists="replace", message="all of it", metadata={"run": 7})
+    assert_type(commit, lp.Commit)
+    assert_type(commit.snapshot, int)
+    assert_type((commit.partitions, commit.rows, commit.bytes, commit.files), tuple[int, int, int, int])
+    assert_type(flights.write(frame, "2013-01-05", expected=commit), lp.Commit)
+    assert_type(flights.write({"2013-01-05": frame}, expected=12), lp.Commit)
+    assert_type(flights.append(frame, inputs={"raw": flights["2013-01"]}, code_version="3"), lp.Commit)
+    assert_type(flights["2013-01"].write(frame, no_rows="keep"), lp.Commit)
+
+
+def selecting(flights: lp.Asset) -> None:
+    now = datetime(2013, 12, 31, tzinfo=UTC)
+    month = flights["2013-01":"2013-03"]
+    assert_type(month, lp.Selection)
+    assert_type(flights[date(2013, 1, 5)], lp.Selection)
+    assert_type(flights[["2013-01-05"]] & month | month - month, lp.Selection)
+    assert_type(flights.between(now, now), lp.Selection)
+    assert_type(flights.last(30, as_of=now), lp.Selection)
+    assert_type(flights.latest(), lp.Selection)
+    assert_type(flights.older_than(timedelta(days=180), as_of=now), lp.Selection)
+    assert_type(flights.missing(as_of=now), lp.Selection)
+    assert_type(flights.stale(), lp.Selection)
+    assert_type(flights.failed(), lp.Selection)
+    assert_type(flights.in_tier("cold"), lp.Selection)
+    assert_type(month.keys, list[str])
+    assert_type(len(month), int)
+    assert_type("2013-01-05" in month, bool)
+    assert_type(iter(month), Iterator[lp.Selection])
+    assert_type(month.batched(30), Iterator[lp.Selection])
+
+
+def reading(flights: lp.Asset) -> None:
+    late = [("dep_delay", ">", 60)]
+    month = flights["2013-01"]
+    assert_type(month.to_pandas(["carrier"], late, missing="skip", key_column="day"), pd.DataFrame)
+    assert_type(month.to_polars(columns=["carrier"], filter=late), pl.DataFrame)
+    assert_type(flights.head(3), pd.DataFrame)
+    assert_type(flights.count_rows(missing="skip"), int)
+    assert_type(month.files(), pd.DataFrame)
+    assert_type(str(month.plan_read(filter=late)), str)
+    assert_type(month.resolve().keys, tuple[str, ...])
+
+
+def looking_back(lake: lp.Lake, flights: lp.Asset) -> None:
+    assert_type(flights.status(as_of=datetime(2013, 12, 31, tzinfo=UTC)), pd.DataFrame)
+    assert_type(flights["2013-01"].history(), pd.DataFrame)
+    assert_type(flights["2013-01"].explain(), pd.DataFrame)
+    assert_type(lake.snapshots(limit=3), pd.DataFrame)
+    assert_type(lake.changes(since=12), pd.DataFrame)
+    assert_type(lake.at(12).asset("flights"), lp.Asset)
+    assert_type(lake.at("2026-01-31T00:00Z").snapshots(), pd.DataFrame)
+    assert_type(flights["2013-01"].rollback(to=12), lp.Commit)
+    assert_type(lake.rollback(12, message="back"), lp.Commit)
+
+
+def branches(lake: lp.Lake, frame: pd.DataFrame) -> None:
+    with lake.create_branch("new-tax") as branch:
+        assert_type(branch, lp.Branch)
+        assert_type(branch.asset("flights").write(frame, "2013-01-05"), lp.Commit)
+    assert_type(lake.branches(), pd.DataFrame)
+    assert_type(lake.branch("new-tax").diff(), pd.DataFrame)
+    assert_type(branch.name, str)
+    assert_type(branch.publish(message="new tax"), lp.Commit)
+    branch.discard()
+
+
+@lp.producer("delays", partitions=lp.Daily("2013-01-01"), inputs={"flights": "flights"}, code_version="2")
+def delays(part: Any, flights: Any) -> pd.DataFrame:
+    return pd.DataFrame({"key": [part.key], "flights": [flights.count_rows()]})
+
+
+def backfills(lake: lp.Lake) -> None:
+    assert_type(delays, lp.Producer)
+    asset = lake.register(delays)
+    assert_type(asset, lp.Asset)
+    plan = asset["2013-01"].plan_backfill(which={"missing", "stale"}, publish="together")
+    assert_type(plan.order_count, int)
+    backfill = asset["2013-01"].backfill(workers=2, batch=7, retries=1, timeout=60.0, on_error="stop", name="january")
+    assert_type(backfill, lp.Backfill)
+    assert_type(backfill.name, str)
+    assert_type(backfill.state, str)
+    assert_type(backfill.counts, dict[str, int])
+    assert_type(backfill.status(), pd.DataFrame)
+    assert_type(backfill.diff(), pd.DataFrame)
+    assert_type(backfill.cancel(), lp.Backfill)
+    assert_type(lake.backfill("january").resume(workers=2), lp.Backfill)
+    assert_type(backfill.rollback(), lp.Commit)
+    assert_type(lake.backfills(), pd.DataFrame)
+
+
+def tiers_and_care(lake: lp.Lake, flights: lp.Asset) -> None:
+    policy = lp.TieringPolicy.from_toml("tiering.toml")
+    assert_type(policy, lp.TieringPolicy)
+    plan = lake.plan_tiering(policy, as_of=datetime(2013, 12, 31, tzinfo=UTC))
+    assert_type(plan.size_bytes, int)
+    assert_type(str(lake.apply(plan, workers=4, progress=False)), str)
+    assert_type(flights["2013-01"].demote("cold").partitions, int)
+    assert_type(flights["2013-01"].promote().skipped, tuple[tuple[str, str], ...])
+    assert_type(lake.tier_report(), pd.DataFrame)
+    assert_type([finding.kind for finding in lake.check(checksums=True)], list[str])
+    assert_type(lake.plan_vacuum(retention=timedelta(days=1)).versions, int)
+    assert_type(lake.vacuum(grace=timedelta(days=2)).files, int)
+    lake.close()
+
+
+def errors(error: lp.LakepartError) -> None:
+    assert_type(error.code, lp.ErrorCode)
+    assert_type(error.hint, str | None)
+    assert_type(error.context, dict[str, Any])
+    assert_type(error.retryable, bool)
+    as_value_error: type[ValueError] = lp.InvalidInputError
+    as_lookup_error: type[LookupError] = lp.NotFoundError
+    as_warning: type[UserWarning] = lp.PartialReadWarning
+    assert as_value_error
+    assert as_lookup_error
+    assert as_warning
