@@ -26,8 +26,9 @@ from lakepart.errors import (
     StorageError,
 )
 from lakepart.model.records import AssetGuard, Change, ChangeKind, CommitRequest, TierRecord
-from lakepart.testing.catalogs import CrashingDatabase, UnansweredDatabase
+from lakepart.testing.catalogs import UnansweredDatabase
 from lakepart.testing.clocks import FrozenClock
+from lakepart.testing.databases import CrashingDatabase
 from lakepart.testing.effects import Crash, Effects
 
 CLOCK = FrozenClock(datetime(2026, 1, 31, tzinfo=UTC))
@@ -247,11 +248,11 @@ def test_an_unanswered_commit_is_settled_by_its_token(path, loses):
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_crash_leaves_all_of_a_commit_or_nothing(path, when):
-    with Database.open(path, clock=CLOCK) as database:
-        request = empty_partition(database)
+    database = Database.open(path, clock=CLOCK)
+    request = empty_partition(database)
     effects = Effects()
     effects.crash_at(0, when)
-    crashing = CrashingDatabase.open_with(path, clock=CLOCK, effects=effects)
+    crashing = CrashingDatabase.around(database, effects, clock=CLOCK)
 
     with pytest.raises(Crash):
         commit(crashing, request)
@@ -259,6 +260,7 @@ def test_a_crash_leaves_all_of_a_commit_or_nothing(path, when):
         pass
 
     crashing.close()
+    database.close()
     happened = 1 if when == "after" else 0
     assert rows(path, "SELECT snapshot FROM head") == [(happened,)]
     assert rows(path, "SELECT count(*) FROM version") == [(happened,)]
