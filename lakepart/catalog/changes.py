@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
 from lakepart.catalog.encoding import to_json
 from lakepart.catalog.guards import Current, Shown
@@ -38,7 +38,7 @@ class Totals(NamedTuple):
 
 def write_changes(connection: Connection, moment: Moment, changes: Sequence[Change], current: Current) -> Totals:
     """End the old versions and insert the new ones."""
-    next_version_id, next_file_id = connection.execute(select(head.c.next_version_id, head.c.next_file_id)).one()
+    next_version_id, next_file_id = connection.execute(_IDS).one()
     rows = _Rows(
         moment,
         next_version_id,
@@ -108,21 +108,21 @@ class _Rows:
         """Write everything noted; parents before children, because foreign keys are checked at once."""
         if self.ended:
             connection.execute(_END, self.ended)
-        tables: tuple[tuple[Table, list[dict[str, Any]]], ...] = (
-            (version, self.versions),
-            (file, self.files),
-            (copy, self.copies),
-            (version_file, self.version_files),
-            (version_input, self.inputs),
+        inserts = (
+            (_VERSION, self.versions),
+            (_FILE, self.files),
+            (_COPY, self.copies),
+            (_VERSION_FILE, self.version_files),
+            (_VERSION_INPUT, self.inputs),
         )
-        for table, rows in tables:
+        for statement, rows in inserts:
             if rows:
-                connection.execute(insert(table), rows)
+                connection.execute(statement, rows)
         if self.files_from:
             connection.execute(_FILES_FROM, self.files_from)
         if self.inputs_from:
             connection.execute(_INPUTS_FROM, self.inputs_from)
-        connection.execute(update(head).values(next_version_id=self.next_version_id, next_file_id=self.next_file_id))
+        connection.execute(_NEXT_IDS, {"version": self.next_version_id, "file": self.next_file_id})
 
     def _reinstate(self, change: Change) -> dict[str, Any]:
         source = _source_of(change, self.sources)
@@ -272,6 +272,11 @@ def _input_ids(connection: Connection, changes: Iterable[Change]) -> Mapping[str
 _CONTENT = ("content_id", "row_count", "size_bytes", "file_count", "code_version", "written_at_us")
 _INPUT_FIELDS = ("name", "input_asset_id", "mapping", "selection", "snapshot", "digest")
 
+# Made once: making a statement costs more than carrying it out.
+_IDS: Select[Any] = select(head.c.next_version_id, head.c.next_file_id)
+_NEXT_IDS = update(head).values(next_version_id=bindparam("version"), next_file_id=bindparam("file"))
+_VERSION, _FILE, _COPY = insert(version), insert(file), insert(copy)
+_VERSION_FILE, _VERSION_INPUT = insert(version_file), insert(version_input)
 _END = update(version).where(version.c.version_id == bindparam("ending")).values(ended=bindparam("at"))
 _FILES_FROM = insert(version_file).from_select(
     ["version_id", "position", "file_id"],

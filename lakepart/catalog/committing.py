@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, case, insert, literal, select, update
+from sqlalchemy import Connection, Select, bindparam, case, insert, select, update
 
 from lakepart.catalog.campaigns import accept_claim
-from lakepart.catalog.changes import Moment, write_changes
+from lakepart.catalog.changes import Moment, Totals, write_changes
 from lakepart.catalog.database import Database
 from lakepart.catalog.declaring import close_branch, next_id, require_open
 from lakepart.catalog.encoding import to_json
@@ -21,7 +21,7 @@ from lakepart.catalog.intents import end_intent, require_intent
 from lakepart.catalog.lookups import get_branch
 from lakepart.catalog.manifests import manifest_of, mark_manifested, unmanifested
 from lakepart.catalog.reading import branch_changes
-from lakepart.catalog.tables import asset, head, schema, snapshot
+from lakepart.catalog.tables import BIG, TEXT, asset, head, schema, snapshot
 from lakepart.errors import AssetNotFoundError, CatalogError, ConflictError, ErrorCode, InvalidInputError, StorageError
 from lakepart.model.records import (
     MAIN,
@@ -121,15 +121,7 @@ def publish(
 
 def find_commit(connection: Connection, token: str) -> Commit | None:
     """Give what the commit with that token did, or None if it never happened."""
-    columns = (
-        snapshot.c.snapshot,
-        snapshot.c.at_us,
-        snapshot.c.partitions,
-        snapshot.c.rows,
-        snapshot.c.bytes,
-        snapshot.c.files,
-    )
-    row = connection.execute(select(*columns).where(snapshot.c.token == token)).one_or_none()
+    row = connection.execute(_BY_TOKEN, {"token": token}).one_or_none()
     return None if row is None else Commit(*row)
 
 
@@ -152,13 +144,7 @@ def _once(database: Database, token: str, work: Callable[[Connection], Commit]) 
 
 def _advance(connection: Connection, now_us: int, token: str) -> tuple[int, int]:
     """Take the lock on the head, and the next snapshot's number and time."""
-    later = head.c.at_us + 1
-    statement = (
-        update(head)
-        .values(snapshot=head.c.snapshot + 1, at_us=case((later > literal(now_us), later), else_=literal(now_us)))
-        .returning(head.c.snapshot, head.c.at_us)
-    )
-    number, at_us = connection.execute(statement).one()
+    number, at_us = connection.execute(_ADVANCE, {"now": now_us}).one()
     done = find_commit(connection, token)
     if done is not None:
         raise _DoneBeforeError(done)
@@ -180,10 +166,9 @@ def _apply(connection: Connection, request: CommitRequest, number: int, at_us: i
     schema_ids = _check_assets(connection, request, {change.asset_id for change in request.changes})
     current = find_current(connection, branch, request.changes)
     require_unmoved(connection, branch, request.changes, current)
-    _insert_snapshot(connection, request, number, at_us)
     moment = Moment(branch.branch_id, number, at_us, schema_ids)
     totals = write_changes(connection, moment, request.changes, current)
-    connection.execute(update(snapshot).where(snapshot.c.snapshot == number).values(totals._asdict()))
+    _insert_snapshot(connection, request, number, at_us, totals)
     if request.closes_branch_id is not None:
         closing = get_branch(connection, request.closes_branch_id)
         require_open(closing, "published")
@@ -201,23 +186,21 @@ def _require_distinct(changes: Sequence[Change]) -> None:
         seen.add((change.asset_id, change.ordinal))
 
 
-def _insert_snapshot(connection: Connection, request: CommitRequest, number: int, at_us: int) -> None:
+def _insert_snapshot(connection: Connection, request: CommitRequest, number: int, at_us: int, totals: Totals) -> None:
     connection.execute(
-        insert(snapshot).values(
-            snapshot=number,
-            at_us=at_us,
-            branch_id=request.branch_id,
-            token=request.token,
-            operation=request.operation,
-            author=request.author,
-            message=request.message,
-            metadata=to_json(request.metadata),
-            partitions=0,
-            rows=0,
-            bytes=0,
-            files=0,
-            manifested=0,
-        )
+        _INSERT_SNAPSHOT,
+        {
+            "snapshot": number,
+            "at_us": at_us,
+            "branch_id": request.branch_id,
+            "token": request.token,
+            "operation": request.operation,
+            "author": request.author,
+            "message": request.message,
+            "metadata": to_json(request.metadata),
+            "manifested": 0,
+            **totals._asdict(),
+        },
     )
 
 
@@ -225,8 +208,7 @@ def _check_assets(connection: Connection, request: CommitRequest, asset_ids: set
     """Check the declarations the commit was prepared under; gives the schema ids for its new files."""
     guards = {guard.asset_id: guard for guard in request.assets}
     wanted = sorted(asset_ids | guards.keys())
-    columns = (asset.c.asset_id, asset.c.name, asset.c.revision, asset.c.schema_id)
-    rows = connection.execute(select(*columns).where(asset.c.asset_id.in_(wanted))).all()
+    rows = connection.execute(_ASSETS, {"wanted": wanted}).all()
     schema_ids: dict[int, int | None] = {row.asset_id: row.schema_id for row in rows}
     for asset_id in wanted:
         if asset_id not in schema_ids:
@@ -257,3 +239,25 @@ def _replace_schema(connection: Connection, guard: AssetGuard, arrow_schema: byt
         .values(schema_id=schema_id, revision=asset.c.revision + 1)
     )
     return schema_id
+
+
+# Made once: making a statement costs more than carrying it out.
+_LATER = head.c.at_us + 1
+_NOW = bindparam("now", type_=BIG)
+_ADVANCE = (
+    update(head)
+    .values(snapshot=head.c.snapshot + 1, at_us=case((_LATER > _NOW, _LATER), else_=_NOW))
+    .returning(head.c.snapshot, head.c.at_us)
+)
+_BY_TOKEN: Select[Any] = select(
+    snapshot.c.snapshot,
+    snapshot.c.at_us,
+    snapshot.c.partitions,
+    snapshot.c.rows,
+    snapshot.c.bytes,
+    snapshot.c.files,
+).where(snapshot.c.token == bindparam("token", type_=TEXT))
+_ASSETS: Select[Any] = select(asset.c.asset_id, asset.c.name, asset.c.revision, asset.c.schema_id).where(
+    asset.c.asset_id.in_(bindparam("wanted", expanding=True))
+)
+_INSERT_SNAPSHOT = insert(snapshot)

@@ -196,8 +196,11 @@ class Database:
                 self._end(connection, "ROLLBACK")
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, durable: bool = True) -> Iterator[Connection]:
         """Give a connection that holds the write lock; a clean exit commits, an exception undoes everything.
+
+        What is committed, other processes see at once. Without ``durable`` a loss of power may undo it, up to the
+        next durable commit: right for what matters only as long as this process lives, or would be found out again.
 
         Raises
         ------
@@ -208,7 +211,7 @@ class Database:
             raise read_only_handle(str(self.path))
         with self._translated(), self.engine.connect() as connection:
             # Threads of one process queue here, so that only one of them competes with other processes.
-            with self._one_writer():
+            with self._one_writer(), sqlite.syncing(_driver(connection), durable=durable):
                 self._begin(connection, write=True)
                 try:
                     yield connection

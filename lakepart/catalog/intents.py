@@ -1,13 +1,17 @@
-"""A writer's note, made before any byte, that its files may be appearing: what keeps vacuum's hands off them."""
+"""A writer's note, made before any byte, that its files may be appearing: what keeps vacuum's hands off them.
+
+A loss of power ends the writer too, so notes need not outlast it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
 from lakepart.catalog.database import Database
-from lakepart.catalog.tables import intent
+from lakepart.catalog.tables import TEXT, intent
 from lakepart.errors import ErrorCode, StateError
 from lakepart.model.catalog_records import IntentRecord
 
@@ -15,14 +19,14 @@ from lakepart.model.catalog_records import IntentRecord
 def open_intent(database: Database, intent_id: str, kind: str) -> None:
     """Note that a writer is about to make files named after ``intent_id``."""
     now_us = database.now_us()
-    with database.writing() as connection:
-        connection.execute(insert(intent).values(intent_id=intent_id, kind=kind, began_us=now_us, renewed_us=now_us))
+    with database.writing(durable=False) as connection:
+        connection.execute(_INSERT, {"intent_id": intent_id, "kind": kind, "began_us": now_us, "renewed_us": now_us})
 
 
 def renew_intents(database: Database, intent_ids: Iterable[str]) -> set[str]:
     """Say that these writers are still at work; gives the ids that are gone, whose commits will be refused."""
     wanted = set(intent_ids)
-    with database.writing() as connection:
+    with database.writing(durable=False) as connection:
         for intent_id in wanted:
             connection.execute(
                 update(intent).where(intent.c.intent_id == intent_id).values(renewed_us=database.now_us())
@@ -42,7 +46,7 @@ def close_intent(database: Database, intent_id: str) -> bool:
 
 def end_intent(connection: Connection, intent_id: str) -> bool:
     """Remove the note, within the transaction of a commit that needs it no longer; False if there was none."""
-    return connection.execute(delete(intent).where(intent.c.intent_id == intent_id)).rowcount > 0
+    return connection.execute(_DELETE, {"intent": intent_id}).rowcount > 0
 
 
 def list_intents(connection: Connection) -> list[IntentRecord]:
@@ -63,11 +67,17 @@ def expire_intents(database: Database, before_us: int) -> list[str]:
 
 def require_intent(connection: Connection, intent_id: str) -> None:
     """Refuse a commit whose intent is gone: vacuum may be deleting its files."""
-    found = connection.execute(select(intent.c.intent_id).where(intent.c.intent_id == intent_id)).scalar_one_or_none()
-    if found is None:
+    if connection.execute(_FIND, {"intent": intent_id}).scalar_one_or_none() is None:
         raise StateError(
             f"The intent {intent_id} of this write is gone: it was silent for longer than vacuum's grace period.",
             hint="write again; its files may have been deleted.",
             code=ErrorCode.INTENT_EXPIRED,
             context={"intent": intent_id},
         )
+
+
+# Made once: making a statement costs more than carrying it out.
+_OF_ID = intent.c.intent_id == bindparam("intent", type_=TEXT)
+_FIND: Select[Any] = select(intent.c.intent_id).where(_OF_ID)
+_INSERT = insert(intent)
+_DELETE = delete(intent).where(_OF_ID)
