@@ -5,7 +5,44 @@ The contract suites need pytest and are imported from their own modules, as in
 """
 
 from lakepart.testing.clocks import FrozenClock
+from lakepart.testing.databases import CrashingDatabase
 from lakepart.testing.effects import Crash, Effects
+from lakepart.testing.lakes import (
+    CrashedLake,
+    clock_of,
+    copied,
+    crash_everywhere,
+    crashing,
+    effects_of,
+    frozen_lake,
+    interrupt_everywhere,
+    interrupted,
+    memory_lake,
+    reopened,
+    with_effects,
+    with_stores,
+)
 from lakepart.testing.stores import CrashingStore, FullDiskStore, memory_store
 
-__all__ = ["Crash", "CrashingStore", "Effects", "FrozenClock", "FullDiskStore", "memory_store"]
+__all__ = [
+    "Crash",
+    "CrashedLake",
+    "CrashingDatabase",
+    "CrashingStore",
+    "Effects",
+    "FrozenClock",
+    "FullDiskStore",
+    "clock_of",
+    "copied",
+    "crash_everywhere",
+    "crashing",
+    "effects_of",
+    "frozen_lake",
+    "interrupt_everywhere",
+    "interrupted",
+    "memory_lake",
+    "memory_store",
+    "reopened",
+    "with_effects",
+    "with_stores",
+]

@@ -40,6 +40,7 @@ class Effects:
         self._names: list[str] = []
         self._fatal: int | None = None
         self._when: When = "before"
+        self._interrupted: tuple[int, When] | None = None
         self._last_words: str | None = None
 
     @property
@@ -52,6 +53,11 @@ class Effects:
     def crashed(self) -> bool:
         """Whether the crash has happened."""
         return self._last_words is not None
+
+    @property
+    def last_words(self) -> str | None:
+        """At which effect the crash happened; None as long as it has not."""
+        return self._last_words
 
     def crash_at(self, index: int, when: When = "before") -> None:
         """Crash at the effect number ``index``, counted from 0 at the first effect of this object.
@@ -66,6 +72,10 @@ class Effects:
                     hint="effects are counted from 0 at the first one; len(effects.names) is the next.",
                 )
             self._fatal, self._when = index, when
+
+    def interrupt_at(self, index: int, when: When = "before") -> None:
+        """Raise ``KeyboardInterrupt`` at the effect number ``index``, once; the program lives on and may clean up."""
+        self._interrupted = (index, when)
 
     @contextmanager
     def effect(self, name: str) -> Iterator[None]:
@@ -87,10 +97,16 @@ class Effects:
             if index == self._fatal and self._when == "before":
                 self._last_words = f"before effect {index}: {name}"
             self.check_alive()
-            return index
+        self._interrupt(index, "before")
+        return index
 
     def _end(self, index: int, name: str) -> None:
         with self._lock:
             if index == self._fatal and self._last_words is None:
                 self._last_words = f"after effect {index}: {name}"
             self.check_alive()
+        self._interrupt(index, "after")
+
+    def _interrupt(self, index: int, when: When) -> None:
+        if (index, when) == self._interrupted:
+            raise KeyboardInterrupt(f"{when} effect {index}")

@@ -222,9 +222,12 @@ class _CrashingSink(_WrappedSink):
         try:
             with self._effects.effect(f"write {self._path}"), self._sink:
                 self._sink.write(self._held)
-        except Crash:
+        except BaseException as failure:
             if not self._sink.closed:
-                self._tear()
+                if self._effects.crashed:
+                    self._tear()
+                else:
+                    self._sink.__exit__(type(failure), failure, failure.__traceback__)
             raise
 
     def _tear(self) -> None:

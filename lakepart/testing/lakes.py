@@ -1,0 +1,184 @@
+"""Lakes to test with: on a frozen clock, in memory, copied, opened again, and dying at any one of their effects."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import count
+from os import PathLike, fspath
+from pathlib import Path
+from secrets import token_hex
+
+from lakepart.engine.context import Clock, LakeContext
+from lakepart.engine.home import Home
+from lakepart.engine.opening import create_lake, open_lake
+from lakepart.errors import InvalidInputError
+from lakepart.lake import Lake
+from lakepart.model.records import TierRecord
+from lakepart.storage.base import Store
+from lakepart.testing.clocks import FrozenClock
+from lakepart.testing.databases import CrashingDatabase
+from lakepart.testing.effects import Crash, Effects, When
+from lakepart.testing.stores import CrashingStore
+
+Action = Callable[[Lake], object]
+
+
+@dataclass(frozen=True, slots=True)
+class CrashedLake:
+    """A lake after a crash, opened again by what stands for the next process.
+
+    Attributes
+    ----------
+    lake
+        The lake on the clock it had.
+    at
+        Which effect it was, and whether the crash came before or after it.
+    """
+
+    lake: Lake
+    at: str
+
+
+def frozen_lake(
+    url: str | PathLike[str],
+    *,
+    at: datetime | None = None,
+    catalog: str | None = None,
+    tiers: Sequence[TierRecord] | None = None,
+) -> Lake:
+    """Create a lake whose clock stands still at ``at`` (now by default); :func:`clock_of` gives the clock.
+
+    Stores stamp files with the machine's own time, which vacuum compares with the lake's clock: leave ``at`` out
+    where a test vacuums.
+    """
+    clock = FrozenClock(at or datetime.now(UTC))
+    return Lake(Home(create_lake(fspath(url), catalog=catalog, tiers=tiers, storage_options=None, clock=clock)))
+
+
+def memory_lake(catalog_folder: str | PathLike[str], *, at: datetime | None = None) -> Lake:
+    """Create a lake whose bytes lie in this process's memory, apart from all others; its catalog needs a folder."""
+    name = token_hex(8)
+    catalog = Path(catalog_folder, f"{name}.db")
+    return frozen_lake(f"memory://{name}/lake", at=at, catalog=f"sqlite:///{catalog}")
+
+
+def clock_of(lake: Lake) -> FrozenClock:
+    """Give the frozen clock of a lake, to advance it."""
+    clock = lake._home.context.clock
+    if not isinstance(clock, FrozenClock):
+        raise InvalidInputError(f"{lake!r} goes by the machine's clock.", hint="make it with frozen_lake.")
+    return clock
+
+
+def reopened(lake: Lake) -> Lake:
+    """Open a lake as another process would, on the same clock: nothing registered, nothing cached."""
+    context = lake._home.context
+    return _opened(context.url, context.catalog, context.clock)
+
+
+def copied(lake: Lake, folder: str | PathLike[str]) -> Lake:
+    """Copy a local lake as it lies on disk and open the copy, on a clock of its own that shows the same time."""
+    context = lake._home.context
+    lake.close()
+    shutil.copytree(context.url, folder)
+    return _opened(fspath(folder), None, FrozenClock(context.clock()))
+
+
+def with_effects(lake: Lake, effects: Effects) -> Lake:
+    """Give the same lake, with its stores and its catalog having their effects through ``effects``."""
+    home = lake._home
+    context = home.context
+    database = CrashingDatabase.around(context.database, effects, clock=context.clock)
+    stores = {tier: CrashingStore(store, effects) for tier, store in context.stores.items()}
+    watched = replace(context, database=database, root=CrashingStore(context.root, effects), stores=stores)
+    return Lake(replace(home, context=watched))
+
+
+def with_stores(lake: Lake, stores: Mapping[str, Store]) -> Lake:
+    """Give the same lake, with other stores for some of its tiers."""
+    context = lake._home.context
+    return Lake(replace(lake._home, context=replace(context, stores={**context.stores, **stores})))
+
+
+def crashing(lake: Lake, *, at: int, when: When = "before") -> Lake:
+    """Give the same lake as a process that will die before or after its effect number ``at``."""
+    effects = Effects()
+    effects.crash_at(at, when)
+    return with_effects(lake, effects)
+
+
+def interrupted(lake: Lake, *, at: int, when: When = "before") -> Lake:
+    """Give the same lake as a process that gets a ``KeyboardInterrupt`` at its effect number ``at``, and lives on."""
+    effects = Effects()
+    effects.interrupt_at(at, when)
+    return with_effects(lake, effects)
+
+
+def effects_of(lake: Lake, action: Action) -> tuple[str, ...]:
+    """Carry out ``action`` to its end and name the effects it had, in order."""
+    effects = Effects()
+    action(with_effects(lake, effects))
+    return effects.names
+
+
+def crash_everywhere(make: Callable[[], Lake], action: Action, *, when: When) -> Iterator[CrashedLake]:
+    """Carry out ``action`` again and again, each time on a lake of its own that dies one effect later.
+
+    Parameters
+    ----------
+    make
+        Gives the lake to act on; called for every crash.
+    action
+        What is done. It is over once it comes to its end without meeting the crash.
+    when
+        Whether the crash comes before or after the effect.
+
+    Yields
+    ------
+    The lake after each crash, opened again.
+    """
+    for index in count():
+        lake = make()
+        effects = Effects()
+        effects.crash_at(index, when)
+        dying = with_effects(lake, effects)
+        died = _dies(action, dying)
+        dying.close()
+        if effects.last_words is None:
+            return
+        if not died:
+            raise AssertionError(f"{effects.last_words}: something swallowed the crash")
+        yield CrashedLake(reopened(lake), effects.last_words)
+
+
+def interrupt_everywhere(make: Callable[[], Lake], action: Action, *, when: When) -> Iterator[CrashedLake]:
+    """Do as :func:`crash_everywhere` with a ``KeyboardInterrupt``, which the process survives and cleans up after."""
+    for index in count():
+        lake = make()
+        effects = Effects()
+        effects.interrupt_at(index, when)
+        stopped = with_effects(lake, effects)
+        try:
+            action(stopped)
+        except KeyboardInterrupt:
+            yield CrashedLake(stopped, f"{when} effect {index}: {effects.names[index]}")
+        else:
+            if len(effects.names) <= index:
+                return
+            raise AssertionError(f"{when} effect {index}: something swallowed the interrupt")
+
+
+def _dies(action: Action, lake: Lake) -> bool:
+    try:
+        action(lake)
+    except Crash:
+        return True
+    return False
+
+
+def _opened(url: str, catalog: str | None, clock: Clock) -> Lake:
+    context: LakeContext = open_lake(url, catalog=catalog, read_only=False, storage_options=None, clock=clock)
+    return Lake(Home(context))
