@@ -198,6 +198,12 @@ def read_as(
     return {key: _converted(wanted.kind, table) for key, table in _by_key(selection, columns, missing)}
 
 
+def nothing_as(as_type: Any = None) -> Any:
+    """Give what loading none of an asset's partitions gives where it has no columns yet: a frame without any."""
+    wanted = _Wanted.of(as_type)
+    return {} if wanted.per_key else _converted(wanted.kind, pa.table({}))
+
+
 @dataclass(frozen=True, slots=True)
 class _Wanted:
     """What a type annotation asks for: which kind of frame, and whether one per key."""
