@@ -315,9 +315,11 @@ class PartitionVerbs(Readable):
         expected: Commit | SupportsIndex | None,
     ) -> Details:
         home = self._home
-        record = self._record()
         base = expected.snapshot if isinstance(expected, Commit) else None if expected is None else index(expected)
         _check_json(metadata or {})
+        if not inputs and base is None:
+            return Details(code_version=code_version, message=message, metadata=dict(metadata or {}))
+        record = self._record()
         with home.context.database.reading() as connection:
             return Details(
                 inputs=tuple(

@@ -29,6 +29,7 @@ from lakepart.engine.pieces import (
     prepare_routed,
     prepare_wanted,
 )
+from lakepart.engine.schemas import stored_schema
 from lakepart.engine.staging import Piece, Stager
 from lakepart.errors import AlreadyExistsError, ConflictError, ErrorCode, InvalidInputError, LakepartError
 from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
@@ -46,7 +47,7 @@ from lakepart.model.records import (
     InputRecord,
     NewFile,
 )
-from lakepart.parquet.schemas import deserialise, fingerprint, serialise
+from lakepart.parquet.schemas import fingerprint, serialise
 
 IF_EXISTS = ("error", "replace", "append")
 NO_ROWS = ("empty", "keep", "error")
@@ -79,7 +80,7 @@ def write_frame(
     def changes(staged: dict[int, list[NewFile]]) -> list[Change]:
         return _changes(asset, definition, staged, if_exists, details)
 
-    return _stage_and_commit(context, view, asset, prepared, changes, if_exists, details)
+    return _stage_and_commit(context, view, asset, definition, prepared, changes, if_exists, details)
 
 
 def write_partitions(
@@ -120,7 +121,7 @@ def write_partitions(
             filled |= {position: [] for position in without if wanted.definition.key_at(position) in closed}
         return _changes(asset, wanted.definition, dict(sorted(filled.items())), if_exists, details)
 
-    return _stage_and_commit(context, view, asset, prepared, changes, if_exists, details)
+    return _stage_and_commit(context, view, asset, wanted.definition, prepared, changes, if_exists, details)
 
 
 def write_keyed(
@@ -143,13 +144,14 @@ def write_keyed(
     def changes(staged: dict[int, list[NewFile]]) -> list[Change]:
         return _changes(asset, definition, staged, if_exists, details)
 
-    return _stage_and_commit(context, view, asset, prepared, changes, if_exists, details)
+    return _stage_and_commit(context, view, asset, definition, prepared, changes, if_exists, details)
 
 
 def _stage_and_commit(
     context: LakeContext,
     view: View,
     asset: AssetRecord,
+    definition: PartitionsDefinition,
     prepared: Prepared,
     changes: Callable[[dict[int, list[NewFile]]], Sequence[Change]],
     if_exists: str,
@@ -164,7 +166,7 @@ def _stage_and_commit(
         store=context.stores[tier],
         tier=tier,
         asset=asset.name,
-        definition=definition_from_dict(asset.definition),
+        definition=definition,
         schema=reconciled.schema,
         name_prefix=intent_id,
         metadata=file_metadata(reconciled.schema, intent_id, details.code_version),
@@ -257,14 +259,6 @@ def _renewing(context: LakeContext, intent_id: str, pieces: Iterable[Piece]) -> 
     for position, tables in pieces:
         renew_now_and_then()
         yield position, of_piece(tables)
-
-
-def stored_schema(context: LakeContext, asset: AssetRecord) -> pa.Schema | None:
-    """Give the schema the asset's first write fixed, or None before it."""
-    if asset.schema_id is None:
-        return None
-    with context.database.reading() as connection:
-        return deserialise(get_schema(connection, asset.schema_id).arrow_schema)
 
 
 def _changes(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import getpass
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from lakepart.catalog.database import Database
 from lakepart.catalog.scopes import Scope
@@ -26,7 +27,8 @@ def new_id() -> str:
 class LakeContext:
     """One open lake: where rows, bytes and time come from.
 
-    ``stores`` holds a store per tier name; ``root`` is the store of the lake's own folder.
+    ``stores`` holds a store per tier name; ``root`` is the store of the lake's own folder; ``schemas`` remembers those
+    that were looked up, by id.
     """
 
     url: str
@@ -38,6 +40,7 @@ class LakeContext:
     clock: Clock
     new_id: Callable[[], str] = new_id
     read_only: bool = False
+    schemas: dict[int, Any] = field(default_factory=dict)
 
     @property
     def hottest(self) -> TierRecord:

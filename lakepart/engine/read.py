@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakepart.catalog.lookups import get_head, get_schema
+from lakepart.catalog.lookups import get_head
 from lakepart.catalog.reading import find_files, find_versions
 from lakepart.engine.context import LakeContext, View
+from lakepart.engine.schemas import stored_schema
 from lakepart.errors import InvalidInputError, PartitionNotFoundError
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import ReadPlan, count_of, list_some
 from lakepart.model.records import AssetRecord, DataFile, VersionRecord
 from lakepart.parquet.filters import compile_filter
 from lakepart.parquet.reading import Source, iter_batches, read_files, to_dataset
-from lakepart.parquet.schemas import deserialise
 from lakepart.storage.base import Store
 
 if TYPE_CHECKING:
@@ -79,20 +79,16 @@ def resolve(
     Costs four queries, whatever the number of partitions.
     """
     scope, ranges = view.scope(asset), partitions.ordinal_ranges()
+    schema = stored_schema(context, asset)
     with context.database.reading() as connection:
         snapshot = view.snapshot if view.snapshot is not None else get_head(connection).snapshot
         versions = find_versions(connection, scope, ranges)
         files = find_files(connection, scope, ranges, statistics=statistics)
-        schema = (
-            pa.schema([])
-            if asset.schema_id is None
-            else deserialise(get_schema(connection, asset.schema_id).arrow_schema)
-        )
     missing: tuple[str, ...] = ()
     if explicit and len(versions) < len(partitions):
         found = {version.key for version in versions}
         missing = tuple(key for key in partitions if key not in found)
-    return Resolved(asset, partitions, snapshot, schema, tuple(versions), tuple(files), missing)
+    return Resolved(asset, partitions, snapshot, schema or pa.schema([]), tuple(versions), tuple(files), missing)
 
 
 def plan_read(resolved: Resolved, options: ReadOptions) -> ReadPlan:

@@ -48,12 +48,13 @@ class Stager:
     def stage(self, pieces: Iterable[Piece]) -> dict[int, list[NewFile]]:
         """Write every piece and sync it; gives the new files by position, in the order the pieces came.
 
-        Pieces small enough to hold are encoded and synced side by side; a larger one streams through alone, so
-        that memory stays flat whatever comes.
+        Pieces small enough to hold are encoded and synced side by side, the last by the calling thread, so that one
+        piece needs no other; a larger one streams through alone, so that memory stays flat whatever comes.
         """
         staged: dict[int, list[NewFile]] = {}
         queued: deque[tuple[int, int, Future[NewFile | None]]] = deque()
         queued_bytes = 0
+        last: tuple[int, int, list[pa.Table]] | None = None
 
         def settle_oldest() -> None:
             nonlocal queued_bytes
@@ -71,15 +72,23 @@ class Stager:
                 for position, tables in pieces:
                     staged.setdefault(position, [])
                     held, rest, size_bytes = _hold(tables)
+                    if last is not None:
+                        queued.append((*last[:2], pool.submit(self._write, last[0], last[2])))
+                        last = None
                     if rest is not None:
+                        while queued:  # a partition's files keep the order of its rows
+                            settle_oldest()
                         keep(position, self._write(position, chain(held, rest)))
                         continue
-                    queued.append((position, size_bytes, pool.submit(self._write, position, held)))
+                    last = (position, size_bytes, held)
                     queued_bytes += size_bytes
-                    while queued_bytes > _QUEUED_BYTES or len(queued) > 8 * self.threads:
+                    while queued and (queued_bytes > _QUEUED_BYTES or len(queued) > 8 * self.threads):
                         settle_oldest()
+                written = None if last is None else self._write(last[0], last[2])
                 while queued:
                     settle_oldest()
+                if last is not None:
+                    keep(last[0], written)
             except BaseException:
                 for _, _, future in queued:
                     future.cancel()
