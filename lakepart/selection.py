@@ -9,12 +9,14 @@ from operator import index
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from lakepart.backfill import Backfill
+from lakepart.catalog.marking import mark_stale
 from lakepart.display.html import selection_html
 from lakepart.display.progress import backfill_bar, move_bar
 from lakepart.engine import backfill as backfills
 from lakepart.engine import history as histories
 from lakepart.engine import move as moves
 from lakepart.engine.commit import Details, write_partitions
+from lakepart.engine.context import require_writable
 from lakepart.engine.explain import explain_frame
 from lakepart.engine.home import Home
 from lakepart.engine.lineage import expected_contents, record_input
@@ -153,6 +155,21 @@ class PartitionVerbs(Readable):
         home = self._home
         return histories.rollback(
             home.context, home.view, [(self._record(), self._partitions)], to=index(to), message=message
+        )
+
+    def mark_stale(self, reason: str) -> int:
+        """Call the current content of these partitions stale, for a reason only you know; a rewrite ends it.
+
+        Returns
+        -------
+        How many partitions were marked: those that are committed, and on a branch those that were written on it.
+        """
+        home, record = self._home, self._record()
+        require_writable(home.context, home.view, "mark partitions")
+        ordinals = [version.ordinal for version in self._resolve().versions]
+        branch_id = home.view.branch.branch_id
+        return mark_stale(
+            home.context.database, asset_id=record.asset_id, branch_id=branch_id, ordinals=ordinals, reason=reason
         )
 
     # Reprocessing

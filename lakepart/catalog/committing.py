@@ -19,7 +19,6 @@ from lakepart.catalog.encoding import to_json
 from lakepart.catalog.guards import find_current, require_unmoved
 from lakepart.catalog.intents import end_intent, require_intent
 from lakepart.catalog.lookups import get_branch
-from lakepart.catalog.manifests import manifest_of, mark_manifested, unmanifested
 from lakepart.catalog.reading import branch_changes
 from lakepart.catalog.tables import BIG, TEXT, asset, head, schema, snapshot
 from lakepart.errors import AssetNotFoundError, CatalogError, ConflictError, ErrorCode, InvalidInputError, StorageError
@@ -34,7 +33,7 @@ from lakepart.model.records import (
     CommitRequest,
 )
 
-__all__ = ["commit", "find_commit", "manifest_of", "mark_manifested", "publish", "unmanifested"]
+__all__ = ["commit", "find_commit", "publish"]
 
 
 class _DoneBeforeError(Exception):

@@ -165,6 +165,7 @@ version = Table(
     Column("file_count", BIG, nullable=False),
     Column("code_version", TEXT),
     Column("written_at_us", BIG, nullable=False),
+    Column("stale_mark", TEXT),  # why somebody calls it stale by hand
     # The present: one entry per partition, whatever the past holds.
     Index(
         "ix_version_present",

@@ -21,6 +21,7 @@ from lakepart.planning.staleness import (
     digest_of_contents,
     early_reason,
     input_reasons,
+    marked_reason,
 )
 
 Ranges = tuple[tuple[int, int], ...]
@@ -88,6 +89,7 @@ class Judge:
             reasons = [
                 code_reason(version.code_version, code_version, has_lineage=bool(lineage)),
                 _early(definition, version, complete_after_us),
+                marked_reason(version.stale_mark),
                 *input_reasons(
                     (record, upstream[record.asset].digest_of(record, version.ordinal)) for record in lineage
                 ),

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import warnings
+from contextlib import suppress
 from typing import Any
 
-from lakepart.catalog.committing import manifest_of, mark_manifested, unmanifested
+from lakepart.catalog.manifests import manifest_of, mark_manifested, unmanifested
 from lakepart.engine.context import LakeContext
-from lakepart.errors import StorageError
+from lakepart.errors import AlreadyExistsError, StorageError
 
 MANIFEST_FOLDER = "_lakepart/commits"
 
@@ -29,7 +30,8 @@ def write_manifests(context: LakeContext) -> None:
     written = []
     try:
         for snapshot, manifest in manifests.items():
-            context.root.put_new(manifest_path(snapshot), _to_bytes(manifest))
+            with suppress(AlreadyExistsError):  # another writer's, from when the asset's options were others
+                context.root.put_new(manifest_path(snapshot), _to_bytes(manifest))
             written.append(snapshot)
     except StorageError as error:
         warnings.warn(

@@ -138,6 +138,7 @@ class VersionRecord:
     file_count: int
     code_version: str | None
     written_at_us: int
+    stale_mark: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """What is stale, and why.
 
 A version is stale when its code version differs from its asset's current producer's, when a mapped input partition
-has other content than the version read (partitions that appeared or vanished included), or when it was written before
-its window had closed. A version written with neither a producer nor ``inputs=`` can only be stale by being early.
+has other content than the version read (partitions that appeared or vanished included), when it was written before
+its window had closed, or when somebody marked it by hand. A version written with neither a producer nor ``inputs=``
+can only be stale by being early or marked.
 Staleness is not transitive: what stands on stale inputs is fresh, and says ``upstream-stale``.
 """
 
@@ -24,6 +25,7 @@ class StaleKind(StrEnum):
     CODE = "code"
     INPUT = "input"
     EARLY = "early"
+    MARKED = "marked"
     UPSTREAM = "upstream-stale"  # a remark, not a reason: the version itself is fresh
 
 
@@ -64,6 +66,11 @@ def early_reason(written_at_us: int, window_end_us: int | None, complete_after_u
     if window_end_us is None or written_at_us >= window_end_us + complete_after_us:
         return None
     return Reason(StaleKind.EARLY, "early: written before the window was complete")
+
+
+def marked_reason(mark: str | None) -> Reason | None:
+    """Repeat what somebody said when marking the version by hand."""
+    return None if mark is None else Reason(StaleKind.MARKED, f"marked: {mark}")
 
 
 def input_reasons(inputs: Iterable[tuple[InputRecord, str]]) -> list[Reason]:

@@ -60,6 +60,8 @@ class FsspecStore:
         else:
             self._filesystem, base = place, ""
         below = "/".join(part for part in (base.rstrip("/"), check_prefix(root.strip("/"))) if part)
+        if not base and root.startswith("/"):
+            below = f"/{below}"  # the filesystem's own root, not its working directory
         self._root = self._filesystem._strip_protocol(below).rstrip("/")
         protocols = self._filesystem.protocol
         self._protocols = {protocols} if isinstance(protocols, str) else set(protocols)

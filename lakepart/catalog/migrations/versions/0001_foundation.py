@@ -195,6 +195,7 @@ def upgrade() -> None:
         sa.Column("file_count", BIG, nullable=False),
         sa.Column("code_version", TEXT, nullable=True),
         sa.Column("written_at_us", BIG, nullable=False),
+        sa.Column("stale_mark", TEXT),
         sa.ForeignKeyConstraint(["asset_id"], ["asset.asset_id"], name=op.f("fk_version_asset_id")),
         sa.ForeignKeyConstraint(["branch_id"], ["branch.branch_id"], name=op.f("fk_version_branch_id")),
         sa.PrimaryKeyConstraint("version_id", name=op.f("pk_version")),
