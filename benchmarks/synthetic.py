@@ -11,7 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 
 import lakepart as lp
-from lakepart.catalog.committing import commit, mark_manifested
+from lakepart.catalog.committing import commit
+from lakepart.catalog.manifests import mark_manifested
 from lakepart.engine.context import new_id
 from lakepart.model.records import AssetGuard, AssetRecord, Change, ChangeKind, CommitRequest, NewFile
 from lakepart.parquet.schemas import assign_field_ids, serialise
