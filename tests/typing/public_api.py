@@ -106,6 +106,7 @@ def looking_back(lake: lp.Lake, flights: lp.Asset) -> None:
     assert_type(lake.at(12).asset("flights"), lp.Asset)
     assert_type(lake.at("2026-01-31T00:00Z").snapshots(), pd.DataFrame)
     assert_type(flights["2013-01"].rollback(to=12), lp.Commit)
+    assert_type(flights["2013-01"].mark_stale("wrong source"), int)
     assert_type(lake.rollback(12, message="back"), lp.Commit)
 
 
@@ -147,6 +148,7 @@ def backfills(lake: lp.Lake) -> None:
 def tiers_and_care(lake: lp.Lake, flights: lp.Asset) -> None:
     policy = lp.TieringPolicy.from_toml("tiering.toml")
     assert_type(policy, lp.TieringPolicy)
+    assert_type(lp.TieringPolicy(lp.AgeRule("cold", timedelta(days=60), assets="raw/*")).rules, tuple[lp.AgeRule, ...])
     plan = lake.plan_tiering(policy, as_of=datetime(2013, 12, 31, tzinfo=UTC))
     assert_type(plan.size_bytes, int)
     assert_type(str(lake.apply(plan, workers=4, progress=False)), str)
