@@ -8,9 +8,12 @@ import sys
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    from lakepart.cli.app import run
+    try:
+        from lakepart.cli.app import run
 
-    code = run(sys.argv[1:])
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # before the command began
+        sys.exit(130)
     try:
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has seen enough; Python would complain when it ends

@@ -107,8 +107,9 @@ def run(arguments: Sequence[str]) -> int:
     except _UsageError as error:
         return _report_usage(error, as_json=as_json)
     except (typer.Abort, KeyboardInterrupt):
-        report("Interrupted.", "what was under way is noted; the next call goes on.", {}, as_json=as_json)
-        return ExitCode.INTERRUPTED
+        code = ExitCode.INTERRUPTED
+    if code == ExitCode.INTERRUPTED:  # some releases of typer make an exit code of Ctrl-C themselves
+        report("Interrupted.", None, {"code": "interrupted"}, as_json=as_json)
     return code if isinstance(code, int) else ExitCode.DONE
 
 

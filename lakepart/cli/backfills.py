@@ -166,7 +166,7 @@ def _load(name: str | None) -> Producer | Callable[..., Any] | None:
             hint="the module must be installed or lie in the current folder.",
         ) from error
     if not callable(found):
-        raise InvalidInputError(f"{name!r} is a {type(found).__name__}, and a producer is a function.")
+        raise InvalidInputError(f"{name!r} is not a function: its type is {type(found).__name__}.")
     return found  # type: ignore[no-any-return]
 
 

@@ -10,7 +10,7 @@ import typer
 
 from lakepart.cli.arguments import Apply, Json, LakeAddress, MaybeAssetName, Partitions, opened, select, split
 from lakepart.cli.exits import ExitCode
-from lakepart.cli.output import carry_out, print_frame, print_json, say, tell_commit
+from lakepart.cli.output import carry_out, print_frame, print_json, say, summarise, tell_commit
 from lakepart.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def check(
 ) -> None:
     """Compare the catalog with what is stored.
 
-    Exits with 5 if anything is found.
+    Exits with 5 if anything is found, harmless or not.
     """
     import pandas as pd
 
@@ -58,11 +58,11 @@ def check(
         findings = lake.check(checksums=checksums)
     if as_json:
         print_json([asdict(finding) for finding in findings])
-    elif findings:
-        rows = [(finding.severity, finding.kind, finding.text) for finding in findings]
-        print_frame(pd.DataFrame(rows, columns=["severity", "kind", "finding"]), as_json=False, everything=True)
     else:
-        say("Sound: nothing found.")
+        if findings:
+            rows = [(finding.severity, finding.kind, finding.text) for finding in findings]
+            print_frame(pd.DataFrame(rows, columns=["severity", "kind", "finding"]), as_json=False, everything=True)
+        say(summarise(findings))
     if findings:
         raise typer.Exit(ExitCode.NOT_DONE)
 

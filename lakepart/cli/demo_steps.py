@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from lakepart.cli.demo_data import count_days, load_flights
 from lakepart.cli.demo_producers import FLIGHTS_DAYS, late_delays, signed_delays
 from lakepart.cli.demo_telling import Teller
-from lakepart.cli.output import tell_commit
+from lakepart.cli.output import summarise, tell_commit
 from lakepart.errors import CorruptionError, LakeNotFoundError
 from lakepart.lake import Lake, connect, create
 from lakepart.model.plans import count_of
@@ -30,6 +30,7 @@ _BRANCH = "late-only"
 _POLICY = TieringPolicy(AgeRule("cold", timedelta(days=180)))
 _AS_OF = datetime(2013, 12, 31, tzinfo=ZoneInfo("America/New_York"))
 _WORKERS = 2
+_MOST_FINDINGS = 5
 _SAMPLE = "2013-03-08"  # it snowed
 _DIFF_COLUMNS = ["key", "change", "rows_before", "rows_after", "bytes_before", "bytes_after"]
 _FLIGHT_COLUMNS = ["time_hour", "carrier", "flight", "origin", "dest", "dep_delay", "arr_delay"]
@@ -237,9 +238,11 @@ def _look_after(lake: Lake, teller: Teller) -> None:
     with teller.working("comparing the catalog with what is stored"):
         findings = lake.check()
     teller.facts["findings"] = [str(finding) for finding in findings]
-    teller.say(f"check: {count_of(len(findings), 'finding')}")
-    for finding in findings:
-        teller.say(f"  {finding}")
+    for finding in findings[:_MOST_FINDINGS]:
+        teller.say(finding)
+    if len(findings) > _MOST_FINDINGS:
+        teller.say(f"… {len(findings) - _MOST_FINDINGS:,} more")
+    teller.say(summarise(findings))
     teller.say(lake.plan_vacuum())
     teller.say("(Replaced versions are kept for 7 days, and bytes for 24 hours after their last use.)")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
+    from lakepart.engine.check import Finding
     from lakepart.model.records import Commit
 
 _WIDE = 10_000
@@ -97,3 +98,15 @@ def tell_commit(commit: Commit) -> str:
         f"Snapshot {commit.snapshot}: {count_of(commit.partitions, 'partition')} with {count_of(commit.rows, 'row')}, "
         f"{format_bytes(commit.bytes)}."
     )
+
+
+def summarise(findings: Sequence[Finding]) -> str:
+    """Say what the findings of a check amount to."""
+    from lakepart.model.plans import count_of
+
+    damage = sum(finding.severity == "damage" for finding in findings)
+    if damage:
+        return f"Damaged: {count_of(damage, 'finding')} of lost or changed data."
+    if findings:
+        return f"Sound: {count_of(len(findings), 'finding')}, none of it damage."
+    return "Sound: nothing found."
