@@ -52,6 +52,8 @@ class Backfill:
     ) -> Backfill:
         """Go on with what is not done yet: waiting and failed targets, and those a dead process had begun.
 
+        Whoever resumes is in charge from then on: a process that still works on it has its further results refused.
+
         Parameters
         ----------
         fn
@@ -65,7 +67,7 @@ class Backfill:
         Raises
         ------
         StateError
-            The backfill is completed, or another process is working on it.
+            The backfill is completed, or its producer is not at hand.
         BackfillError
             Targets failed again.
         """
@@ -74,7 +76,11 @@ class Backfill:
         return self._settled()
 
     def cancel(self) -> Backfill:
-        """Ask whoever runs it to stop: orders under way end, nothing new begins, what is done stays."""
+        """Ask whoever runs it to stop: orders under way end, nothing new begins, what is done stays.
+
+        A process that has been silent for 20 seconds counts as dead, and the backfill is cancelled in its place. What
+        was to appear together stays staged on branch ``backfill-<name>``: resume, or discard that branch.
+        """
         engine.cancel_backfill(self._home.context, self.name)
         return self
 

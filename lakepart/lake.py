@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from lakepart.backfill import Backfill
@@ -20,7 +19,7 @@ from lakepart.engine.check import Finding, check_lake
 from lakepart.engine.context import View, require_writable
 from lakepart.engine.home import Home, get_open_branch
 from lakepart.engine.move import MoveReport, apply_moves, plan_tiering
-from lakepart.engine.opening import create_lake, open_lake
+from lakepart.engine.opening import absolute_address, absolute_catalog, create_lake, open_lake
 from lakepart.engine.vacuum import GRACE, RETENTION, VacuumReport, apply_vacuum, plan_vacuum
 from lakepart.errors import InvalidInputError
 from lakepart.lake_view import LakeView
@@ -120,7 +119,7 @@ class Lake(LakeView):
         match plan:
             case TieringPlan():
                 with move_bar(plan, shown=progress) as on_progress:
-                    return apply_moves(self._home.context, plan, on_progress=on_progress)
+                    return apply_moves(self._home.context, plan, on_progress=on_progress, workers=workers)
             case BackfillPlan():
                 handle = Backfill(self._home, plan.name)
                 with backfill_bar(plan.name, shown=progress) as on_progress:
@@ -194,7 +193,12 @@ def create(
         The place is a file, or not writable.
     """
     records = [TierRecord(tier.name, str(tier.root), tier.storage_class, rank) for rank, tier in enumerate(tiers or ())]
-    context = create_lake(_address(url), catalog=catalog, tiers=records or None, storage_options=storage_options)
+    context = create_lake(
+        absolute_address(os.fspath(url)),
+        catalog=absolute_catalog(catalog),
+        tiers=records or None,
+        storage_options=storage_options,
+    )
     return Lake(Home(context))
 
 
@@ -229,13 +233,9 @@ def connect(
     if chosen is None:
         raise InvalidInputError("connect() was given no address.", hint="pass one, or set LAKEPART_URL.")
     context = open_lake(
-        _address(chosen),
-        catalog=catalog or os.environ.get("LAKEPART_CATALOG"),
+        absolute_address(os.fspath(chosen)),
+        catalog=absolute_catalog(catalog or os.environ.get("LAKEPART_CATALOG")),
         read_only=read_only,
         storage_options=storage_options,
     )
     return Lake(Home(context))
-
-
-def _address(url: str | os.PathLike[str]) -> str:
-    return str(Path(url)) if isinstance(url, os.PathLike) else url

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lakepart.catalog import campaigns
@@ -18,7 +18,7 @@ from lakepart.catalog.lookups import find_branch, get_asset, get_branch, list_as
 from lakepart.catalog.reading import find_versions
 from lakepart.engine.branches import diff_changes, diff_frame
 from lakepart.engine.context import LakeContext, View, require_writable
-from lakepart.engine.driver import Driver, OnProgress
+from lakepart.engine.driver import BEAT_S, Driver, OnProgress
 from lakepart.engine.functions import load_function, reference
 from lakepart.engine.history import rollback
 from lakepart.engine.home import Home
@@ -27,6 +27,7 @@ from lakepart.engine.status import partition_statuses
 from lakepart.errors import InvalidInputError, LakepartError, NotFoundError, StateError, did_you_mean
 from lakepart.model.catalog_records import BackfillRecord, TargetRecord
 from lakepart.model.definitions import definition_from_dict
+from lakepart.model.instants import from_microseconds
 from lakepart.model.names import check_branch_name
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import BackfillPlan
@@ -36,6 +37,9 @@ from lakepart.planning.backfill import check_which, choose_publication, choose_t
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_SILENT_AFTER = timedelta(seconds=10 * BEAT_S)  # a driver that says nothing for this long is dead
 
 
 def plan_backfill(
@@ -159,6 +163,10 @@ def cancel_backfill(context: LakeContext, name: str) -> None:
     if record.state not in {BackfillState.RUNNING, BackfillState.CANCELLING}:
         raise StateError(f"Backfill {name!r} is {record.state.value}; there is nothing to cancel.")
     campaigns.request_cancel(context.database, record.backfill_id)
+    if from_microseconds(record.heartbeat_us) < context.clock() - _SILENT_AFTER:
+        epoch = campaigns.take_over(context.database, record.backfill_id, record.epoch)
+        campaigns.request_cancel(context.database, record.backfill_id)
+        campaigns.set_state(context.database, record.backfill_id, epoch, BackfillState.CANCELLED)
 
 
 def rollback_backfill(home: Home, name: str) -> Commit:

@@ -11,7 +11,7 @@ from lakepart.catalog.intents import list_intents
 from lakepart.catalog.lookups import list_snapshots
 from lakepart.catalog.manifests import unmanifested
 from lakepart.engine.context import LakeContext
-from lakepart.engine.leftovers import LeftoverKind, find_leftovers
+from lakepart.engine.leftovers import Leftover, LeftoverKind, find_leftovers, find_own_leftovers, known_paths
 from lakepart.engine.manifests import manifest_path
 from lakepart.model.catalog_records import CopyRecord, CopyState
 from lakepart.model.instants import from_microseconds
@@ -71,21 +71,22 @@ def _check_tiers(context: LakeContext, *, checksums: bool) -> Iterator[Finding]:
     stored = {tier: {found.path: found for found in store.list()} for tier, store in context.stores.items()}
     with context.database.reading() as connection:
         writers = {intent.intent_id for intent in list_intents(connection)}
-        known: dict[str, set[str]] = {tier: set() for tier in context.stores}
+        known = {tier: known_paths(connection, tier) for tier in context.stores}
         for copy in upkeep.iter_copies(connection):
-            known[copy.tier].add(copy.path)
             yield from _check_copy(context, copy, stored[copy.tier].get(copy.path), checksums=checksums)
     for tier in context.stores:
         for left in find_leftovers(context, tier, known[tier], writers):
-            subject = f"{tier}:{left.stored.path}"
-            if left.stored.path not in stored[tier]:
-                continue  # it appeared while this check ran
-            if left.kind is LeftoverKind.FOREIGN:
-                yield Finding(left.kind.value, NOTICE, subject, f"{subject} was not written by lakepart.")
-            else:
-                yield Finding(
-                    left.kind.value, LEFTOVER, subject, f"{subject} belongs to no version; vacuum deletes it."
-                )
+            if left.stored.path in stored[tier]:  # and did not appear while this check ran
+                yield _leftover(left)
+    for left in find_own_leftovers(context):
+        yield _leftover(left)
+
+
+def _leftover(left: Leftover) -> Finding:
+    subject = f"{left.tier}:{left.stored.path}"
+    if left.kind is LeftoverKind.FOREIGN:
+        return Finding(left.kind.value, NOTICE, subject, f"{subject} was not written by lakepart.")
+    return Finding(left.kind.value, LEFTOVER, subject, f"{subject} belongs to no version; vacuum deletes it.")
 
 
 def _check_copy(

@@ -14,15 +14,16 @@ from typing import Any
 from lakepart.catalog import campaigns
 from lakepart.catalog.committing import publish
 from lakepart.catalog.intents import close_intent, open_intent, renew_intents
-from lakepart.catalog.lookups import find_asset, get_asset, get_schema
+from lakepart.catalog.lookups import find_asset, get_asset
 from lakepart.engine.commit import commit_under_current_schema
 from lakepart.engine.context import LakeContext, View
 from lakepart.engine.lineage import record_input
 from lakepart.engine.manifests import write_manifests
 from lakepart.engine.orders import Order, Outcome, describe_timeout, run_order
 from lakepart.engine.read import Resolved, resolve
+from lakepart.engine.schemas import stored_schema
 from lakepart.engine.workers import Workers
-from lakepart.errors import ConflictError, ErrorCode, LakepartError
+from lakepart.errors import ConflictError, ErrorCode, LakepartError, StateError
 from lakepart.model.catalog_records import BackfillRecord, TargetOutcome, TargetRecord
 from lakepart.model.definitions import definition_from_dict
 from lakepart.model.mappings import mapping_from_dict
@@ -37,6 +38,7 @@ from lakepart.model.records import (
     InputRecord,
 )
 from lakepart.model.states import BackfillState, TargetState
+from lakepart.parquet.schemas import serialise
 
 BEAT_S = 2.0
 GROUP_WAIT_S = 0.05  # outcomes that arrive this close together are committed together
@@ -145,9 +147,15 @@ class Driver:
         starting = [self._waiting.popleft() for _ in range(min(most - len(self._running), len(self._waiting)))]
         if not starting:
             return
-        attempts = campaigns.start_attempts(
-            self.context.database, self.record.backfill_id, self.record.epoch, [work.number for work in starting]
-        )
+        try:
+            attempts = campaigns.start_attempts(
+                self.context.database, self.record.backfill_id, self.record.epoch, [work.number for work in starting]
+            )
+        except StateError:
+            if self._state() is not BackfillState.CANCELLING:
+                raise
+            self._stopping = True
+            return
         for work in starting:
             work.attempts = attempts[work.number]
             self._running[work.number] = work
@@ -194,10 +202,8 @@ class Driver:
         )
 
     def _schema(self) -> bytes | None:
-        if self._asset.schema_id is None:
-            return None
-        with self.context.database.reading() as connection:
-            return get_schema(connection, self._asset.schema_id).arrow_schema
+        schema = stored_schema(self.context, self._asset)
+        return None if schema is None else serialise(schema)
 
     # Ending
 
@@ -334,6 +340,10 @@ class Driver:
             self._publish(staged)
         campaigns.set_state(database, record.backfill_id, record.epoch, ends)
         return ends
+
+    def _state(self) -> BackfillState:
+        with self.context.database.reading() as connection:
+            return campaigns.get_backfill(connection, self.record.backfill_id).state
 
     def _publish(self, staged: Sequence[TargetRecord]) -> None:
         record = self.record

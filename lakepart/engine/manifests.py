@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import warnings
-from contextlib import suppress
 from typing import Any
 
 from lakepart.catalog.manifests import manifest_of, mark_manifested, unmanifested
 from lakepart.engine.context import LakeContext
-from lakepart.errors import AlreadyExistsError, StorageError
+from lakepart.errors import AlreadyExistsError, LakepartError
 
 MANIFEST_FOLDER = "_lakepart/commits"
 
@@ -27,20 +26,25 @@ def write_manifests(context: LakeContext) -> None:
     """Write every manifest the catalog shows missing, this commit's and those of writers that died."""
     with context.database.reading() as connection:
         manifests = {snapshot: manifest_of(connection, snapshot) for snapshot in unmanifested(connection)}
-    written = []
-    try:
-        for snapshot, manifest in manifests.items():
-            with suppress(AlreadyExistsError):  # another writer's, from when the asset's options were others
-                context.root.put_new(manifest_path(snapshot), _to_bytes(manifest))
-            written.append(snapshot)
-    except StorageError as error:
-        warnings.warn(
-            f"Snapshot {snapshot} is committed, but its manifest is not written yet: {error}",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-    if written:
-        mark_manifested(context.database, written)
+    settled = []
+    for snapshot, manifest in manifests.items():
+        try:
+            context.root.put_new(manifest_path(snapshot), _to_bytes(manifest))
+        except AlreadyExistsError as error:  # not tried again: the next try would find the same
+            _warn(f"Snapshot {snapshot} is committed, but {manifest_path(snapshot)!r} holds something else: {error}")
+        except LakepartError as error:
+            _warn(f"Snapshot {snapshot} is committed, but its manifest is not written yet: {error}")
+            continue
+        settled.append(snapshot)
+    if settled:
+        try:
+            mark_manifested(context.database, settled)
+        except LakepartError as error:
+            _warn(f"The manifests of {settled} are written, but the catalog could not note it: {error}")
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, RuntimeWarning, stacklevel=4)
 
 
 def _to_bytes(manifest: dict[str, Any]) -> bytes:

@@ -138,30 +138,37 @@ def _claim(
 
 def _carry_out(context: LakeContext, move: MoveRecord, on_progress: OnCopied) -> MoveRecord:
     """Take a claimed move from wherever it stands to its end."""
-    database, target = context.database, context.stores[move.to_tier]
+    database = context.database
     if move.state is MoveState.PLANNED:
         move = catalog.advance(database, move.move_id, move.fence, MoveState.COPYING)
+    if move.state in {MoveState.COPYING, MoveState.VERIFIED}:
+        # also where it was verified by a process that died: much may have happened to those copies since
+        _copy_and_verify(context, move, on_progress)
     if move.state is MoveState.COPYING:
-        for file in move.files:
-            source = context.stores[file.from_tier]
-            copy_file(source, file.path, target, file.path, expected_checksum=file.checksum)
-            on_progress(file.size_bytes)
-        target.make_durable([file.path for file in move.files])
-        for file in move.files:
-            found = checksum(target, file.path)
-            if found != file.checksum:
-                raise CorruptionError(
-                    f"The copy of {file.path!r} on tier {move.to_tier!r} has checksum {found[:12]}…, "
-                    f"and {file.checksum[:12]}… was written.",
-                    hint="the tier's storage does not keep what it is given; the partition stays where it was.",
-                    context={"path": file.path, "tier": move.to_tier},
-                )
         move = catalog.advance(database, move.move_id, move.fence, MoveState.VERIFIED)
     if move.state is MoveState.VERIFIED:
         move = catalog.swap(database, move.move_id, move.fence)
     if move.state is MoveState.SWAPPED:
         move = catalog.advance(database, move.move_id, move.fence, MoveState.DONE)
     return move
+
+
+def _copy_and_verify(context: LakeContext, move: MoveRecord, on_progress: OnCopied) -> None:
+    target = context.stores[move.to_tier]
+    for file in move.files:
+        source = context.stores[file.from_tier]
+        copy_file(source, file.path, target, file.path, expected_checksum=file.checksum)
+        on_progress(file.size_bytes)
+    target.make_durable([file.path for file in move.files])
+    for file in move.files:
+        found = checksum(target, file.path)
+        if found != file.checksum:
+            raise CorruptionError(
+                f"The copy of {file.path!r} on tier {move.to_tier!r} has checksum {found[:12]}…, "
+                f"and {file.checksum[:12]}… was written.",
+                hint="the tier's storage does not keep what it is given; the partition stays where it was.",
+                context={"path": file.path, "tier": move.to_tier},
+            )
 
 
 def _finish_interrupted(context: LakeContext, holder: str) -> int:

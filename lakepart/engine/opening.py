@@ -32,6 +32,7 @@ from lakepart.storage.locations import check_roots, is_local, is_network_filesys
 IDENTITY_PATH = "_lakepart/lake.json"
 FORMAT = 1
 CATALOG_FILE = "catalog.db"
+_SQLITE = "sqlite:///"
 DEFAULT_TIERS = (TierRecord("hot", "hot", rank=0), TierRecord("cold", "cold", rank=1))
 
 StorageOptions = Mapping[str, Any] | None
@@ -40,6 +41,18 @@ StorageOptions = Mapping[str, Any] | None
 def system_clock() -> datetime:
     """Give the time now, aware, in UTC."""
     return datetime.now(UTC)
+
+
+def absolute_address(url: str) -> str:
+    """Make a local address absolute, so that a handle means the same lake in a process that works elsewhere."""
+    return local_path(url) if is_local(url) else url
+
+
+def absolute_catalog(catalog: str | None) -> str | None:
+    """Make the path of a SQLite catalog absolute."""
+    if catalog is None or not catalog.startswith(_SQLITE):
+        return catalog
+    return _SQLITE + local_path(catalog.removeprefix(_SQLITE))
 
 
 def create_lake(
@@ -113,30 +126,36 @@ def _identify(context: LakeContext) -> None:
     """Compare the identity on storage with the catalog's; write it where it is missing."""
     lake_id = context.database.lake_id
     try:
-        identity = json.loads(context.root.read_bytes(IDENTITY_PATH))
+        found_format, found_id = _read_identity(context)
     except NotFoundError:
         if not context.read_only:
             context.root.put_new(IDENTITY_PATH, json.dumps({"format": FORMAT, "lake_id": lake_id}).encode())
         return
-    except ValueError as error:
+    if found_format > FORMAT:
         raise CatalogError(
-            f"{IDENTITY_PATH} of {context.url!r} is not JSON, so the lake cannot be told from another.",
-            hint="restore the file from a backup.",
-            code=ErrorCode.WRONG_CATALOG,
-        ) from error
-    if identity.get("format", 0) > FORMAT:
-        raise CatalogError(
-            f"The lake at {context.url!r} has format {identity['format']}, made by a newer lakepart than this one.",
+            f"The lake at {context.url!r} has format {found_format}, made by a newer lakepart than this one.",
             hint="upgrade lakepart.",
             code=ErrorCode.CATALOG_TOO_NEW,
         )
-    if identity.get("lake_id") != lake_id:
+    if found_id != lake_id:
         raise CatalogError(
-            f"The catalog is of lake {lake_id}, but {context.url!r} holds lake {identity.get('lake_id')}.",
+            f"The catalog is of lake {lake_id}, but {context.url!r} holds lake {found_id}.",
             hint="name the catalog that belongs to this lake.",
             code=ErrorCode.WRONG_CATALOG,
-            context={"catalog_lake": lake_id, "storage_lake": identity.get("lake_id")},
+            context={"catalog_lake": lake_id, "storage_lake": found_id},
         )
+
+
+def _read_identity(context: LakeContext) -> tuple[int, str]:
+    try:
+        identity = json.loads(context.root.read_bytes(IDENTITY_PATH))
+        return int(identity["format"]), str(identity["lake_id"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise CatalogError(
+            f"{IDENTITY_PATH} of {context.url!r} does not say which lake this is.",
+            hint="restore the file from a backup.",
+            code=ErrorCode.WRONG_CATALOG,
+        ) from error
 
 
 def _catalog_location(url: str, catalog: str | None) -> Path:
@@ -147,8 +166,8 @@ def _catalog_location(url: str, catalog: str | None) -> Path:
                 hint='catalog="sqlite:////path/to/catalog.db" suits one machine.',
             )
         location = Path(local_path(url)) / CATALOG_FILE
-    elif catalog.startswith("sqlite:///"):
-        location = Path(catalog.removeprefix("sqlite:///"))
+    elif catalog.startswith(_SQLITE):
+        location = Path(catalog.removeprefix(_SQLITE))
     else:
         scheme = catalog.partition(":")[0]
         raise InvalidInputError(

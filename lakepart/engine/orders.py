@@ -91,7 +91,7 @@ def run_order(order: Order, function: Callable[..., Any], stores: Stores) -> Out
             threads=1 if len(order.keys) == 1 else 4,
         )
         staged = stager.stage(prepared.pieces)
-    except Exception as error:  # noqa: BLE001 - producers raise anything; the driver reports and retries
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - producers raise anything; the driver reports and retries
         if stager is not None:
             stager.discard()
         return Outcome(

@@ -14,7 +14,14 @@ from lakepart.catalog import upkeep
 from lakepart.catalog.intents import expire_intents, list_intents
 from lakepart.catalog.lookups import get_head
 from lakepart.engine.context import LakeContext, View, require_writable
-from lakepart.engine.leftovers import Leftover, LeftoverKind, find_leftovers
+from lakepart.engine.leftovers import (
+    Leftover,
+    LeftoverKind,
+    find_leftovers,
+    find_own_leftovers,
+    known_paths,
+    store_of,
+)
 from lakepart.errors import InvalidInputError
 from lakepart.model.instants import to_microseconds
 from lakepart.model.plans import VacuumPlan, count_of, format_bytes
@@ -77,7 +84,7 @@ def apply_vacuum(context: LakeContext, plan: VacuumPlan) -> VacuumReport:
     upkeep.delete_copies(context.database, granted)
     files, size_bytes = len(granted), sum(copy.size_bytes for copy in granted)
     for left in _deletable_leftovers(context, plan.dead_before_us):
-        if (left.tier, left.stored.path) in planned and context.stores[left.tier].delete(left.stored.path):
+        if (left.tier, left.stored.path) in planned and store_of(context, left.tier).delete(left.stored.path):
             files += 1
             size_bytes += left.stored.size_bytes
     return VacuumReport(versions, files, size_bytes)
@@ -85,14 +92,10 @@ def apply_vacuum(context: LakeContext, plan: VacuumPlan) -> VacuumReport:
 
 def _deletable_leftovers(context: LakeContext, dead_before_us: int) -> list[Leftover]:
     """List what dead writers left: named as ours, in no row, by no writer at work, and old enough."""
-    found: list[Leftover] = []
+    found = list(find_own_leftovers(context))
     for tier in context.stores:
         with context.database.reading() as connection:
             writers = {intent.intent_id for intent in list_intents(connection) if intent.renewed_us >= dead_before_us}
-            known = {copy.path for copy in upkeep.iter_copies(connection) if copy.tier == tier}
-        found += [
-            left
-            for left in find_leftovers(context, tier, known, writers)
-            if left.kind in _LEFT and to_microseconds(left.stored.modified_at) < dead_before_us
-        ]
-    return found
+            known = known_paths(connection, tier)
+        found += find_leftovers(context, tier, known, writers)
+    return [left for left in found if left.kind in _LEFT and to_microseconds(left.stored.modified_at) < dead_before_us]

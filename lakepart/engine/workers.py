@@ -24,7 +24,7 @@ class Workers(Generic[Task, Result]):
     work: Callable[[Task], Result]
     count: int
     _tasks: SimpleQueue[tuple[int, Task] | None] = field(default_factory=SimpleQueue)
-    _results: SimpleQueue[tuple[int, Result]] = field(default_factory=SimpleQueue)
+    _results: SimpleQueue[tuple[int, Result | BaseException]] = field(default_factory=SimpleQueue)
     _began: dict[int, float] = field(default_factory=dict)
     _given_up: set[int] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -38,15 +38,21 @@ class Workers(Generic[Task, Result]):
         self._tasks.put((ticket, task))
 
     def next_result(self, timeout_s: float) -> tuple[int, Result] | None:
-        """Wait for the next result of a task that was not given up; None after ``timeout_s``."""
+        """Wait for the next result of a task that was not given up; None after ``timeout_s``.
+
+        What a task raised is raised here: tasks describe ordinary failures, so this is an interrupt.
+        """
         deadline = time.monotonic() + timeout_s
         while True:
             try:
                 ticket, result = self._results.get(timeout=max(0.0, deadline - time.monotonic()))
             except Empty:
                 return None
-            if ticket not in self._given_up:
-                return ticket, result
+            if ticket in self._given_up:
+                continue
+            if isinstance(result, BaseException):
+                raise result
+            return ticket, result
 
     def running_for(self) -> dict[int, float]:
         """Give the seconds that each task has been running; queued ones are not among them."""
@@ -74,7 +80,10 @@ class Workers(Generic[Task, Result]):
             ticket, task = queued
             with self._lock:
                 self._began[ticket] = time.monotonic()
-            result = self.work(task)
+            try:
+                result: Result | BaseException = self.work(task)
+            except BaseException as error:  # noqa: BLE001 - it would end this thread, and nobody would know
+                result = error
             with self._lock:
                 self._began.pop(ticket, None)
                 replaced = ticket in self._given_up
