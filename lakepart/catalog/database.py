@@ -189,8 +189,8 @@ class Database:
     def reading(self) -> Iterator[Connection]:
         """Give a connection that sees one state of the catalog to the end, whatever others commit meanwhile."""
         with self._translated(), self.engine.connect() as connection:
-            self._begin(connection, write=False)
             try:
+                self._begin(connection, write=False)
                 yield connection
             finally:
                 self._end(connection, "ROLLBACK")
@@ -212,13 +212,13 @@ class Database:
         with self._translated(), self.engine.connect() as connection:
             # Threads of one process queue here, so that only one of them competes with other processes.
             with self._one_writer(), sqlite.syncing(_driver(connection), durable=durable):
-                self._begin(connection, write=True)
                 try:
+                    self._begin(connection, write=True)
                     yield connection
-                except BaseException:
+                    self._commit(connection)
+                except BaseException:  # an interrupt may come before the first row, and after the last
                     self._end(connection, "ROLLBACK")
                     raise
-                self._commit(connection)
             sqlite.fold_log(self.path, _driver(connection))
 
     def _attach(self) -> None:
@@ -246,7 +246,6 @@ class Database:
         try:
             _driver(connection).execute("COMMIT")
         except sqlite3.Error as error:
-            self._end(connection, "ROLLBACK")
             raise self._unknown(error) from error
 
     def _unknown(self, error: sqlite3.Error) -> LakepartError:

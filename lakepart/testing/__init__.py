@@ -22,6 +22,7 @@ from lakepart.testing.lakes import (
     with_effects,
     with_stores,
 )
+from lakepart.testing.oracles import files_of, query_catalog, stray_files
 from lakepart.testing.stores import CrashingStore, FullDiskStore, memory_store
 
 __all__ = [
@@ -37,12 +38,15 @@ __all__ = [
     "crash_everywhere",
     "crashing",
     "effects_of",
+    "files_of",
     "frozen_lake",
     "interrupt_everywhere",
     "interrupted",
     "memory_lake",
     "memory_store",
+    "query_catalog",
     "reopened",
+    "stray_files",
     "with_effects",
     "with_stores",
 ]
