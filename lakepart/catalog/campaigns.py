@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Select, and_, bindparam, case, exists, func, 
 from lakepart.catalog.database import Database
 from lakepart.catalog.declaring import next_id
 from lakepart.catalog.encoding import from_json, to_json
-from lakepart.catalog.scopes import in_json
+from lakepart.catalog.scopes import each_in_json, in_json
 from lakepart.catalog.tables import BIG, backfill, backfill_attempt, backfill_target
 from lakepart.errors import AlreadyExistsError, NotFoundError, StateError
 from lakepart.model.catalog_records import AttemptRecord, BackfillRecord, TargetOutcome, TargetRecord
@@ -127,7 +127,7 @@ def take_over(database: Database, backfill_id: int, epoch: int) -> int:
 
 def heartbeat(database: Database, backfill_id: int, epoch: int) -> BackfillState:
     """Say that the driver is alive; gives the state, so that it learns when cancelling was asked for."""
-    with database.writing() as connection:
+    with database.writing(durable=False) as connection:
         found = _require_epoch(connection, backfill_id, epoch)
         connection.execute(
             update(backfill).where(backfill.c.backfill_id == backfill_id).values(heartbeat_us=database.now_us())
@@ -144,17 +144,14 @@ def start_attempts(database: Database, backfill_id: int, epoch: int, orders: Seq
         Another driver is in charge, or the backfill is being cancelled or finished.
     """
     now_us = database.now_us()
-    with database.writing() as connection:
+    with database.writing(durable=False) as connection:  # lost with this driver, so that the next one starts them anew
         found = _require_epoch(connection, backfill_id, epoch)
         if found.state is not BackfillState.RUNNING:
             raise StateError(
                 f"Backfill {found.name!r} starts no more orders: it is {found.state}.",
                 context={"backfill": found.name, "state": str(found.state)},
             )
-        before = select(backfill_attempt.c.order_no, func.max(backfill_attempt.c.number)).where(
-            backfill_attempt.c.backfill_id == backfill_id
-        )
-        rows = connection.execute(before.group_by(backfill_attempt.c.order_no))
+        rows = connection.execute(_LAST_ATTEMPTS, {"of": backfill_id, "ids": to_json(list(orders))})
         made: dict[int, int] = {row[0]: row[1] for row in rows}
         numbers = {order: made.get(order, 0) + 1 for order in orders}
         if numbers:
@@ -385,6 +382,14 @@ _TARGETS: Select[Any] = select(
     backfill_target.c.error_message,
 ).order_by(backfill_target.c.order_no, backfill_target.c.ordinal)
 
+_LAST_ATTEMPTS: Select[Any] = (
+    select(backfill_attempt.c.order_no, func.max(backfill_attempt.c.number))
+    .where(
+        backfill_attempt.c.backfill_id == bindparam("of", type_=BIG),
+        in_json(backfill_attempt.c.order_no, "ids"),
+    )
+    .group_by(backfill_attempt.c.order_no)
+)
 _START_TARGETS = (
     update(backfill_target)
     .where(
@@ -417,8 +422,10 @@ _OF_ATTEMPT = and_(
     backfill_target.c.order_no == backfill_attempt.c.order_no,
 )
 _ERROR = select(backfill_target.c.error_type).where(_OF_ATTEMPT, backfill_target.c.error_type.is_not(None)).limit(1)
-_TOUCHED = select(backfill_target.c.order_no).where(
-    backfill_target.c.backfill_id == bindparam("of", type_=BIG), in_json(backfill_target.c.ordinal, "ids")
+_TOUCHED = (
+    select(backfill_target.c.order_no)
+    .select_from(each_in_json(backfill_target, backfill_target.c.ordinal, "ids"))
+    .where(backfill_target.c.backfill_id == bindparam("of", type_=BIG))
 )
 _CLOSE_ATTEMPTS = (
     update(backfill_attempt)

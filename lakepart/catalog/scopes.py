@@ -168,5 +168,11 @@ def in_json(column: Any, parameter: str) -> ColumnElement[bool]:
     return condition
 
 
+def each_in_json(source: FromClause, column: Any, parameter: str) -> FromClause:
+    """Look the rows of ``source`` up value by value: for a few values of a column, among many rows."""
+    listed = func.json_each(bindparam(parameter, type_=TEXT)).table_valued("value").alias("listed")
+    return _EachRange(listed, source, column == listed.c.value)
+
+
 def _bound(name: str) -> Any:
     return bindparam(name, type_=BIG)

@@ -280,19 +280,21 @@ backfill = Table(
 backfill_target = Table(
     "backfill_target",
     metadata,
+    # The order comes first: where both start with the campaign, SQLite would rather read all of its targets by the key
+    # than those of one order by another index.
     Column("backfill_id", BIG, ForeignKey("backfill.backfill_id"), primary_key=True, autoincrement=False),
+    Column("order_no", BIG, primary_key=True, autoincrement=False),
     Column("ordinal", BIG, primary_key=True, autoincrement=False),
     Column("asset_id", BIG, nullable=False),
     Column("branch_id", BIG, nullable=False),
     Column("key", TEXT, nullable=False),
-    Column("order_no", BIG, nullable=False),
     Column("reason", TEXT, nullable=False),
     Column("expected_content_id", TEXT),
     Column("state", TEXT, nullable=False),
     Column("changed_us", BIG, nullable=False),
     Column("error_type", TEXT),
     Column("error_message", TEXT),
-    Index("ix_backfill_target_order", "backfill_id", "order_no"),
+    UniqueConstraint("backfill_id", "ordinal"),
     # Only work that status shows: finished campaigns cost a status nothing.
     Index(
         "ix_backfill_target_work",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from lakepart.errors import ErrorCode, InvalidInputError
@@ -50,9 +51,7 @@ def definition_from_dict(data: Mapping[str, Any]) -> PartitionsDefinition:
         if kind == Static.name:
             return Static(data["keys"], by=data["by"], dimension=data["dimension"])
         if kind in _TIME:
-            return _TIME[kind](
-                data["start"], end=data["end"], by=data["by"], tz=data["tz"], dimension=data["dimension"]
-            )
+            return _time_definition(kind, data["start"], data["end"], data["by"], data["tz"], data["dimension"])
     except KeyError as error:
         raise InvalidInputError(f"A {kind} partitions definition lacks {error.args[0]!r}.") from error
     known = ", ".join([*_TIME, Static.name, Unpartitioned.name])
@@ -60,3 +59,8 @@ def definition_from_dict(data: Mapping[str, Any]) -> PartitionsDefinition:
         f"{kind!r} is no kind of partitions definition: known are {known}.",
         code=ErrorCode.UNSUPPORTED,
     )
+
+
+@lru_cache(maxsize=256)  # every verb reads its asset's definition, and finding where time begins and ends takes a while
+def _time_definition(kind: str, start: str, end: str | None, by: str | None, tz: str, dimension: str) -> TimeDefinition:
+    return _TIME[kind](start, end=end, by=by, tz=tz, dimension=dimension)

@@ -247,11 +247,11 @@ def upgrade() -> None:
     op.create_table(
         "backfill_target",
         sa.Column("backfill_id", BIG, autoincrement=False, nullable=False),
+        sa.Column("order_no", BIG, autoincrement=False, nullable=False),
         sa.Column("ordinal", BIG, autoincrement=False, nullable=False),
         sa.Column("asset_id", BIG, nullable=False),
         sa.Column("branch_id", BIG, nullable=False),
         sa.Column("key", TEXT, nullable=False),
-        sa.Column("order_no", BIG, nullable=False),
         sa.Column("reason", TEXT, nullable=False),
         sa.Column("expected_content_id", TEXT, nullable=True),
         sa.Column("state", TEXT, nullable=False),
@@ -259,11 +259,11 @@ def upgrade() -> None:
         sa.Column("error_type", TEXT, nullable=True),
         sa.Column("error_message", TEXT, nullable=True),
         sa.ForeignKeyConstraint(["backfill_id"], ["backfill.backfill_id"], name=op.f("fk_backfill_target_backfill_id")),
-        sa.PrimaryKeyConstraint("backfill_id", "ordinal", name=op.f("pk_backfill_target")),
+        sa.PrimaryKeyConstraint("backfill_id", "order_no", "ordinal", name=op.f("pk_backfill_target")),
+        sa.UniqueConstraint("backfill_id", "ordinal", name=op.f("uq_backfill_target_backfill_id_ordinal")),
         sqlite_strict=True,
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_backfill_target_order", "backfill_target", ["backfill_id", "order_no"], unique=False)
     op.create_index(
         "ix_backfill_target_work",
         "backfill_target",
