@@ -39,9 +39,15 @@ class IOManager:
 
     Examples
     --------
-    >>> io = IOManager(lake)  # doctest: +SKIP
-    >>> io.save("flights", ["2013-01-05", "2013-01-07"], frame)  # doctest: +SKIP
-    >>> io.load("flights", "2013-01-05", pa.Table)  # doctest: +SKIP
+    >>> from tempfile import mkdtemp
+    >>> import lakepart as lp
+    >>> lake = lp.create(mkdtemp() + "/lake")
+    >>> squares = lake.asset("squares", partitions=lp.Static(["2", "3"], by="n"))
+    >>> io = lp.IOManager(lake)
+    >>> io.save("squares", ["2", "3"], pa.table({"n": ["2", "3"], "square": [4, 9]})).partitions
+    2
+    >>> io.load("squares", "3", pa.Table)["square"].to_pylist()
+    [9]
     """
 
     def __init__(self, lake: LakeView) -> None:

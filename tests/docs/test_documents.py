@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
 from pathlib import Path
 
 import pytest
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
+from typer.main import get_command
 
 import lakepart as lp
+from lakepart.cli.app import app
 
 PROJECT = Path(__file__).parents[2]
 DOCUMENTS = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
@@ -40,6 +43,18 @@ def test_the_links_of_a_document_lead_to_files(path: Path) -> None:
     broken = [link for link in links if not (path.parent / link).exists()]
 
     assert broken == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_the_commands_of_a_document_are_commands(path: Path) -> None:
+    shell = "\n".join(re.findall(r"```sh\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL))
+    for line in re.findall(r"^lakepart .*$", shell, re.MULTILINE):
+        command = get_command(app)
+        words = shlex.split(line, comments=True)[1:]
+        while hasattr(command, "commands"):
+            command = command.commands[words.pop(0)]
+
+        command.make_context(command.name, words)  # parses, and refuses what is no option or argument
 
 
 def test_the_page_on_errors_names_every_code_and_every_class() -> None:
