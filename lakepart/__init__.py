@@ -10,14 +10,17 @@ Every public name is here and is loaded when it is first used, so ``import lakep
 
 import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lakepart.asset import Asset
     from lakepart.backfill import Backfill
     from lakepart.branch import Branch
+    from lakepart.engine.check import Finding
+    from lakepart.engine.move import MoveReport
     from lakepart.engine.read import PartialReadWarning
+    from lakepart.engine.readable import Part, ResolvedSelection
+    from lakepart.engine.vacuum import VacuumReport
     from lakepart.errors import (
         AlreadyExistsError,
         AssetNotFoundError,
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     )
     from lakepart.io_manager import IOManager
     from lakepart.lake import Lake, Tier, connect, create
+    from lakepart.lake_view import LakeView
     from lakepart.model.definitions import (
         Daily,
         Hourly,
@@ -52,9 +56,11 @@ if TYPE_CHECKING:
         Weekly,
         Yearly,
     )
-    from lakepart.model.policies import TieringPolicy
+    from lakepart.model.plans import BackfillPlan, ReadPlan, TieringPlan, VacuumPlan
+    from lakepart.model.policies import AgeRule, TieringPolicy
     from lakepart.model.records import Commit
-    from lakepart.producer import Producer, producer
+    from lakepart.model.windows import Window
+    from lakepart.producers import Producer, producer
     from lakepart.selection import Selection
 
 __version__ = "0.1.0"
@@ -66,6 +72,7 @@ __all__ = [
     "AssetNotFoundError",
     "Backfill",
     "BackfillError",
+    "BackfillPlan",
     "Branch",
     "BranchNotFoundError",
     "CatalogError",
@@ -74,21 +81,27 @@ __all__ = [
     "CorruptionError",
     "Daily",
     "ErrorCode",
+    "Finding",
     "Hourly",
     "IOManager",
     "InvalidInputError",
     "Lake",
     "LakeNotFoundError",
+    "LakeView",
     "LakepartError",
     "Monthly",
+    "MoveReport",
     "NotFoundError",
     "OfflineDataError",
+    "Part",
     "PartialReadWarning",
     "PartitionKeyError",
     "PartitionNotFoundError",
     "PartitionsDefinition",
     "Producer",
     "Quarterly",
+    "ReadPlan",
+    "ResolvedSelection",
     "SchemaMismatchError",
     "Selection",
     "SnapshotNotFoundError",
@@ -96,9 +109,13 @@ __all__ = [
     "Static",
     "StorageError",
     "Tier",
+    "TieringPlan",
     "TieringPolicy",
     "Unpartitioned",
+    "VacuumPlan",
+    "VacuumReport",
     "Weekly",
+    "Window",
     "Yearly",
     "connect",
     "create",
@@ -109,37 +126,45 @@ _HOMES = {
     "AgeRule": "model.policies",
     "Asset": "asset",
     "Backfill": "backfill",
+    "BackfillPlan": "model.plans",
     "Branch": "branch",
     "Commit": "model.records",
     "Daily": "model.definitions",
+    "Finding": "engine.check",
     "Hourly": "model.definitions",
     "IOManager": "io_manager",
     "Lake": "lake",
+    "LakeView": "lake_view",
     "Monthly": "model.definitions",
+    "MoveReport": "engine.move",
+    "Part": "engine.readable",
     "PartialReadWarning": "engine.read",
     "PartitionsDefinition": "model.definitions",
-    "Producer": "producer",
+    "Producer": "producers",
     "Quarterly": "model.definitions",
+    "ReadPlan": "model.plans",
+    "ResolvedSelection": "engine.readable",
     "Selection": "selection",
     "Static": "model.definitions",
     "Tier": "lake",
+    "TieringPlan": "model.plans",
     "TieringPolicy": "model.policies",
     "Unpartitioned": "model.definitions",
+    "VacuumPlan": "model.plans",
+    "VacuumReport": "engine.vacuum",
     "Weekly": "model.definitions",
+    "Window": "model.windows",
     "Yearly": "model.definitions",
     "connect": "lake",
     "create": "lake",
-    "producer": "producer",
+    "producer": "producers",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(_unknown(name), name=name, obj=sys.modules[__name__])
-    if name == "Commit":
-        found = import_module("lakepart.model.records").Commit
-    else:
-        found = getattr(import_module(f"lakepart.{_HOMES.get(name, 'errors')}"), name)
+    found = getattr(import_module(f"lakepart.{_HOMES.get(name, 'errors')}"), name)
     globals()[name] = found
     return found
 
@@ -154,15 +179,3 @@ def _unknown(name: str) -> str:
     close = get_close_matches(name, __all__, n=3)
     hint = f" Hint: did you mean {' or '.join(close)}?" if close else ""
     return f"module 'lakepart' has no attribute {name!r}.{hint}"
-
-
-class _Package(ModuleType):
-    """Keeps the decorator ``lakepart.producer`` in sight when the module of that name is imported."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name == "producer" and isinstance(value, ModuleType):
-            return
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

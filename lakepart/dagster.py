@@ -37,7 +37,7 @@ from lakepart.model.definitions import (
 )
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import Commit
-from lakepart.producer import Producer
+from lakepart.producers import Producer
 from lakepart.selection import Selection
 
 try:

@@ -18,7 +18,7 @@ from lakepart.model.definitions import PartitionsDefinition, definition_from_dic
 from lakepart.model.names import check_asset_name
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import Commit
-from lakepart.producer import Producer
+from lakepart.producers import Producer
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -30,7 +30,7 @@ from lakepart.errors import InvalidInputError, NotFoundError
 if TYPE_CHECKING:
     from lakepart.backfill import Backfill
     from lakepart.lake import Lake
-    from lakepart.producer import Producer
+    from lakepart.producers import Producer
 
 ProducerOption = Annotated[
     str | None,
@@ -174,7 +174,7 @@ def _use(
     lake: Lake, asset: str, given: Producer | Callable[..., Any] | None, *, apply: bool
 ) -> tuple[Callable[..., Any] | None, Mapping[str, str] | None]:
     """Register a producer where changes are wanted; give the function and inputs to plan with otherwise."""
-    from lakepart.producer import Producer
+    from lakepart.producers import Producer
 
     if not isinstance(given, Producer):
         return given, None

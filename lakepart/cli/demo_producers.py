@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lakepart.engine.readable import Part, ResolvedSelection
 from lakepart.model.definitions import Daily
-from lakepart.producer import producer
+from lakepart.producers import producer
 
 if TYPE_CHECKING:
     import pandas as pd

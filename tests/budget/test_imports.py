@@ -51,12 +51,6 @@ def test_every_public_name_is_there(name) -> None:
     assert name in dir(lakepart)
 
 
-def test_producer_is_the_decorator_whatever_was_imported_before() -> None:
-    code = "import lakepart.producer, lakepart.lake, lakepart as lp\nassert lp.producer('a').__name__ == 'decorate'"
-
-    assert "lakepart.producer" in loaded_after(code)
-
-
 def test_an_unknown_name_is_refused_with_a_close_one() -> None:
     with pytest.raises(AttributeError, match=r"no attribute 'conect'\. Hint: did you mean connect\?"):
         _ = lakepart.conect
