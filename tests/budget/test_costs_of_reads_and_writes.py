@@ -1,0 +1,161 @@
+"""What reads and writes ask of the catalog and of the stores: counted, and the same however large the lake is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+from sqlalchemy import event
+
+import lakepart as lp
+from lakepart.catalog.database import Database
+from lakepart.lake import Lake
+
+DAYS = lp.Daily("2000-01-01", by="day")
+FIRST_DAY = 10_957  # days from 1970 to 2000
+FEW, MANY = 20, 400
+STATEMENTS_OF_A_WRITE = 28
+
+
+class CountedDatabase(Database):
+    """Counts transactions by what they are for, and the statements in them."""
+
+    @classmethod
+    def around(cls, database, calls):
+        counted = cls(database.path, clock=database._clock)
+        counted.lake_id, counted.tiers, counted.calls = database.lake_id, database.tiers, calls
+        event.listen(counted.engine, "before_cursor_execute", lambda *_: calls.update(["statement"]))
+        return counted
+
+    def _begin(self, connection, *, write):
+        self.calls["write transaction" if write else "read transaction"] += 1
+        super()._begin(connection, write=write)
+
+
+class CountedStore:
+    """Counts the calls of a store that, like an object store, has no paths that others could open."""
+
+    def __init__(self, store, calls):
+        self._store, self._calls = store, calls
+
+    def __getattr__(self, name):
+        def call(*arguments, **options):
+            self._calls[name] += 1
+            return getattr(self._store, name)(*arguments, **options)
+
+        return call
+
+    def os_path(self, path):
+        return None
+
+
+def rows_of(first, count):
+    dates = range(FIRST_DAY + first, FIRST_DAY + first + count)
+    return pa.table({"day": pa.array(list(dates), pa.int32()).cast(pa.date32()), "x": range(count)})
+
+
+@pytest.fixture(params=[FEW, MANY], ids=["a small lake", "a larger lake"])
+def size(request):
+    return request.param
+
+
+@pytest.fixture
+def folder(tmp_path, size):
+    with lp.create(tmp_path / "lake") as lake:
+        lake.asset("days", partitions=DAYS).write(rows_of(0, size))
+    return tmp_path / "lake"
+
+
+@pytest.fixture
+def calls():
+    return Counter()
+
+
+@pytest.fixture
+def asset(folder, calls):
+    lake = lp.connect(folder)
+    context = lake._home.context
+    stores = {tier: CountedStore(store, calls) for tier, store in context.stores.items()}
+    root = CountedStore(context.root, calls)
+    database = CountedDatabase.around(context.database, calls)
+    asset = Lake(replace(lake._home, context=replace(context, database=database, root=root, stores=stores))).asset(
+        "days"
+    )
+    asset["2000-01-01"].to_arrow()  # what is looked up once in a process has been
+    calls.clear()
+    yield asset
+    database.close()
+    lake.close()
+
+
+def data_files(folder):
+    return set((folder / "hot").rglob("*.parquet"))
+
+
+def manifests(folder):
+    return set((folder / "_lakepart" / "commits").iterdir())
+
+
+def test_replacing_a_partition_costs_the_same_whatever_the_lake_holds(asset, calls, folder):
+    files_before, manifests_before = data_files(folder), manifests(folder)
+
+    asset.write(rows_of(5, 1), "2000-01-06")
+
+    assert len(data_files(folder) - files_before) == 1
+    assert len(manifests(folder) - manifests_before) == 1
+    assert calls.pop("statement") <= STATEMENTS_OF_A_WRITE
+    assert calls == {
+        "write transaction": 3,  # the intent, the commit, and the note that its manifest is written
+        "read transaction": 2,  # the asset, and what the manifest says
+        "open_new": 1,
+        "make_durable": 1,
+        "put_new": 1,
+    }
+
+
+@pytest.mark.parametrize("count", [2, 15])
+def test_a_routed_write_asks_the_catalog_as_often_for_many_partitions_as_for_few(asset, calls, folder, count):
+    files_before, manifests_before = data_files(folder), manifests(folder)
+
+    asset.write(rows_of(1, count), if_exists="replace")
+
+    assert len(data_files(folder) - files_before) == count
+    assert len(manifests(folder) - manifests_before) == 1
+    assert calls.pop("statement") <= STATEMENTS_OF_A_WRITE
+    assert calls == {
+        "write transaction": 3,
+        "read transaction": 2,
+        "open_new": count,
+        "make_durable": 1,
+        "put_new": 1,
+    }
+
+
+@pytest.mark.parametrize("count", [1, 15])
+def test_a_read_opens_each_of_its_files_once_and_lists_nothing(asset, calls, count):
+    table = asset["2000-01-02" : f"2000-01-{count + 1:02}"].to_arrow()
+
+    assert table.num_rows == count
+    assert calls == {"read transaction": 2, "statement": 4, "open_read": count}
+
+
+def test_counting_rows_opens_no_file(asset, calls, size):
+    assert asset.count_rows() == size
+
+    assert calls == {"read transaction": 2, "statement": 4}
+
+
+def test_status_asks_a_handful_of_queries(asset, calls, size):
+    status = asset["2000-01-01":"2000-01-15"].status()
+
+    assert set(status["data"]) == {"fresh"}
+    assert calls == {"read transaction": 2, "statement": 5}
+
+
+def test_a_read_that_looks_only_for_what_no_file_can_hold_opens_none(asset, calls):
+    table = asset.to_arrow(filter=[("x", ">", 10_000)])
+
+    assert table.num_rows == 0
+    assert calls == {"read transaction": 2, "statement": 4}
