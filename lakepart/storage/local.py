@@ -82,7 +82,7 @@ class LocalStore:
 
     def make_durable(self, paths: Iterable[str]) -> None:
         """See :meth:`lakepart.storage.base.Store.make_durable`."""
-        folders = {""}
+        folders: set[str] = set()
         for path in paths:
             parent = check_path(path).rpartition("/")[0]
             while parent not in folders:

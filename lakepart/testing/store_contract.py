@@ -216,6 +216,11 @@ class StoreContract:
 
         assert {found.path for found in store.list()} == set(paths)
 
+    def test_making_nothing_durable_does_nothing(self, store: Store) -> None:
+        store.make_durable([])
+
+        assert list(store.list()) == []
+
     def test_a_reader_can_seek_and_readers_do_not_share_a_position(self, store: Store) -> None:
         store.put_new("a", b"0123456789")
 
