@@ -6,14 +6,17 @@ advance it; a rewritten partition makes the swap an abort, never a conflict for 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delete, insert, select, update
 
 from lakepart.catalog.database import Database
 from lakepart.catalog.declaring import next_id
-from lakepart.catalog.tables import asset, copy, file, move, move_file, version, version_file
+from lakepart.catalog.encoding import to_json
+from lakepart.catalog.scopes import in_json
+from lakepart.catalog.tables import BIG, asset, copy, file, move, move_file, version, version_file
 from lakepart.errors import NotFoundError, StateError
 from lakepart.model.catalog_records import CopyState, MoveFileRecord, MoveRecord
 from lakepart.model.plans import Move
@@ -21,6 +24,13 @@ from lakepart.model.records import MAIN_BRANCH_ID
 from lakepart.model.states import MOVES, MoveState, check_transition
 
 REPLACED = "replaced"  # the outcome of a move whose partition was rewritten while its bytes were copied
+
+
+class _Which(NamedTuple):
+    """Some moves: the statements that find them, and their files."""
+
+    moves: Select[Any]
+    files: Select[Any]
 
 
 def claim(
@@ -62,7 +72,7 @@ def claim(
             if rows:
                 connection.execute(insert(move_file), rows)
             claimed.append(move_id)
-        return _find(connection, move.c.move_id.in_(claimed))
+        return _find(connection, _SOME, {"moves": to_json(claimed)})
 
 
 def take_over(database: Database, move_id: int, *, holder: str, lease_until_us: int) -> MoveRecord:
@@ -103,6 +113,8 @@ def advance(
 ) -> MoveRecord:
     """Take a move one step further; :func:`swap` takes the step to ``SWAPPED``.
 
+    Where a loss of power undoes the step, whoever takes the move over makes it again.
+
     Raises
     ------
     StateError
@@ -110,11 +122,10 @@ def advance(
     """
     if state is MoveState.SWAPPED:
         raise StateError("A move becomes swapped by swapping its copies.", hint="call swap.")
-    with database.writing() as connection:
+    with database.writing(durable=False) as connection:
         found = _require_fence(connection, move_id, fence)
         check_transition(MOVES, f"the move of partition {found.key!r}", found.state, state)
-        _set_state(connection, found, state, now_us=database.now_us(), outcome=outcome)
-        return get_move(connection, move_id)
+        return _set_state(connection, found, state, now_us=database.now_us(), outcome=outcome)
 
 
 def swap(database: Database, move_id: int, fence: int) -> MoveRecord:
@@ -135,8 +146,7 @@ def swap(database: Database, move_id: int, fence: int) -> MoveRecord:
         found = _require_fence(connection, move_id, fence)
         check_transition(MOVES, f"the move of partition {found.key!r}", found.state, MoveState.SWAPPED)
         if not _still_current(connection, found):
-            _set_state(connection, found, MoveState.ABORTED, now_us=now_us, outcome=REPLACED)
-            return get_move(connection, move_id)
+            return _set_state(connection, found, MoveState.ABORTED, now_us=now_us, outcome=REPLACED)
         for one in found.files:
             at_source = and_(copy.c.file_id == one.file_id, copy.c.tier == one.from_tier)
             connection.execute(update(copy).where(at_source).values(state=CopyState.RETIRED.value, since_us=now_us))
@@ -152,13 +162,12 @@ def swap(database: Database, move_id: int, fence: int) -> MoveRecord:
                     since_us=now_us,
                 )
             )
-        _set_state(connection, found, MoveState.SWAPPED, now_us=now_us)
-        return get_move(connection, move_id)
+        return _set_state(connection, found, MoveState.SWAPPED, now_us=now_us)
 
 
 def get_move(connection: Connection, move_id: int) -> MoveRecord:
     """Give the move with that id; NotFoundError if there is none."""
-    found = _find(connection, move.c.move_id == move_id)
+    found = _find(connection, _ONE, {"move": move_id})
     if not found:
         raise NotFoundError(f"There is no move with id {move_id}.", context={"move_id": move_id})
     return found[0]
@@ -166,50 +175,21 @@ def get_move(connection: Connection, move_id: int) -> MoveRecord:
 
 def open_moves(connection: Connection, *, asset_id: int | None = None) -> list[MoveRecord]:
     """Give the moves that are not over, the earliest first: what recovery begins with."""
-    still_open: ColumnElement[bool] = move.c.closed_at_us.is_(None)
-    return _find(connection, still_open if asset_id is None else and_(still_open, move.c.asset_id == asset_id))
+    if asset_id is None:
+        return _find(connection, _OPEN, {})
+    return _find(connection, _OPEN_OF_ASSET, {"asset": asset_id})
 
 
 def list_moves(connection: Connection, *, asset_id: int) -> list[MoveRecord]:
     """Give every move of an asset's partitions, the earliest first."""
-    return _find(connection, move.c.asset_id == asset_id)
+    return _find(connection, _ALL_OF_ASSET, {"asset": asset_id})
 
 
-def _find(connection: Connection, where: ColumnElement[bool]) -> list[MoveRecord]:
+def _find(connection: Connection, which: _Which, parameters: Mapping[str, int | str]) -> list[MoveRecord]:
     files: dict[int, list[MoveFileRecord]] = {}
-    listed = (
-        select(
-            move_file.c.move_id,
-            move_file.c.file_id,
-            move_file.c.from_tier,
-            move_file.c.path,
-            file.c.size_bytes,
-            file.c.checksum,
-        )
-        .select_from(
-            move.join(move_file, move_file.c.move_id == move.c.move_id).join(
-                file, file.c.file_id == move_file.c.file_id
-            )
-        )
-        .where(where)
-        .order_by(move_file.c.move_id, move_file.c.file_id)
-    )
-    for of, *values in connection.execute(listed):
+    for of, *values in connection.execute(which.files, parameters):
         files.setdefault(of, []).append(MoveFileRecord(*values))
-    columns = (
-        move.c.move_id,
-        move.c.asset_id,
-        move.c.branch_id,
-        move.c.key,
-        move.c.ordinal,
-        move.c.to_tier,
-        move.c.state,
-        move.c.holder,
-        move.c.fence,
-        move.c.lease_until_us,
-        move.c.outcome,
-    )
-    rows = connection.execute(select(*columns).where(where).order_by(move.c.move_id)).all()
+    rows = connection.execute(which.moves, parameters).all()
     return [
         MoveRecord(
             row.move_id,
@@ -230,13 +210,8 @@ def _find(connection: Connection, where: ColumnElement[bool]) -> list[MoveRecord
 
 
 def _require_unclaimed(connection: Connection, planned: Move, branch_id: int) -> None:
-    same = and_(
-        move.c.asset_id == planned.asset_id,
-        move.c.branch_id == branch_id,
-        move.c.ordinal == planned.ordinal,
-        move.c.closed_at_us.is_(None),
-    )
-    for found in _find(connection, same):
+    at = {"asset": planned.asset_id, "branch": branch_id, "ordinal": planned.ordinal}
+    for found in _find(connection, _OPEN_OF_PARTITION, at):
         raise _held(connection, found)
 
 
@@ -303,10 +278,58 @@ def _still_current(connection: Connection, found: MoveRecord) -> bool:
 
 def _set_state(
     connection: Connection, found: MoveRecord, state: MoveState, *, now_us: int, outcome: str | None = None
-) -> None:
+) -> MoveRecord:
     values: dict[str, Any] = {"state": state.value}
     if not MOVES[state]:
         values["closed_at_us"] = now_us
     if outcome is not None:
         values["outcome"] = outcome
     connection.execute(update(move).where(move.c.move_id == found.move_id).values(values))
+    return replace(found, state=state, outcome=found.outcome if outcome is None else outcome)
+
+
+def _which(where: ColumnElement[bool]) -> _Which:
+    columns = (
+        move.c.move_id,
+        move.c.asset_id,
+        move.c.branch_id,
+        move.c.key,
+        move.c.ordinal,
+        move.c.to_tier,
+        move.c.state,
+        move.c.holder,
+        move.c.fence,
+        move.c.lease_until_us,
+        move.c.outcome,
+    )
+    files = select(
+        move_file.c.move_id,
+        move_file.c.file_id,
+        move_file.c.from_tier,
+        move_file.c.path,
+        file.c.size_bytes,
+        file.c.checksum,
+    ).select_from(
+        move.join(move_file, move_file.c.move_id == move.c.move_id).join(file, file.c.file_id == move_file.c.file_id)
+    )
+    return _Which(
+        select(*columns).where(where).order_by(move.c.move_id),
+        files.where(where).order_by(move_file.c.move_id, move_file.c.file_id),
+    )
+
+
+_OF_ASSET = move.c.asset_id == bindparam("asset", type_=BIG)
+_IS_OPEN = move.c.closed_at_us.is_(None)
+_ONE = _which(move.c.move_id == bindparam("move", type_=BIG))
+_SOME = _which(in_json(move.c.move_id, "moves"))
+_OPEN = _which(_IS_OPEN)
+_OPEN_OF_ASSET = _which(and_(_IS_OPEN, _OF_ASSET))
+_ALL_OF_ASSET = _which(_OF_ASSET)
+_OPEN_OF_PARTITION = _which(
+    and_(
+        _IS_OPEN,
+        _OF_ASSET,
+        move.c.branch_id == bindparam("branch", type_=BIG),
+        move.c.ordinal == bindparam("ordinal", type_=BIG),
+    )
+)
