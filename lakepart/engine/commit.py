@@ -160,7 +160,6 @@ def _stage_and_commit(
     reconciled = prepared.reconciled
     operation = "append" if if_exists == "append" else "write"
     intent_id = context.new_id()
-    open_intent(context.database, intent_id, operation)
     tier = context.hottest.name
     stager = Stager(
         store=context.stores[tier],
@@ -172,6 +171,7 @@ def _stage_and_commit(
         metadata=file_metadata(reconciled.schema, intent_id, details.code_version),
     )
     with _undone_on_failure(context, stager, intent_id):
+        open_intent(context.database, intent_id, operation)
         request = CommitRequest(
             token=intent_id,
             operation=operation,

@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -88,8 +88,8 @@ def apply_moves(context: LakeContext, plan: TieringPlan, *, on_progress: OnCopie
     with ThreadPoolExecutor(max(1, workers)) as pool:
         for start in range(0, len(plan.moves), _CLAIMED_AT_ONCE):
             planned = plan.moves[start : start + _CLAIMED_AT_ONCE]
-            claimed = _claim(context, planned, holder, skipped)
-            with _aborted_on_failure(context, claimed):
+            with _aborted_on_failure(context, holder):
+                claimed = _claim(context, planned, holder, skipped)
                 for record in pool.map(lambda one: _carry_out(context, one, on_progress), claimed):
                     if record.state is MoveState.DONE:
                         moved.append(record)
@@ -183,28 +183,25 @@ def _finish_interrupted(context: LakeContext, holder: str) -> int:
             taken = catalog.take_over(context.database, move.move_id, holder=alias, lease_until_us=lease_until_us)
         except StateError:
             continue  # somebody is at it
-        with _aborted_on_failure(context, [taken]):
+        with _aborted_on_failure(context, alias):
             _carry_out(context, taken, lambda _: None)
         finished += 1
     return finished
 
 
 @contextmanager
-def _aborted_on_failure(context: LakeContext, moves: Sequence[MoveRecord]) -> Iterator[None]:
-    """Give claimed moves up when one fails, so that nobody waits for their leases; the failure is what is reported."""
+def _aborted_on_failure(context: LakeContext, holder: str) -> Iterator[None]:
+    """Give the holder's moves up when one fails, so that nobody waits for their leases; the failure is reported."""
     try:
         yield
     except (Exception, KeyboardInterrupt):
-        for move in moves:
-            try:
-                with context.database.reading() as connection:
-                    now = catalog.get_move(connection, move.move_id)
-                if now.state is MoveState.SWAPPED:
-                    catalog.advance(context.database, move.move_id, move.fence, MoveState.DONE)
-                else:
-                    catalog.advance(context.database, move.move_id, move.fence, MoveState.ABORTED, outcome="failed")
-            except LakepartError:
-                continue  # over already, or taken over
+        with suppress(LakepartError):  # where the catalog cannot be told, the leases run out
+            with context.database.reading() as connection:
+                held = [move for move in catalog.open_moves(connection) if move.holder == holder]
+            for move in held:
+                ends = MoveState.DONE if move.state is MoveState.SWAPPED else MoveState.ABORTED
+                outcome = "failed" if ends is MoveState.ABORTED else None
+                catalog.advance(context.database, move.move_id, move.fence, ends, outcome=outcome)
         raise
 
 
