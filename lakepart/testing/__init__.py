@@ -8,7 +8,7 @@ from lakepart.testing.clocks import FrozenClock
 from lakepart.testing.databases import CrashingDatabase
 from lakepart.testing.effects import Crash, Effects
 from lakepart.testing.lakes import (
-    CrashedLake,
+    Aftermath,
     clock_of,
     copied,
     crash_everywhere,
@@ -17,6 +17,7 @@ from lakepart.testing.lakes import (
     frozen_lake,
     interrupt_everywhere,
     interrupted,
+    meet_everywhere,
     memory_lake,
     reopened,
     with_effects,
@@ -26,8 +27,8 @@ from lakepart.testing.oracles import files_of, query_catalog, stray_files
 from lakepart.testing.stores import CrashingStore, FullDiskStore, memory_store
 
 __all__ = [
+    "Aftermath",
     "Crash",
-    "CrashedLake",
     "CrashingDatabase",
     "CrashingStore",
     "Effects",
@@ -42,6 +43,7 @@ __all__ = [
     "frozen_lake",
     "interrupt_everywhere",
     "interrupted",
+    "meet_everywhere",
     "memory_lake",
     "memory_store",
     "query_catalog",

@@ -28,6 +28,8 @@ class CrashingDatabase(Database):
 
     def _begin(self, connection: Connection, *, write: bool) -> None:
         self.effects.check_alive()
+        if write:
+            self.effects.approach()
         super()._begin(connection, write=write)
 
     def _commit(self, connection: Connection) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -42,6 +42,7 @@ class Effects:
         self._when: When = "before"
         self._interrupted: tuple[int, When] | None = None
         self._last_words: str | None = None
+        self._meanwhile: tuple[int, Callable[[], object]] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,9 +78,22 @@ class Effects:
         """Raise ``KeyboardInterrupt`` at the effect number ``index``, once; the program lives on and may clean up."""
         self._interrupted = (index, when)
 
+    def meanwhile(self, index: int, action: Callable[[], object]) -> None:
+        """Do ``action`` right before the effect number ``index``, as another process might."""
+        self._meanwhile = (index, action)
+
+    def approach(self) -> None:
+        """Say that the next effect is about to begin: a transaction does before it takes its lock."""
+        with self._lock:
+            if self._meanwhile is None or self._meanwhile[0] != len(self._names):
+                return
+            action, self._meanwhile = self._meanwhile[1], None
+        action()
+
     @contextmanager
     def effect(self, name: str) -> Iterator[None]:
         """Bracket one effect; the block is left out if the crash comes before it."""
+        self.approach()
         index = self._begin(name)
         yield
         self._end(index, name)

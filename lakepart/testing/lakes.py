@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from os import PathLike, fspath
 from pathlib import Path
@@ -27,15 +28,15 @@ Action = Callable[[Lake], object]
 
 
 @dataclass(frozen=True, slots=True)
-class CrashedLake:
-    """A lake after a crash, opened again by what stands for the next process.
+class Aftermath:
+    """A lake after something happened to the process that worked on it.
 
     Attributes
     ----------
     lake
-        The lake on the clock it had.
+        The lake, on the clock it had.
     at
-        Which effect it was, and whether the crash came before or after it.
+        What happened, and at which effect; for the messages of tests.
     """
 
     lake: Lake
@@ -124,7 +125,7 @@ def effects_of(lake: Lake, action: Action) -> tuple[str, ...]:
     return effects.names
 
 
-def crash_everywhere(make: Callable[[], Lake], action: Action, *, when: When) -> Iterator[CrashedLake]:
+def crash_everywhere(make: Callable[[], Lake], action: Action, *, when: When) -> Iterator[Aftermath]:
     """Carry out ``action`` again and again, each time on a lake of its own that dies one effect later.
 
     Parameters
@@ -151,10 +152,10 @@ def crash_everywhere(make: Callable[[], Lake], action: Action, *, when: When) ->
             return
         if not died:
             raise AssertionError(f"{effects.last_words}: something swallowed the crash")
-        yield CrashedLake(reopened(lake), effects.last_words)
+        yield Aftermath(reopened(lake), effects.last_words)
 
 
-def interrupt_everywhere(make: Callable[[], Lake], action: Action, *, when: When) -> Iterator[CrashedLake]:
+def interrupt_everywhere(make: Callable[[], Lake], action: Action, *, when: When) -> Iterator[Aftermath]:
     """Do as :func:`crash_everywhere` with a ``KeyboardInterrupt``, which the process survives and cleans up after."""
     for index in count():
         lake = make()
@@ -164,11 +165,37 @@ def interrupt_everywhere(make: Callable[[], Lake], action: Action, *, when: When
         try:
             action(stopped)
         except KeyboardInterrupt:
-            yield CrashedLake(stopped, f"{when} effect {index}: {effects.names[index]}")
+            yield Aftermath(stopped, f"{when} effect {index}: {effects.names[index]}")
         else:
             if len(effects.names) <= index:
                 return
             raise AssertionError(f"{when} effect {index}: something swallowed the interrupt")
+
+
+def meet_everywhere(make: Callable[[], Lake], action: Action, other: Action) -> Iterator[Aftermath]:
+    """Carry out ``action`` again and again, while another process does ``other`` one effect later each time.
+
+    Parameters
+    ----------
+    make
+        Gives the lake to act on; called for every meeting.
+    action
+        What is done. It is over once it comes to its end before the meeting.
+    other
+        What another handle of the same lake does right before one of the effects.
+
+    Yields
+    ------
+    The lake after each meeting, opened again.
+    """
+    for index in count():
+        lake = make()
+        effects = Effects()
+        effects.meanwhile(index, partial(other, reopened(lake)))
+        action(with_effects(lake, effects))
+        if len(effects.names) <= index:
+            return
+        yield Aftermath(reopened(lake), f"met before effect {index}: {effects.names[index]}")
 
 
 def _dies(action: Action, lake: Lake) -> bool:

@@ -1,0 +1,413 @@
+"""Random histories of a lake against plain dictionaries: what is read, now and in the past, is what was written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+import lakepart as lp
+from lakepart.testing import (
+    Crash,
+    Effects,
+    clock_of,
+    frozen_lake,
+    query_catalog,
+    reopened,
+    stray_files,
+    with_effects,
+)
+
+DAYS = range(1, 7)
+DEFINITION = lp.Daily("2024-01-01", end="2024-01-07", by="day")
+LONG = os.environ.get("LAKEPART_LONG") == "1"
+
+# What a partition holds: the values of its rows in order; a key that is absent is a missing partition.
+Contents = dict[int, tuple[int, ...]]
+World = dict[str, Contents]
+
+days = st.integers(min(DAYS), max(DAYS))
+values = st.lists(st.integers(0, 99), min_size=1, max_size=3).map(tuple)
+some_days = st.dictionaries(days, values, min_size=1, max_size=4)
+
+
+def key_of(day: int) -> str:
+    return f"2024-01-{day:02d}"
+
+
+def frame(contents: Contents) -> pa.Table:
+    rows = [(date(2024, 1, day), value) for day in sorted(contents) for value in contents[day]]
+    return pa.table(
+        {
+            "day": pa.array([day for day, _ in rows], pa.date32()),
+            "value": pa.array([value for _, value in rows], pa.int64()),
+        }
+    )
+
+
+def doubled(part: Any, numbers: Any) -> pa.Table:
+    table = numbers.to_arrow()
+    if table.num_columns == 0:
+        return frame({})
+    return table.set_column(1, "value", pa.array([2 * value for value in table["value"].to_pylist()], pa.int64()))
+
+
+def contents_of(view: Any, asset: str) -> Contents:
+    """Read an asset of a lake, a branch or the past, partition by partition from one read of all."""
+    selection = view.asset(asset)
+    found: dict[int, list[int]] = {int(key[-2:]): [] for key in selection.keys}
+    table = selection.to_arrow()
+    if table.num_columns:
+        for day, value in zip(table["day"].to_pylist(), table["value"].to_pylist(), strict=True):
+            found[day.day].append(value)
+    return {day: tuple(listed) for day, listed in found.items()}
+
+
+class Histories(RuleBasedStateMachine):
+    """One lake with two assets, ``numbers`` written by hand and ``doubles`` computed from it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="lakepart-history-"))
+        self.lake = frozen_lake(self.folder / "lake")
+        self.world: World = {"numbers": {}, "doubles": {}}
+        self.past: dict[int, World] = {}
+        self.branch: str | None = None
+        self.on_branch: Contents = {}
+        self.fork: Contents = {}
+        self.base: dict[int, tuple[int, ...] | None] = {}
+        self.names = 0
+        self.lake.asset("numbers", partitions=DEFINITION)
+        self.lake.asset("doubles", partitions=DEFINITION)
+        self.remember()
+
+    def teardown(self) -> None:
+        try:
+            self.vacuum_all()
+        finally:
+            self.lake.close()
+            shutil.rmtree(self.folder)
+
+    # Looking
+
+    @property
+    def head(self) -> int:
+        return query_catalog(self.lake.url, "SELECT snapshot FROM head")[0][0]
+
+    def remember(self) -> None:
+        self.past[self.head] = {name: dict(contents) for name, contents in self.world.items()}
+
+    @invariant()
+    def what_is_read_is_what_was_written(self) -> None:
+        for name, expected in self.world.items():
+            assert contents_of(self.lake, name) == expected
+
+    @invariant()
+    def nothing_is_damaged(self) -> None:
+        assert [str(found) for found in self.lake.check() if found.severity != "leftover"] == []
+
+    @invariant()
+    def snapshots_are_numbered_without_gaps(self) -> None:
+        numbers = [number for (number,) in query_catalog(self.lake.url, "SELECT snapshot FROM snapshot ORDER BY 1")]
+        assert numbers == list(range(self.head + 1))
+
+    # Writing
+
+    @rule(contents=some_days)
+    def write_new_or_be_refused(self, contents: Contents) -> None:
+        taken = contents.keys() & self.world["numbers"].keys()
+        if taken:
+            with pytest.raises(lp.AlreadyExistsError) as caught:
+                self.lake.asset("numbers").write(frame(contents))
+            assert caught.value.context["existing"] == [key_of(day) for day in sorted(taken)]
+        else:
+            self.lake.asset("numbers").write(frame(contents))
+            self.world["numbers"] |= contents
+            self.remember()
+
+    @rule(contents=some_days)
+    def replace(self, contents: Contents) -> None:
+        self.lake.asset("numbers").write(frame(contents), if_exists="replace")
+        self.world["numbers"] |= contents
+        self.remember()
+
+    @rule(contents=some_days)
+    def append(self, contents: Contents) -> None:
+        self.lake.asset("numbers").append(frame(contents))
+        self.world["numbers"] |= self.appended(contents)
+        self.remember()
+
+    def appended(self, contents: Contents) -> Contents:
+        numbers = self.world["numbers"]
+        return {day: numbers.get(day, ()) + added for day, added in contents.items()}
+
+    @rule(day=days, listed=values | st.just(()))
+    def write_one(self, day: int, listed: tuple[int, ...]) -> None:
+        self.lake.asset("numbers").write(frame({day: listed}), key_of(day))
+        self.world["numbers"][day] = listed
+        self.remember()
+
+    @rule(first=days, last=days, contents=some_days)
+    def write_a_selection(self, first: int, last: int, contents: Contents) -> None:
+        first, last = sorted((first, last))
+        within = {day: listed for day, listed in contents.items() if first <= day <= last}
+        self.lake.asset("numbers")[key_of(first) : key_of(last)].write(frame(within))
+        self.world["numbers"] |= {day: within.get(day, ()) for day in range(first, last + 1)}
+        self.remember()
+
+    @rule(contents=some_days, day=days, based=st.integers(0, 60))
+    def write_what_was_expected_or_be_refused(self, contents: Contents, day: int, based: int) -> None:
+        number = sorted(self.past)[based % len(self.past)]
+        then, now = self.past[number]["numbers"].get(day), self.world["numbers"].get(day)
+        listed = contents.get(day, (7,))
+        try:
+            self.lake.asset("numbers").write(frame({day: listed}), key_of(day), expected=number)
+        except lp.ConflictError:
+            assert self.content_id(day, self.head) != self.content_id(day, number)
+            return
+        assert self.content_id(day, self.head - 1) == self.content_id(day, number)
+        assert now == then
+        self.world["numbers"][day] = listed
+        self.remember()
+
+    def content_id(self, day: int, at: int) -> str | None:
+        """Equal rows are one content only in equal files: appended rows may lie otherwise."""
+        found = query_catalog(
+            self.lake.url,
+            f"""SELECT content_id FROM version JOIN asset USING (asset_id) WHERE name = 'numbers' AND branch_id = 0
+            AND key = '{key_of(day)}' AND began <= {at} AND (ended IS NULL OR ended > {at})""",
+        )
+        return found[0][0] if found else None
+
+    # The past
+
+    @rule(which=st.integers(0, 60))
+    def travel(self, which: int) -> None:
+        number = sorted(self.past)[which % len(self.past)]
+        for name, expected in self.past[number].items():
+            assert contents_of(self.lake.at(number), name) == expected
+
+    @rule(which=st.integers(0, 60))
+    def roll_back(self, which: int) -> None:
+        number = sorted(self.past)[which % len(self.past)]
+        then = self.past[number]["numbers"]
+        try:
+            self.lake.asset("numbers").rollback(to=number)
+        except lp.StateError:
+            assert self.world["numbers"] == then
+            return
+        self.world["numbers"] = dict(then)
+        self.remember()
+
+    # Branches
+
+    @precondition(lambda self: self.branch is None)
+    @rule()
+    def create_a_branch(self) -> None:
+        self.names += 1
+        self.branch = f"draft-{self.names}"
+        self.lake.create_branch(self.branch)
+        self.on_branch, self.base = dict(self.world["numbers"]), {}
+        self.fork = dict(self.world["numbers"])
+
+    @precondition(lambda self: self.branch is not None)
+    @rule(contents=some_days)
+    def write_on_the_branch(self, contents: Contents) -> None:
+        self.lake.branch(self.branch or "").asset("numbers").write(frame(contents), if_exists="replace")
+        self.base |= {day: self.fork.get(day) for day in contents if day not in self.base}
+        self.on_branch |= contents
+        self.past.pop(self.head, None)
+
+    @precondition(lambda self: self.branch is not None)
+    @rule()
+    def read_the_branch(self) -> None:
+        assert contents_of(self.lake.branch(self.branch or ""), "numbers") == self.on_branch
+
+    @precondition(lambda self: self.branch is not None)
+    @rule()
+    def publish_the_branch(self) -> None:
+        branch = self.lake.branch(self.branch or "")
+        try:
+            branch.publish()
+        except lp.StateError:
+            assert not self.base
+            return
+        except lp.ConflictError as error:
+            conflicts = {int(conflict["key"][-2:]) for conflict in error.context["conflicts"]}
+            moved = {day for day, base in self.base.items() if self.world["numbers"].get(day) != base}
+            assert conflicts >= moved
+            assert conflicts <= self.base.keys()
+            branch.discard()
+        else:
+            assert all(self.world["numbers"].get(day) == base for day, base in self.base.items())
+            self.world["numbers"] |= {day: self.on_branch[day] for day in self.base}
+            self.remember()
+        self.branch = None
+
+    @precondition(lambda self: self.branch is not None)
+    @rule()
+    def discard_the_branch(self) -> None:
+        self.lake.branch(self.branch or "").discard()
+        self.branch = None
+
+    # Backfills
+
+    @rule(first=days, last=days, publish=st.sampled_from(["each", "together"]), batch=st.integers(1, 3))
+    def backfill(self, first: int, last: int, publish: str, batch: int) -> None:
+        first, last = sorted((first, last))
+        wanted = [day for day in range(first, last + 1) if day in self.world["numbers"]]
+        if not wanted:
+            return
+        self.run_backfill(self.lake, wanted, publish, batch)
+        self.expect_doubles(wanted)
+
+    def run_backfill(self, lake: lp.Lake, wanted: list[int], publish: str, batch: int) -> None:
+        self.names += 1
+        lake.asset("doubles")[[key_of(day) for day in wanted]].backfill(
+            doubled,
+            inputs={"numbers": "numbers"},
+            which="all",
+            publish=publish,
+            batch=batch,
+            name=f"run-{self.names}",
+            progress=False,
+        )
+
+    def expect_doubles(self, wanted: list[int]) -> None:
+        for day in wanted:
+            self.world["doubles"][day] = tuple(2 * value for value in self.world["numbers"][day])
+        self.remember()
+
+    # Tiers and care
+
+    @rule(chosen=st.sets(days, min_size=1), colder=st.booleans())
+    def move(self, chosen: set[int], colder: bool) -> None:
+        selection = self.lake.asset("numbers")[[key_of(day) for day in sorted(chosen)]]
+        if colder:
+            selection.demote("cold", progress=False)
+        else:
+            selection.promote(progress=False)
+        tiers = set(selection.status()["tier"]) - {""}
+        assert tiers <= {"cold" if colder else "hot"}
+
+    @rule(hours=st.integers(1, 24 * 20))
+    def let_time_pass(self, hours: int) -> None:
+        clock_of(self.lake).advance(timedelta(hours=hours))
+
+    @rule(retained=st.integers(0, 200), grace=st.integers(0, 48))
+    def vacuum(self, retained: int, grace: int) -> None:
+        self.lake.vacuum(retention=timedelta(hours=retained), grace=timedelta(hours=grace))
+        horizon = query_catalog(self.lake.url, "SELECT horizon FROM head")[0][0]
+        for number in [number for number in self.past if number < horizon]:
+            with pytest.raises(lp.SnapshotNotFoundError):
+                self.lake.at(number)
+            del self.past[number]
+
+    @rule()
+    def reopen(self) -> None:
+        self.lake.close()
+        self.lake = reopened(self.lake)
+
+    # Crashes
+
+    @rule(
+        action=st.sampled_from(["replace", "append", "move", "vacuum", "rollback", "publish", "backfill"]),
+        contents=some_days,
+        at=st.integers(0, 25),
+        when=st.sampled_from(["before", "after"]),
+        which=st.integers(0, 60),
+    )
+    def crash(self, action: str, contents: Contents, at: int, when: Any, which: int) -> None:
+        numbers = self.world["numbers"]
+        after: Contents | None = None
+        effects = Effects()
+        effects.crash_at(at, when)
+        dying = with_effects(self.lake, effects)
+        before = self.head
+        with suppress(Crash, lp.StateError, lp.ConflictError):
+            match action:
+                case "replace":
+                    after = numbers | contents
+                    dying.asset("numbers").write(frame(contents), if_exists="replace")
+                case "append":
+                    after = numbers | self.appended(contents)
+                    dying.asset("numbers").append(frame(contents))
+                case "move":
+                    dying.asset("numbers")[[key_of(day) for day in contents]].demote("cold", progress=False)
+                case "vacuum":
+                    dying.vacuum(retention=timedelta(hours=which), grace=timedelta(0))
+                case "rollback":
+                    number = sorted(self.past)[which % len(self.past)]
+                    after = dict(self.past[number]["numbers"])
+                    dying.asset("numbers").rollback(to=number)
+                case "publish" if self.branch is not None:
+                    after = numbers | {day: self.on_branch[day] for day in self.base}
+                    dying.branch(self.branch).publish()
+                case "backfill" if wanted := sorted(contents.keys() & numbers.keys()):
+                    self.run_backfill(dying, wanted, "each" if which % 2 else "together", 1)
+        dying.close()
+        self.lake.close()
+        self.lake = reopened(self.lake)
+        self.settle(action, numbers, after, contents, before)
+
+    def settle(self, action: str, numbers: Contents, after: Contents | None, contents: Contents, before: int) -> None:
+        """Learn from the head whether the crashed action had committed, and take its result as the expected one."""
+        horizon = query_catalog(self.lake.url, "SELECT horizon FROM head")[0][0]
+        self.past = {number: world for number, world in self.past.items() if number >= horizon}
+        if action == "backfill":
+            for name in self.lake.backfills().query("state == 'running'")["name"]:
+                self.lake.backfill(name).resume(doubled, progress=False)
+            found = contents_of(self.lake, "doubles")
+            for day, listed in found.items():
+                assert listed in (
+                    self.world["doubles"].get(day),
+                    tuple(2 * value for value in numbers.get(day, ())),
+                )
+            self.world["doubles"] = found
+            self.remember()
+        elif self.head > before and after is not None:
+            self.world["numbers"] = after
+            self.remember()
+            if action == "publish":
+                self.branch = None
+
+    def vacuum_all(self) -> None:
+        """Let a long time pass: what crashes left behind is gone, and nothing else."""
+        for name in self.lake.backfills().query("state == 'running'")["name"]:
+            self.lake.backfill(name).resume(doubled, progress=False)
+        self.replace({1: (1,)})
+        for _ in range(2):
+            clock_of(self.lake).advance(timedelta(days=60))
+            self.lake.vacuum()
+        # moves that a crash interrupted are finished by the next one
+        self.lake.asset("numbers").demote("cold", progress=False)
+        clock_of(self.lake).advance(timedelta(days=60))
+        self.lake.vacuum()
+        self.what_is_read_is_what_was_written()
+        assert [str(found) for found in self.lake.check(checksums=True)] == []
+        assert stray_files(self.lake.url) == set()
+
+
+TestHistories = Histories.TestCase
+TestHistories.settings = settings(
+    max_examples=1000 if LONG else 25,
+    stateful_step_count=60 if LONG else 25,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
+)
+TestHistories.pytestmark = [
+    pytest.mark.timeout(7200 if LONG else 300),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
+]
