@@ -85,17 +85,19 @@ class Judge:
         complete_after_us = int(asset.options.get("complete_after_us", 0))
         judged: dict[int, list[Reason]] = {}
         for version in versions:
-            lineage = inputs.get(version.ordinal, [])
-            reasons = [
+            lineage = inputs.get(version.ordinal, ())
+            own = (
                 code_reason(version.code_version, code_version, has_lineage=bool(lineage)),
                 _early(definition, version, complete_after_us),
                 marked_reason(version.stale_mark),
-                *input_reasons(
+            )
+            given = [reason for reason in own if reason is not None]
+            if lineage:
+                given += input_reasons(
                     (record, upstream[record.asset].digest_of(record, version.ordinal)) for record in lineage
-                ),
-                *(_remark(record, version.ordinal, upstream[record.asset]) for record in lineage),
-            ]
-            given = [reason for reason in reasons if reason is not None]
+                )
+                remarks = (_remark(record, version.ordinal, upstream[record.asset]) for record in lineage)
+                given += [remark for remark in remarks if remark is not None]
             if given:
                 judged[version.ordinal] = given
         return judged

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from lakepart.catalog.lookups import get_snapshot
 from lakepart.catalog.reading import find_versions, find_work, tiers_of
@@ -40,9 +43,10 @@ def partition_statuses(
         versions = find_versions(connection, scope, ranges)
         work = {found.ordinal: found for found in find_work(connection, asset.asset_id, view.branch.branch_id, ranges)}
         reasons = Judge(connection, view).judge(asset, versions, ranges)
-        tiers: dict[int, list[str]] = {}
+        alone: dict[str, tuple[str, ...]] = {}  # one tuple for all partitions of a tier
+        tiers: dict[int, tuple[str, ...]] = {}
         for ordinal, tier, _, _ in tiers_of(connection, scope, ranges):
-            tiers.setdefault(ordinal, []).append(tier)
+            tiers[ordinal] = (*tiers[ordinal], tier) if ordinal in tiers else alone.setdefault(tier, (tier,))
     by_ordinal = {version.ordinal: version for version in versions}
     expected = partitions if explicit else partitions.elapsed(as_of)
     statuses = []
@@ -66,7 +70,7 @@ def partition_statuses(
                 reasons=given,
                 error=None if worked is None else worked.error,
                 version=version,
-                tiers=tuple(tiers.get(ordinal, ())),
+                tiers=tiers.get(ordinal, ()),
             )
         )
     return statuses
@@ -76,19 +80,26 @@ def status_frame(statuses: Sequence[PartitionStatus]) -> pd.DataFrame:
     """Give statuses as a frame for people, one row per partition, in order."""
     import pandas as pd
 
+    versions = [status.version for status in statuses]
+    missing = np.array([version is None for version in versions], dtype=bool)
+    rows, sizes, files, began, written = (
+        np.array([_NOTHING if version is None else _integers(version) for version in versions], dtype=np.int64)
+        .reshape(-1, len(_NOTHING))
+        .T
+    )
     columns: dict[str, Any] = {
         "key": [status.key for status in statuses],
         "state": [status.state for status in statuses],
         "data": [status.data for status in statuses],
         "work": [status.work for status in statuses],
-        "reasons": ["; ".join(map(str, status.reasons)) for status in statuses],
-        "rows": pd.array([_of(status, "row_count") for status in statuses], dtype="Int64"),
-        "bytes": pd.array([_of(status, "size_bytes") for status in statuses], dtype="Int64"),
-        "files": pd.array([_of(status, "file_count") for status in statuses], dtype="Int64"),
+        "reasons": ["; ".join(map(str, status.reasons)) if status.reasons else "" for status in statuses],
+        "rows": pd.arrays.IntegerArray(rows.copy(), missing.copy()),
+        "bytes": pd.arrays.IntegerArray(sizes.copy(), missing.copy()),
+        "files": pd.arrays.IntegerArray(files.copy(), missing.copy()),
         "tier": ["+".join(status.tiers) for status in statuses],
-        "snapshot": pd.array([_of(status, "began") for status in statuses], dtype="Int64"),
-        "written_at": pd.to_datetime([_of(status, "written_at_us") for status in statuses], unit="us", utc=True),
-        "code_version": [_of(status, "code_version") for status in statuses],
+        "snapshot": pd.arrays.IntegerArray(began.copy(), missing.copy()),
+        "written_at": pd.DatetimeIndex(np.where(missing, np.iinfo(np.int64).min, written).view("M8[us]"), tz="UTC"),
+        "code_version": [None if version is None else version.code_version for version in versions],
         "error": [status.error for status in statuses],
     }
     return pd.DataFrame(columns)
@@ -103,10 +114,10 @@ def _all_rows(expected: PartitionSet, versions: Iterable[VersionRecord]) -> list
 def _data_state(version: VersionRecord | None, reasons: Sequence[Reason]) -> str:
     if version is None:
         return "missing"
-    if any(reason.kind is not StaleKind.UPSTREAM for reason in reasons):
+    if reasons and any(reason.kind is not StaleKind.UPSTREAM for reason in reasons):
         return "stale"
     return "empty" if version.row_count == 0 else "fresh"
 
 
-def _of(status: PartitionStatus, name: str) -> Any:
-    return None if status.version is None else getattr(status.version, name)
+_integers = attrgetter("row_count", "size_bytes", "file_count", "began", "written_at_us")
+_NOTHING = (0, 0, 0, 0, 0)
