@@ -21,6 +21,7 @@ def measure(bench: Workbench) -> Iterator[Figure]:
         {
             "lakepart": _python("-c", "import pyarrow, lakepart"),
             "pyarrow": _python("-c", "import pyarrow"),
+            "connect": _python("-c", "import pyarrow, lakepart; lakepart.connect"),
             "help": _python("-c", _HELP),
         },
         repetitions=bench.repetitions(15),
@@ -32,6 +33,14 @@ def measure(bench: Workbench) -> Iterator[Figure]:
         "import lakepart",
         1000 * difference_s(timings["lakepart"], timings["pyarrow"]),
         timings={name: timings[name] for name in ("lakepart", "pyarrow")},
+    )
+    yield Figure(
+        "import",
+        "import lakepart and look up connect, which loads the engine",
+        1000 * difference_s(timings["connect"], timings["pyarrow"]),
+        " ms",
+        timings={"connect": timings["connect"]},
+        note="beyond import pyarrow",
     )
     yield Figure.within(
         HELP, "import", "lakepart --help", 1000 * timings["help"].median_s, timings={"help": timings["help"]}
