@@ -15,6 +15,7 @@ from lakepart.model.definitions import definition_from_dict
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import count_of
 from lakepart.model.records import Commit
+from lakepart.model.selectors import select
 from lakepart.parquet.schemas import plain
 from lakepart.selection import PartitionVerbs, Selection
 
@@ -40,7 +41,7 @@ class Asset(PartitionVerbs):
         self.name = name
 
     def __getitem__(self, item: Any) -> Selection:
-        partitions, explicit = PartitionSet.of(self.partitions, item)
+        partitions, explicit = select(self.partitions, item)
         return self._select(partitions, explicit=explicit)
 
     def between(self, start: datetime, end: datetime) -> Selection:
@@ -199,7 +200,7 @@ class Asset(PartitionVerbs):
         return write_frame(home.context, home.view, record, data, if_exists="append", details=details)
 
     def _one(self, key: Any) -> PartitionSet:
-        partitions, _ = PartitionSet.of(self.partitions, key)
+        partitions, _ = select(self.partitions, key)
         if len(partitions) != 1:
             raise InvalidInputError(
                 f"{key!r} names {count_of(len(partitions), 'partition')} of {self.name!r}, "

@@ -26,8 +26,9 @@ from lakepart.errors import (
 )
 from lakepart.model.names import check_tier_name
 from lakepart.model.records import TierRecord
+from lakepart.storage.addresses import check_roots, is_local, join_url, local_path
 from lakepart.storage.base import Store
-from lakepart.storage.locations import check_roots, is_local, is_network_filesystem, join_url, local_path, open_store
+from lakepart.storage.locations import is_network_filesystem, open_store
 
 IDENTITY_PATH = "_lakepart/lake.json"
 FORMAT = 1

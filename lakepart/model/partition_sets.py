@@ -65,36 +65,6 @@ class PartitionSet:
         return cls(definition, Intervals())
 
     @classmethod
-    def of(cls, definition: PartitionsDefinition, item: object) -> tuple[PartitionSet, bool]:
-        """Read what stands in ``[]``.
-
-        Parameters
-        ----------
-        definition
-            What is selected from.
-        item
-            A label (key, date or partial date), a list of labels, a slice of labels with both ends included, or a
-            :class:`PartitionSet` of the same definition.
-
-        Returns
-        -------
-        set, explicit
-            ``explicit`` is False for ``[:]`` and slices with an open end, which mean what is there, and True for
-            all else, which must be there.
-
-        Raises
-        ------
-        PartitionKeyError
-            A label names no partition.
-        InvalidInputError
-            Anything else stands there: numbers, datetimes, steps, tuples.
-        """
-        # Late, because selectors make the sets this class is.
-        from lakepart.model.selectors import select
-
-        return select(definition, item)
-
-    @classmethod
     def from_keys(cls, definition: PartitionsDefinition, keys: Iterable[str]) -> PartitionSet:
         """Collect keys, in any order.
 

@@ -14,7 +14,29 @@ Label = str | date
 
 
 def select(definition: PartitionsDefinition, item: object) -> tuple[PartitionSet, bool]:
-    """Read what stands in ``[]``; see :meth:`PartitionSet.of`."""
+    """Read what stands in ``[]``.
+
+    Parameters
+    ----------
+    definition
+        What is selected from.
+    item
+        A label (key, date or partial date), a list of labels, a slice of labels with both ends included, or a
+        :class:`PartitionSet` of the same definition.
+
+    Returns
+    -------
+    set, explicit
+        ``explicit`` is False for ``[:]`` and slices with an open end, which mean what is there, and True for
+        all else, which must be there.
+
+    Raises
+    ------
+    PartitionKeyError
+        A label names no partition.
+    InvalidInputError
+        Anything else stands there: numbers, datetimes, steps, tuples.
+    """
     if isinstance(item, PartitionSet):
         return PartitionSet.everything(definition) & item, True
     if isinstance(item, slice):

@@ -17,9 +17,9 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.memory import MemoryFileSystem
 
 from lakepart.errors import AlreadyExistsError, ErrorCode, InvalidInputError, LakepartError, StorageError
+from lakepart.storage.addresses import without_secrets
 from lakepart.storage.base import StoredObject, check_path, check_prefix
 from lakepart.storage.failures import already_exists, not_found, translate, translated
-from lakepart.storage.locations import without_secrets
 
 _SPOOL_BYTES = 64 << 20
 _CHUNK_BYTES = 8 << 20

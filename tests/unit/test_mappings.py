@@ -8,6 +8,7 @@ from lakepart.errors import ErrorCode, InvalidInputError
 from lakepart.model.definitions import Daily, Hourly, Monthly, Quarterly, Static, Unpartitioned, Weekly, Yearly
 from lakepart.model.mappings import AllPartitions, Identity, TimeOverlap, infer_mapping, mapping_from_dict
 from lakepart.model.partition_sets import PartitionSet
+from lakepart.model.selectors import select
 
 ZONE = "America/New_York"
 DAYS = Daily("2013-01-01", end="2014-01-01", tz=ZONE)
@@ -15,7 +16,7 @@ GRAINS = [Hourly, Daily, Weekly, Monthly, Quarterly, Yearly]
 
 
 def chosen(definition, item) -> PartitionSet:
-    return PartitionSet.of(definition, item)[0]
+    return select(definition, item)[0]
 
 
 @pytest.mark.parametrize(

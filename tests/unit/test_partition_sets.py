@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError
 from lakepart.model.definitions import Daily, Hourly, Monthly, Static, Unpartitioned, Weekly
 from lakepart.model.partition_sets import PartitionSet
+from lakepart.model.selectors import select
 
 DAYS = Daily("2013-01-01", end="2014-01-01", tz="America/New_York")
 HOURS = Hourly("2024-11-01", end="2024-11-10", tz="America/New_York")
@@ -88,7 +89,7 @@ def test_dots_at_the_ends_of_a_range_are_told_from_the_range() -> None:
 
 
 def test_the_text_form_stays_as_it_was_released() -> None:
-    quarter = PartitionSet.of(DAYS, ["2013-01", "2013-02", "2013-03", "2013-05-02"])[0]
+    quarter = select(DAYS, ["2013-01", "2013-02", "2013-03", "2013-05-02"])[0]
 
     assert quarter.to_text() == "2013-01-01..2013-03-31,2013-05-02"
     assert PartitionSet.everything(DAYS).to_text() == "*"
@@ -100,7 +101,7 @@ def test_the_text_form_stays_as_it_was_released() -> None:
 
 def test_a_day_that_never_was_does_not_cut_a_range_in_two() -> None:
     definition = Daily("2011-12-01", end="2012-02-01", tz="Pacific/Apia")
-    found = PartitionSet.of(definition, slice("2011-12-28", "2012-01-02"))[0]
+    found = select(definition, slice("2011-12-28", "2012-01-02"))[0]
 
     assert found.keys == ["2011-12-28", "2011-12-29", "2011-12-31", "2012-01-01", "2012-01-02"]
     assert found.to_text() == "2011-12-28..2012-01-02"
@@ -153,7 +154,7 @@ def test_text_of_another_form_is_refused(text, message) -> None:
     ids=str,
 )
 def test_what_stands_in_brackets_is_read_as_pandas_reads_labels(item, text, explicit) -> None:
-    found, says = PartitionSet.of(DAYS, item)
+    found, says = select(DAYS, item)
 
     assert found.to_text() == text
     assert says is explicit
@@ -162,33 +163,33 @@ def test_what_stands_in_brackets_is_read_as_pandas_reads_labels(item, text, expl
 def test_a_label_may_reach_beyond_the_definition_but_not_miss_it() -> None:
     since_march = Daily("2013-03-15", end="2014-02-01")
 
-    assert PartitionSet.of(since_march, "2013-03")[0].to_text() == "2013-03-15..2013-03-31"
-    assert PartitionSet.of(since_march, slice("2013", "2014"))[0].to_text() == "*"
+    assert select(since_march, "2013-03")[0].to_text() == "2013-03-15..2013-03-31"
+    assert select(since_march, slice("2013", "2014"))[0].to_text() == "*"
     for item in ("2013-02", slice("2012", "2013"), slice("2013", "2015"), ["2013-03-15", "2015"]):
         with pytest.raises(PartitionKeyError, match="keys run from '2013-03-15' to '2014-01-31'"):
-            PartitionSet.of(since_march, item)
+            select(since_march, item)
 
 
 def test_a_day_selects_its_hours() -> None:
-    assert len(PartitionSet.of(HOURS, "2024-11-03")[0]) == 25
-    assert len(PartitionSet.of(HOURS, date(2024, 11, 4))[0]) == 24
-    until_repeat = PartitionSet.of(HOURS, slice("2024-11-03", "2024-11-03-01:00-0500"))[0]
+    assert len(select(HOURS, "2024-11-03")[0]) == 25
+    assert len(select(HOURS, date(2024, 11, 4))[0]) == 24
+    until_repeat = select(HOURS, slice("2024-11-03", "2024-11-03-01:00-0500"))[0]
     assert until_repeat.keys == ["2024-11-03-00:00", "2024-11-03-01:00", "2024-11-03-01:00-0500"]
 
 
 def test_days_bound_a_slice_of_longer_windows_without_being_keys() -> None:
     weeks, months = Weekly("2013-01-01"), Monthly("2013-01-01")
 
-    assert PartitionSet.of(weeks, slice("2013-01-10", "2013-01-29"))[0].keys == [
+    assert select(weeks, slice("2013-01-10", "2013-01-29"))[0].keys == [
         "2013-01-13",
         "2013-01-20",
         "2013-01-27",
     ]
-    assert PartitionSet.of(months, "2013-02")[0].keys == ["2013-02-01"]
+    assert select(months, "2013-02")[0].keys == ["2013-02-01"]
     with pytest.raises(PartitionKeyError, match=r"No weekly window starts in '2013-01-10'.*before it is '2013-01-06'"):
-        PartitionSet.of(weeks, "2013-01-10")
+        select(weeks, "2013-01-10")
     with pytest.raises(PartitionKeyError, match="No monthly window starts in '2013-01-10:2013-01-20'"):
-        PartitionSet.of(months, slice("2013-01-10", "2013-01-20"))
+        select(months, slice("2013-01-10", "2013-01-20"))
 
 
 @pytest.mark.parametrize(
@@ -215,13 +216,13 @@ def test_days_bound_a_slice_of_longer_windows_without_being_keys() -> None:
 )
 def test_anything_else_in_brackets_is_refused_with_the_way_out(item, message) -> None:
     with pytest.raises(InvalidInputError, match=message):
-        PartitionSet.of(DAYS, item)
+        select(DAYS, item)
 
 
 def test_sets_of_two_definitions_do_not_mix() -> None:
     other = PartitionSet.everything(Daily("2013-01-01", end="2014-01-01"))
 
-    for combine in (lambda: days([]) | other, lambda: days([]) & other, lambda: PartitionSet.of(DAYS, other)):
+    for combine in (lambda: days([]) | other, lambda: days([]) & other, lambda: select(DAYS, other)):
         with pytest.raises(InvalidInputError, match="two definitions") as caught:
             combine()
         assert caught.value.code == ErrorCode.DEFINITION_MISMATCH
@@ -261,13 +262,13 @@ def test_an_endless_definition_costs_nothing() -> None:
     endless = PartitionSet.everything(Hourly("2000-01-01"))
 
     assert len(endless) > 70_000_000
-    assert len(endless - PartitionSet.of(endless.definition, "2013")[0]) == len(endless) - 8760
+    assert len(endless - select(endless.definition, "2013")[0]) == len(endless) - 8760
     assert next(iter(endless)) == "2000-01-01-00:00"
     assert repr(endless) == f"<PartitionSet: {len(endless):,} of Hourly('2000-01-01-00:00')>"
 
 
 def test_the_single_partition_is_selected_by_its_key() -> None:
-    found, explicit = PartitionSet.of(Unpartitioned(), "all")
+    found, explicit = select(Unpartitioned(), "all")
 
     assert (found.keys, found.ordinals.tolist(), found.to_text(), explicit) == (["all"], [0], "*", True)
     assert list(found.windows()) == [None]

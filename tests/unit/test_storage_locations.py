@@ -2,17 +2,10 @@ import pytest
 
 from lakepart.errors import InvalidInputError
 from lakepart.storage import locations
+from lakepart.storage.addresses import check_roots, is_local, join_url, local_path, without_secrets
 from lakepart.storage.anyfs import FsspecStore
 from lakepart.storage.local import LocalStore
-from lakepart.storage.locations import (
-    check_roots,
-    is_local,
-    is_network_filesystem,
-    join_url,
-    local_path,
-    open_store,
-    without_secrets,
-)
+from lakepart.storage.locations import is_network_filesystem, open_store
 
 MOUNTS = r"""
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
