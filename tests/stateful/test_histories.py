@@ -293,12 +293,13 @@ class Histories(RuleBasedStateMachine):
     @rule(chosen=st.sets(days, min_size=1), colder=st.booleans())
     def move(self, chosen: set[int], colder: bool) -> None:
         selection = self.lake.asset("numbers")[[key_of(day) for day in sorted(chosen)]]
+        interrupted = query_catalog(self.lake.url, "SELECT count(*) FROM move WHERE closed_at_us IS NULL") != [(0,)]
         if colder:
             selection.demote("cold", progress=False)
         else:
             selection.promote(progress=False)
-        tiers = set(selection.status()["tier"]) - {""}
-        assert tiers <= {"cold" if colder else "hot"}
+        if not interrupted:  # a move that a crash left is finished first, or left to a holder that may be alive
+            assert set(selection.status()["tier"]) - {""} <= {"cold" if colder else "hot"}
 
     @rule(hours=st.integers(1, 24 * 20))
     def let_time_pass(self, hours: int) -> None:
