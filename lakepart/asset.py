@@ -14,6 +14,7 @@ from lakepart.errors import ErrorCode, InvalidInputError, PartitionNotFoundError
 from lakepart.model.definitions import definition_from_dict
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import count_of
+from lakepart.model.policies import check_age
 from lakepart.model.records import Commit
 from lakepart.model.selectors import select
 from lakepart.parquet.schemas import plain
@@ -63,7 +64,7 @@ class Asset(PartitionVerbs):
 
     def older_than(self, age: timedelta, as_of: datetime | None = None) -> Selection:
         """Select the committed partitions whose windows had ended ``age`` before ``as_of`` (now by default)."""
-        instant = as_of_now(self._home.context, self._home.view, as_of) - age
+        instant = as_of_now(self._home.context, self._home.view, as_of) - check_age(age)
         elapsed = self._partitions.elapsed(instant)
         return self._of_keys([key for key in self.keys if key in elapsed])
 

@@ -17,6 +17,7 @@ from lakepart.model.names import check_tier_name
 
 _DURATION = re.compile(r"(\d+)\s*([hdw])")
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+_LONGEST = timedelta(days=365_250)  # calendars end somewhere, and so must subtraction from now
 _FIELDS = frozenset({"assets", "older_than", "to"})
 
 
@@ -33,8 +34,7 @@ class AgeRule:
 
     def __post_init__(self) -> None:
         check_tier_name(self.to)
-        if self.older_than < timedelta(0):
-            raise InvalidInputError(f"older_than={self.older_than} is negative: it says how long ago a window ended.")
+        check_age(self.older_than)
 
     def covers(self, asset: str) -> bool:
         """Say whether the rule speaks of an asset."""
@@ -65,10 +65,13 @@ class TieringPolicy:
             data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise NotFoundError(f"There is no policy file {str(path)!r}.") from error
+        except OSError as error:
+            raise InvalidInputError(f"The policy file {str(path)!r} cannot be read: {error.strerror}.") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InvalidInputError(f"The policy file {str(path)!r} is not TOML: {error}.") from error
         rules = data.get("rule", [])
-        if not rules or set(data) != {"rule"}:
+        tables = isinstance(rules, list) and all(isinstance(rule, dict) for rule in rules)
+        if not rules or not tables or set(data) != {"rule"}:
             raise InvalidInputError(
                 f"The policy file {str(path)!r} must have [[rule]] tables and nothing else.",
                 hint='[[rule]] assets = "flights"  older_than = "180d"  to = "cold"',
@@ -76,12 +79,22 @@ class TieringPolicy:
         return cls(*(_rule(number, rule) for number, rule in enumerate(rules, start=1)))
 
 
+def check_age(age: timedelta) -> timedelta:
+    """Give the age back if it is one: how long ago a window ended, up to a thousand years."""
+    if not timedelta(0) <= age <= _LONGEST:
+        raise InvalidInputError(f"older_than={age} is no age of a window: it is not negative, nor above 1,000 years.")
+    return age
+
+
 def parse_duration(text: str) -> timedelta:
     """Read ``180d``, ``12h`` or ``4w``."""
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise InvalidInputError(f"{text!r} is not a duration.", hint="write hours, days or weeks: 12h, 180d, 4w.")
-    return int(match[1]) * _UNITS[match[2]]
+    try:
+        return int(match[1]) * _UNITS[match[2]]
+    except OverflowError as error:
+        raise InvalidInputError(f"{text!r} is longer than any age.", hint="write years as days: 3650d.") from error
 
 
 def _rule(number: int, rule: Mapping[str, Any]) -> AgeRule:
