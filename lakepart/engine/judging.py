@@ -10,6 +10,7 @@ from lakepart.catalog.database import Connection
 from lakepart.catalog.lookups import find_asset
 from lakepart.catalog.reading import contents, find_inputs, find_versions
 from lakepart.engine.context import View
+from lakepart.engine.lineage import IDENTITY
 from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import AssetRecord, InputRecord, VersionRecord
@@ -25,7 +26,6 @@ from lakepart.planning.staleness import (
 )
 
 Ranges = tuple[tuple[int, int], ...]
-IDENTITY = "identity"
 _LONGEST_WINDOW_US = 400 * 24 * 3600 * 1_000_000
 
 

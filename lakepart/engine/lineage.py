@@ -6,15 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lakepart.catalog.database import Connection
-from lakepart.catalog.lookups import asset_not_found, find_asset, get_head
+from lakepart.catalog.lookups import asset_not_found, find_asset, get_head, visible_snapshot
 from lakepart.catalog.reading import contents
 from lakepart.engine.context import LakeContext, View
 from lakepart.model.definitions import definition_from_dict
-from lakepart.model.mappings import infer_mapping
+from lakepart.model.mappings import Identity, infer_mapping
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import ANYTHING, Anything, AssetRecord, InputRecord
 from lakepart.planning.staleness import digest_of_contents
 
+IDENTITY = Identity.name
 FIXED = {"kind": "selection"}  # a caller's own word for what was read, not a rule
 
 
@@ -29,7 +30,8 @@ def record_input(
     """Note which contents of ``asset`` are being read now."""
     found = contents(connection, view.scope(asset), partitions.ordinal_ranges())
     snapshot = view.snapshot if view.snapshot is not None else get_head(connection).snapshot
-    return InputRecord(name, asset.name, mapping, partitions.to_text(), snapshot, digest_of_contents(found))
+    digest = digest_of_contents(found, one_to_one=mapping["kind"] == IDENTITY)
+    return InputRecord(name, asset.name, mapping, partitions.to_text(), snapshot, digest)
 
 
 def expected_contents(
@@ -38,7 +40,8 @@ def expected_contents(
     """Give the guard of a write that was based on ``snapshot``: by ordinal, the content it must still find."""
     if snapshot is None:
         return lambda _: ANYTHING
-    found = dict(contents(connection, view.at(snapshot).scope(asset), partitions.ordinal_ranges()))
+    seen = visible_snapshot(connection, view.branch, number=snapshot).snapshot
+    found = dict(contents(connection, view.at(seen).scope(asset), partitions.ordinal_ranges()))
     return found.get
 
 

@@ -40,15 +40,16 @@ class Reason:
         return self.text
 
 
-def digest_of_contents(contents: Iterable[tuple[int, str]]) -> str:
+def digest_of_contents(contents: Iterable[tuple[int, str]], *, one_to_one: bool = False) -> str:
     """Identify the contents of some input partitions, given as ``(ordinal, content id)`` in ordinal order.
 
-    One partition's digest is its content id, so that the common one-to-one input is compared without hashing.
+    Where the mapping is one to one, the digest is the content id, so that this common input is compared without
+    hashing. Elsewhere it matters which partition holds a content, even where there is only one.
     """
     listed = list(contents)
     if not listed:
         return MISSING_DIGEST
-    if len(listed) == 1:
+    if one_to_one:
         return listed[0][1]
     text = "\n".join(f"{ordinal}:{content}" for ordinal, content in listed)
     return hashlib.sha256(text.encode()).hexdigest()
