@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from operator import index
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -288,7 +289,7 @@ class PartitionVerbs(Readable):
         Content, versions and staleness do not change. A partition that somebody rewrites meanwhile is skipped and
         reported. A move that was interrupted is finished by the next one.
         """
-        return self._move(self.plan_demote(tier), progress=progress)
+        return self._move(lambda: self.plan_demote(tier), progress=progress)
 
     def plan_promote(self, tier: str | None = None) -> TieringPlan:
         """Say which files would be copied to the hotter ``tier`` (the hottest by default)."""
@@ -297,11 +298,15 @@ class PartitionVerbs(Readable):
 
     def promote(self, tier: str | None = None, *, progress: bool = True) -> moves.MoveReport:
         """Move these partitions' files to the hotter ``tier`` (the hottest by default); as :meth:`demote`."""
-        return self._move(self.plan_promote(tier), progress=progress)
+        return self._move(lambda: self.plan_promote(tier), progress=progress)
 
-    def _move(self, plan: TieringPlan, *, progress: bool) -> moves.MoveReport:
+    def _move(self, make_plan: Callable[[], TieringPlan], *, progress: bool) -> moves.MoveReport:
+        # first what others left, or the plan would be made of what is about to change
+        finished = moves.finish_interrupted(self._home.context)
+        plan = make_plan()
         with move_bar(plan, shown=progress) as on_progress:
-            return moves.apply_moves(self._home.context, plan, on_progress=on_progress)
+            report = moves.apply_moves(self._home.context, plan, on_progress=on_progress)
+        return replace(report, finished=report.finished + finished)
 
     # Shared
 

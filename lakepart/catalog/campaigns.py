@@ -230,7 +230,7 @@ def set_state(database: Database, backfill_id: int, epoch: int, state: BackfillS
             .values(state=state.value, closed_at_us=closed_at_us, heartbeat_us=now_us)
         )
         if state is BackfillState.CANCELLED:
-            unfinished = [TargetState.WAITING, TargetState.RUNNING, TargetState.STAGED]
+            unfinished = [TargetState.WAITING, TargetState.RUNNING]  # what is staged stays, for whoever resumes
             _set_targets(connection, backfill_id, unfinished, TargetState.CANCELLED, now_us)
             _abandon_attempts(connection, backfill_id, now_us)
 

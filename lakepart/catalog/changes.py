@@ -269,7 +269,7 @@ def _input_ids(connection: Connection, changes: Iterable[Change]) -> Mapping[str
     return known
 
 
-_CONTENT = ("content_id", "row_count", "size_bytes", "file_count", "code_version", "written_at_us")
+_CONTENT = ("content_id", "row_count", "size_bytes", "file_count", "code_version", "written_at_us", "stale_mark")
 _INPUT_FIELDS = ("name", "input_asset_id", "mapping", "selection", "snapshot", "digest")
 
 # Made once: making a statement costs more than carrying it out.

@@ -30,6 +30,7 @@ class Shown(NamedTuple):
     file_count: int
     code_version: str | None
     written_at_us: int
+    stale_mark: str | None
 
 
 Current = Mapping[tuple[int, int], Shown]  # by asset id and ordinal

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, and_, bindparam, func, literal_column, select, true, update
@@ -104,9 +104,11 @@ def _assets_of(connection: Connection, asset_ids: Iterable[int], number: int) ->
     return described
 
 
-def _whole(table: Table, *, without: str = "") -> list[Any]:
-    return [column for column in table.c if column.name != without]
+def _whole(table: Table, *, without: Collection[str] = ()) -> list[Any]:
+    return [column for column in table.c if column.name not in without]
 
+
+_LATER = {"ended", "stale_mark"}  # what may be said of a version after the commit that made it
 
 # Made once: making a statement costs more than carrying it out.
 _NUMBER = bindparam("number", type_=BIG)
@@ -130,7 +132,7 @@ _SNAPSHOT: Select[Any] = (
     .where(snapshot.c.snapshot == _NUMBER)
 )
 _PUBLISHED: Select[Any] = select(branch.c.branch_id).where(branch.c.published_as == _NUMBER)
-_VERSIONS: Select[Any] = select(*_whole(version, without="ended")).where(_MADE).order_by(version.c.version_id)
+_VERSIONS: Select[Any] = select(*_whole(version, without=_LATER)).where(_MADE).order_by(version.c.version_id)
 _VERSION_FILES: Select[Any] = (
     select(version_file.c.version_id, version_file.c.file_id)
     .join(version, version.c.version_id == version_file.c.version_id)

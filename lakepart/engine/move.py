@@ -78,10 +78,15 @@ def plan_tiering(home: Home, policy: TieringPolicy, as_of: datetime) -> TieringP
     return _plan(home, wanted, reason=f"policy as of {as_of.isoformat()}")
 
 
+def finish_interrupted(context: LakeContext) -> int:
+    """Bring the moves to an end that dead processes left; gives how many."""
+    return _finish_interrupted(context, _holder(context))
+
+
 def apply_moves(context: LakeContext, plan: TieringPlan, *, on_progress: OnCopied, workers: int = 1) -> MoveReport:
     """Carry out a plan, after finishing what earlier processes left behind."""
     require_writable(context, View(), "move files")
-    holder = f"{socket.gethostname()}:{os.getpid()}:{context.new_id()[:8]}"
+    holder = _holder(context)
     finished = _finish_interrupted(context, holder)
     skipped: list[tuple[str, str]] = []
     moved: list[MoveRecord] = []
@@ -203,6 +208,10 @@ def _aborted_on_failure(context: LakeContext, holder: str) -> Iterator[None]:
                 outcome = "failed" if ends is MoveState.ABORTED else None
                 catalog.advance(context.database, move.move_id, move.fence, ends, outcome=outcome)
         raise
+
+
+def _holder(context: LakeContext) -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{context.new_id()[:8]}"
 
 
 def _has_died(holder: str) -> bool:

@@ -87,7 +87,7 @@ def run_order(order: Order, function: Callable[..., Any], stores: Stores) -> Out
             definition=definition,
             schema=schema,
             name_prefix=order.name_prefix,
-            metadata=file_metadata(schema, order.name_prefix, order.code_version),
+            metadata=file_metadata(schema, order.name_prefix.partition("-")[0], order.code_version),
             threads=1 if len(order.keys) == 1 else 4,
         )
         staged = stager.stage(prepared.pieces)
