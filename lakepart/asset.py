@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, SupportsIndex
 
 from lakepart.engine.commit import write_frame, write_keyed, write_partitions
 from lakepart.engine.home import Home
-from lakepart.engine.pieces import keyed_frames, split_first
+from lakepart.engine.pieces import pairs_or_rows
 from lakepart.engine.status import as_of_now
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionNotFoundError
 from lakepart.model.definitions import definition_from_dict
@@ -170,7 +170,7 @@ class Asset(PartitionVerbs):
                 details=details,
             )
         details = self._details(self._partitions, inputs, code_version, message, metadata, expected)
-        frames, data = _keyed(data)
+        frames, data = pairs_or_rows(data)
         if frames is not None:
             return write_keyed(
                 home.context, home.view, record, frames, if_exists=if_exists or "replace", details=details
@@ -191,7 +191,7 @@ class Asset(PartitionVerbs):
         home, record = self._home, self._record()
         partitions = self._partitions if key is None else self._one(key)
         details = self._details(partitions, inputs, code_version, message, metadata, None)
-        frames, data = _keyed(data)
+        frames, data = pairs_or_rows(data)
         if key is not None:
             return write_partitions(
                 home.context, home.view, record, partitions, data, no_rows="keep", if_exists="append", details=details
@@ -216,12 +216,3 @@ class Asset(PartitionVerbs):
 
     def __repr__(self) -> str:
         return f"<Asset {self._title()}: {self.partitions.describe()}>"
-
-
-def _keyed(data: Any) -> tuple[Iterable[tuple[str, Any]] | None, Any]:
-    """Tell pairs of keys and frames from rows, without losing an iterator's first item."""
-    frames = keyed_frames(data)
-    if frames is not None or not isinstance(data, Iterator):
-        return frames, data
-    keyed, whole = split_first(data)
-    return (whole, None) if keyed else (None, whole)

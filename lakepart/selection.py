@@ -387,7 +387,8 @@ class Selection(PartitionVerbs):
         Parameters
         ----------
         data
-            Rows of these partitions (a row of any other is an error), or ``{key: frame}``.
+            Rows of these partitions (a row of any other is an error), ``{key: frame}``, or an iterator of
+            ``(key, frame)``.
         no_rows
             For partitions without rows: ``"empty"`` (default) records those that have elapsed as known to be empty,
             ``"keep"`` leaves them as they are, ``"error"`` refuses.

@@ -23,8 +23,8 @@ from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.manifests import write_manifests
 from lakepart.engine.pieces import (
     Prepared,
-    keyed_frames,
     nothing_to_write,
+    pairs_or_rows,
     prepare_keyed,
     prepare_routed,
     prepare_wanted,
@@ -103,7 +103,7 @@ def write_partitions(
     _check_choice("no_rows", no_rows, NO_ROWS)
     _check_choice("if_exists", if_exists, IF_EXISTS)
     stored = stored_schema(context, asset)
-    frames = keyed_frames(data)
+    frames, data = pairs_or_rows(data)
     if frames is None:
         prepared = prepare_wanted(asset.name, wanted, stored, data)
     else:

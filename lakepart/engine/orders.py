@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +18,10 @@ import pyarrow as pa
 from lakepart.engine.commit import file_metadata
 from lakepart.engine.pieces import (
     Prepared,
-    keyed_frames,
     nothing_to_write,
+    pairs_or_rows,
     prepare_keyed,
     prepare_wanted,
-    split_first,
 )
 from lakepart.engine.read import Resolved, Stores
 from lakepart.engine.readable import Part, ResolvedSelection
@@ -123,10 +122,7 @@ def _prepare(order: Order, result: Any) -> Prepared:
     definition = definition_from_dict(order.definition)
     wanted = PartitionSet.from_keys(definition, order.keys)
     stored = None if order.schema is None else deserialise(order.schema)
-    frames = keyed_frames(result)
-    if frames is None and isinstance(result, Iterator):
-        keyed, result = split_first(result)
-        frames = result if keyed else None
+    frames, result = pairs_or_rows(result)
     if frames is None:
         return prepare_wanted(order.asset, wanted, stored, result)
     prepared = prepare_keyed(order.asset, definition, wanted, stored, frames)

@@ -101,7 +101,7 @@ def nothing_to_write(stored: pa.Schema) -> Prepared:
     return Prepared(Reconciled(schema=stored, changed=False, cast=lambda table: table), [], [])
 
 
-def keyed_frames(data: Any) -> Iterable[tuple[str, Any]] | None:
+def _keyed_frames(data: Any) -> Iterable[tuple[str, Any]] | None:
     """Give the pairs of a ``{key: frame}`` mapping or an iterator of ``(key, frame)``; None for anything else."""
     if isinstance(data, Mapping):
         columns = [key for key, value in data.items() if isinstance(value, list | str | int | float)]
@@ -116,7 +116,18 @@ def keyed_frames(data: Any) -> Iterable[tuple[str, Any]] | None:
     return None
 
 
-def split_first(data: Iterator[Any]) -> tuple[bool, Iterator[Any]]:
+def pairs_or_rows(data: Any) -> tuple[Iterable[tuple[str, Any]] | None, Any]:
+    """Tell pairs of keys and frames from rows, without losing an iterator's first item; one of the two is None."""
+    frames = _keyed_frames(data)
+    if frames is not None:
+        return frames, None
+    if not isinstance(data, Iterator):
+        return None, data
+    keyed, whole = _split_first(data)
+    return (whole, None) if keyed else (None, whole)
+
+
+def _split_first(data: Iterator[Any]) -> tuple[bool, Iterator[Any]]:
     """Look at an iterator's first item: does it give ``(key, frame)`` pairs? Gives the whole iterator back."""
     first = next(data, None)
     if first is None:
