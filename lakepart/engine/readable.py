@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -138,7 +140,12 @@ class Readable(ABC):
 
     def head(self, rows: int = 5) -> pd.DataFrame:
         """Read the first rows into pandas; opens no more files than it needs."""
+        if rows < 0:
+            raise InvalidInputError(f"head({rows}) is no number of rows: it is at least 0.")
         resolved = self._resolve()
+        held = [0, *accumulate(file.row_count for _, file in resolved.files)]
+        needed = tuple(file for file, before in zip(resolved.files, held, strict=False) if before < rows)
+        resolved = replace(resolved, files=needed)  # readers open files ahead
         taken: list[pa.RecordBatch] = []
         wanted = rows
         for batch in read_batches(self._stores(), resolved, ReadOptions()):
