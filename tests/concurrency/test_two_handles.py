@@ -1,13 +1,16 @@
 """Two handles of one lake, in one thread, meeting at every moment: each row of the table of conflicts."""
 
 import itertools
+import time
 from contextlib import suppress
 from datetime import date, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 import lakepart as lp
+from lakepart.catalog.intents import renew_intents
 from lakepart.testing import clock_of, copied, frozen_lake, meet_everywhere, query_catalog, reopened
 
 KEY = "2024-01-01"
@@ -196,6 +199,21 @@ def test_a_move_never_hinders_a_writer_nor_loses_its_rows(make, other):
         assert values_of(met.lake) == expected, met.at
 
 
+def test_a_move_gives_up_exactly_the_partitions_that_were_rewritten_before_its_swap(make):
+    def demote(lake):
+        lake.asset("numbers")[KEY].demote("cold", progress=False)
+
+    old_file = "SELECT tier FROM copy WHERE file_id = 1 AND state = 'live'"
+    outcomes = set()
+    for met in meet_everywhere(make, demote, replace(20)):
+        (outcome,) = query_catalog(met.lake.url, "SELECT state, outcome FROM move") or [(None, None)]
+        outcomes.add(outcome)
+        moved = outcome == ("done", None)
+        assert query_catalog(met.lake.url, old_file) == [("cold" if moved else "hot",)], met.at
+        assert moved or outcome in {("aborted", "replaced"), (None, None)}, met.at
+    assert {("done", None), ("aborted", "replaced")} <= outcomes
+
+
 def test_a_writer_never_hinders_a_move(make):
     def demote(lake):
         lake.asset("numbers")[KEY].demote("cold", progress=False)
@@ -335,6 +353,26 @@ def test_a_vacuum_without_grace_makes_a_writer_fail_rather_than_lose_its_bytes(m
         assert values_of(met.lake) in ([1], [20]), met.at
         assert [str(found) for found in met.lake.check(checksums=True) if found.severity == "damage"] == [], met.at
     assert outcomes == {"written", "intent-expired"}
+
+
+def test_a_writer_that_is_at_work_for_longer_than_the_grace_period_keeps_its_bytes(lake):
+    other = reopened(lake)
+
+    def partitions():
+        yield "2024-01-05", frame((5, 5))
+        yield "2024-01-06", frame((6, 6))
+        while not list(Path(lake.url, "hot/numbers").glob("*=2024-01-05/*.parquet")):
+            time.sleep(0.005)  # until a thread of the writer has begun the file
+        clock_of(lake).advance(timedelta(days=3))
+        ((intent_id,),) = query_catalog(lake.url, "SELECT intent_id FROM intent")
+        renew_intents(lake._home.context.database, [intent_id])  # as it does by itself, now and then
+        other.vacuum()
+        yield "2024-01-07", frame((7, 7))
+
+    lake.asset("numbers").write(partitions())
+
+    assert lake.asset("numbers").to_arrow()["value"].to_pylist() == [1, 2, 5, 6, 7]
+    assert_sound(lake)
 
 
 def test_a_vacuum_with_grace_disturbs_no_write_and_no_move(make):
