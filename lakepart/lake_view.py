@@ -32,8 +32,8 @@ class LakeView:
 
     @property
     def url(self) -> str:
-        """Where the lake is."""
-        return self._home.context.url
+        """Where the lake is; secrets in the address are left out."""
+        return self._home.context.address
 
     def asset(
         self,

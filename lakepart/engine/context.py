@@ -13,6 +13,7 @@ from lakepart.catalog.database import Database
 from lakepart.catalog.scopes import Scope
 from lakepart.errors import ErrorCode, StateError
 from lakepart.model.records import MAIN, AssetRecord, BranchRecord, TierRecord
+from lakepart.storage.addresses import without_secrets
 from lakepart.storage.base import Store
 
 Clock = Callable[[], datetime]
@@ -41,6 +42,11 @@ class LakeContext:
     new_id: Callable[[], str] = new_id
     read_only: bool = False
     schemas: dict[int, Any] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        """Where the lake is, as it may be shown and stored: without secrets."""
+        return without_secrets(self.url)
 
     @property
     def hottest(self) -> TierRecord:
@@ -76,7 +82,7 @@ def require_writable(context: LakeContext, view: View, verb: str) -> None:
     """Refuse ``verb`` on a read-only handle, in the past, and on a branch that is no longer open."""
     if context.read_only:
         raise StateError(
-            f"This handle of {context.url!r} is read-only, so it cannot {verb}.",
+            f"This handle of {context.address!r} is read-only, so it cannot {verb}.",
             hint="connect without read_only=True.",
             code=ErrorCode.READ_ONLY,
         )

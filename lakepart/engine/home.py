@@ -52,7 +52,7 @@ class Home:
 
     def __reduce__(self) -> tuple[Any, ...]:
         context = self.context
-        return reopen, (context.url, context.catalog, context.read_only, self.view.branch.name, self.view.snapshot)
+        return reopen, (context.address, context.catalog, context.read_only, self.view.branch.name, self.view.snapshot)
 
 
 def reopen(url: str, catalog: str | None, read_only: bool, branch: str, snapshot: int | None) -> Home:

@@ -26,7 +26,7 @@ from lakepart.errors import (
 )
 from lakepart.model.names import check_tier_name
 from lakepart.model.records import TierRecord
-from lakepart.storage.addresses import check_roots, is_local, join_url, local_path
+from lakepart.storage.addresses import check_roots, is_local, join_url, local_path, without_secrets
 from lakepart.storage.base import Store
 from lakepart.storage.locations import is_network_filesystem, open_store
 
@@ -69,11 +69,11 @@ def create_lake(
     _check_tiers(url, chosen)
     location = _catalog_location(url, catalog)
     root = open_store(url, storage_options)
-    if root.stat(IDENTITY_PATH) is not None or location.exists():
+    if root.stat(IDENTITY_PATH) is not None:
         raise AlreadyExistsError(
-            f"There is a lake at {url!r} already (catalog {str(location)!r}).",
+            f"There is a lake at {without_secrets(url)!r} already.",
             hint="connect to it, or choose another place.",
-            context={"url": url},
+            context={"url": without_secrets(url)},
         )
     _make_folder(location.parent)
     database = Database.create(location, lake_id=uuid4().hex, clock=clock, tiers=chosen)
@@ -93,12 +93,14 @@ def open_lake(
     """Open the lake at ``url``; LakeNotFoundError if there is none."""
     location = _catalog_location(url, catalog)
     if catalog is None and Path(local_path(url)).is_file():
-        raise LakeNotFoundError(f"{url!r} is a file, and a lake is a folder.", hint="name the lake's folder.")
+        raise LakeNotFoundError(
+            f"{without_secrets(url)!r} is a file, and a lake is a folder.", hint="name the lake's folder."
+        )
     if not location.exists():
         raise LakeNotFoundError(
-            f"There is no lake at {url!r}: no catalog {str(location)!r}.",
+            f"There is no lake at {without_secrets(url)!r}: no catalog {str(location)!r}.",
             hint="lakepart.create makes a new lake; check the address for typing errors.",
-            context={"url": url, "catalog": str(location)},
+            context={"url": without_secrets(url), "catalog": str(location)},
         )
     database = Database.open(location, clock=clock, read_only=read_only)
     context = _assemble(url, catalog, database, open_store(url, storage_options), storage_options, clock, read_only)
@@ -134,13 +136,13 @@ def _identify(context: LakeContext) -> None:
         return
     if found_format > FORMAT:
         raise CatalogError(
-            f"The lake at {context.url!r} has format {found_format}, made by a newer lakepart than this one.",
+            f"The lake at {context.address!r} has format {found_format}, made by a newer lakepart than this one.",
             hint="upgrade lakepart.",
             code=ErrorCode.CATALOG_TOO_NEW,
         )
     if found_id != lake_id:
         raise CatalogError(
-            f"The catalog is of lake {lake_id}, but {context.url!r} holds lake {found_id}.",
+            f"The catalog is of lake {lake_id}, but {context.address!r} holds lake {found_id}.",
             hint="name the catalog that belongs to this lake.",
             code=ErrorCode.WRONG_CATALOG,
             context={"catalog_lake": lake_id, "storage_lake": found_id},
@@ -153,7 +155,7 @@ def _read_identity(context: LakeContext) -> tuple[int, str]:
         return int(identity["format"]), str(identity["lake_id"])
     except (ValueError, TypeError, KeyError) as error:
         raise CatalogError(
-            f"{IDENTITY_PATH} of {context.url!r} does not say which lake this is.",
+            f"{IDENTITY_PATH} of {context.address!r} does not say which lake this is.",
             hint="restore the file from a backup.",
             code=ErrorCode.WRONG_CATALOG,
         ) from error
@@ -163,7 +165,7 @@ def _catalog_location(url: str, catalog: str | None) -> Path:
     if catalog is None:
         if not is_local(url):
             raise InvalidInputError(
-                f"A lake at {url!r} needs a catalog: a database cannot lie in an object store.",
+                f"A lake at {without_secrets(url)!r} needs a catalog: a database cannot lie in an object store.",
                 hint='catalog="sqlite:////path/to/catalog.db" suits one machine.',
             )
         location = Path(local_path(url)) / CATALOG_FILE
