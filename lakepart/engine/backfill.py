@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lakepart.catalog import campaigns
+from lakepart.catalog.database import Connection
 from lakepart.catalog.declaring import create_branch, discard
 from lakepart.catalog.lookups import find_branch, get_asset, get_branch, list_assets, list_snapshots
-from lakepart.catalog.reading import find_versions
+from lakepart.catalog.reading import contents, find_versions
 from lakepart.engine.branches import diff_changes, diff_frame
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.driver import BEAT_S, Driver, OnProgress
@@ -30,7 +31,7 @@ from lakepart.model.definitions import definition_from_dict
 from lakepart.model.instants import from_microseconds
 from lakepart.model.names import check_branch_name
 from lakepart.model.partition_sets import PartitionSet
-from lakepart.model.plans import BackfillPlan
+from lakepart.model.plans import BackfillPlan, Target
 from lakepart.model.records import MAIN, AssetRecord, Commit
 from lakepart.model.states import BackfillState, TargetState
 from lakepart.planning.backfill import check_which, choose_publication, choose_targets
@@ -66,6 +67,8 @@ def plan_backfill(
         raise InvalidInputError(f"on_error={on_error!r} is not one of 'continue', 'stop'.")
     if retries < 0 or (timeout_s is not None and timeout_s <= 0):
         raise InvalidInputError(f"retries={retries} and timeout={timeout_s} must not be negative, nor timeout zero.")
+    if name is not None:
+        check_branch_name(_staging_branch(name))
     recorded = asset.producer
     if function is None and recorded is None:
         raise StateError(
@@ -79,8 +82,10 @@ def plan_backfill(
         expected = partitions.elapsed(as_of)
         statuses = [status for status in statuses if expected.contains_ordinal(status.ordinal)]
     targets = choose_targets(statuses, states, batch)
+    publication = choose_publication(publish, targets, on_branch=view.branch.branch_id != MAIN.branch_id)
     with context.database.reading() as connection:
-        snapshot = list_snapshots(connection, limit=1)[0].snapshot
+        targets = _as_found_on(connection, publication, asset, partitions, targets)
+        snapshot = list_snapshots(connection, branch=view.branch, limit=1)[0].snapshot
     rows = [status.version.row_count for status in statuses if status.version is not None]
     sizes = [status.version.size_bytes for status in statuses if status.version is not None]
     own_code = recorded is not None and function is None
@@ -92,7 +97,7 @@ def plan_backfill(
         snapshot=snapshot,
         selection=partitions.to_text(),
         targets=targets,
-        publish=choose_publication(publish, targets, on_branch=view.branch.branch_id != MAIN.branch_id),
+        publish=publication,
         code_version=recorded.code_version if own_code and recorded is not None else None,
         inputs=choose_mappings(context, asset, inputs),
         function=recorded.function
@@ -126,7 +131,7 @@ def start_backfill(
             f"The plan is for another branch than {home.view.branch.name!r}.", hint="apply it where it was made."
         )
     chosen = _function(home, plan.asset, plan.function, function)
-    branch_id, staging_branch_id = _result_branch(context, plan)
+    branch_id, staging_branch_id, made_branch_id = _result_branch(context, plan)
     try:
         record = campaigns.open_backfill(
             context.database,
@@ -138,8 +143,8 @@ def start_backfill(
             staging_branch_id=staging_branch_id,
         )
     except LakepartError:
-        if staging_branch_id is not None:
-            discard(context.database, staging_branch_id)
+        if made_branch_id is not None:
+            discard(context.database, made_branch_id)
         raise
     return _drive(home, record, chosen, workers, on_progress)
 
@@ -281,18 +286,39 @@ def _drive(
     return Driver(home.context, View(branch), record, function, workers, on_progress).run()
 
 
-def _result_branch(context: LakeContext, plan: BackfillPlan) -> tuple[int, int | None]:
-    """Find where results go: the branch the plan was made on, and a staging branch where they appear together."""
+def _result_branch(context: LakeContext, plan: BackfillPlan) -> tuple[int, int | None, int | None]:
+    """Find where results go: the branch they are recorded on, a staging branch, and which of the two was made here."""
     if plan.publish == "each" or not plan.targets:
-        return plan.branch_id, None
+        return plan.branch_id, None, None
     if plan.publish == "together":
-        return plan.branch_id, create_branch(context.database, f"backfill-{plan.name}").branch_id
-    name = check_branch_name(plan.publish.removeprefix("branch:"))
+        staging_branch_id = create_branch(context.database, _staging_branch(plan.name)).branch_id
+        return plan.branch_id, staging_branch_id, staging_branch_id
+    name = _named_branch(plan.publish)
     with context.database.reading() as connection:
         found = find_branch(connection, name)
-    if found is None or found.state != "open":
-        found = create_branch(context.database, name)
-    return found.branch_id, None
+    if found is not None and found.state == "open":
+        return found.branch_id, None, None
+    branch_id = create_branch(context.database, name).branch_id
+    return branch_id, None, branch_id
+
+
+def _staging_branch(name: str) -> str:
+    return f"backfill-{name}"
+
+
+def _named_branch(publish: str) -> str:
+    return check_branch_name(publish.removeprefix("branch:"))
+
+
+def _as_found_on(
+    connection: Connection, publish: str, asset: AssetRecord, partitions: PartitionSet, targets: tuple[Target, ...]
+) -> tuple[Target, ...]:
+    """Expect what the branch that results go to shows now: it may have other contents than the view of the plan."""
+    branch = find_branch(connection, _named_branch(publish)) if publish.startswith("branch:") else None
+    if branch is None or branch.state != "open":
+        return targets
+    found = dict(contents(connection, View(branch).scope(asset), partitions.ordinal_ranges()))
+    return tuple(replace(target, expected=found.get(target.ordinal)) for target in targets)
 
 
 def _function(home: Home, asset: str, recorded: str | None, given: Callable[..., Any] | None) -> Callable[..., Any]:

@@ -67,7 +67,8 @@ class _Work:
 
     number: int
     targets: tuple[TargetRecord, ...]
-    attempts: int = 0
+    attempts: int = 0  # since the backfill was planned; by these, outcomes are told apart
+    tries: int = 0  # by this driver; whoever resumes grants all retries anew
     lineage: Mapping[int, tuple[InputRecord, ...]] = field(default_factory=dict)
 
 
@@ -133,6 +134,7 @@ class Driver:
             if self._stopping:
                 self._waiting.clear()
                 self._retrying.clear()
+                self._withdraw(workers)
             self._start(workers)
             self._settle(self._collect(workers))
             self._report()
@@ -158,6 +160,7 @@ class Driver:
             return
         for work in starting:
             work.attempts = attempts[work.number]
+            work.tries += 1
             self._running[work.number] = work
             try:
                 order = self._order(work)
@@ -165,6 +168,14 @@ class Driver:
                 self._settle([_undoable(work, error)])
                 continue
             workers.submit(_ticket(work.number, work.attempts), order)
+
+    def _withdraw(self, workers: Workers[Order, Outcome]) -> None:
+        """Let orders wait again that are queued and that no worker has begun."""
+        tickets = set(workers.withdraw())
+        withdrawn = [work for work in self._running.values() if _ticket(work.number, work.attempts) in tickets]
+        self._let_wait(withdrawn)
+        for work in withdrawn:
+            del self._running[work.number]
 
     def _order(self, work: _Work) -> Order:
         """Fix everything the worker needs: the inputs' files, and what is noted of having read them."""
@@ -239,9 +250,9 @@ class Driver:
             work = self._running.pop(outcome.number)
             if outcome.ok:
                 computed.append((work, outcome))
-            elif outcome.attempt <= self.record.plan["retries"] and outcome.error_type not in _FINAL_ERRORS:
+            elif work.tries <= self.record.plan["retries"] and outcome.error_type not in _FINAL_ERRORS:
                 self._note(work, TargetState.WAITING, outcome)
-                heappush(self._retrying, (time.monotonic() + _retry_after_s(outcome.attempt), work.number, work))
+                heappush(self._retrying, (time.monotonic() + _retry_after_s(work.tries), work.number, work))
             else:
                 self._fail(work, outcome)
         if computed:
@@ -366,15 +377,14 @@ class Driver:
 
     def _let_go(self) -> None:
         """Say that nothing is under way any more; where the catalog cannot be told, whoever resumes finds out."""
-        unfinished = [
-            TargetOutcome(target.ordinal, TargetState.WAITING)
-            for work in self._running.values()
-            for target in work.targets
-        ]
         with suppress(LakepartError):
-            campaigns.finish_targets(self.context.database, self.record.backfill_id, self.record.epoch, unfinished)
+            self._let_wait(self._running.values())
         with suppress(LakepartError):
             close_intent(self.context.database, self._intent_id)
+
+    def _let_wait(self, works: Iterable[_Work]) -> None:
+        unfinished = [TargetOutcome(target.ordinal, TargetState.WAITING) for work in works for target in work.targets]
+        campaigns.finish_targets(self.context.database, self.record.backfill_id, self.record.epoch, unfinished)
 
     # Staying in charge
 

@@ -37,6 +37,17 @@ class Workers(Generic[Task, Result]):
         """Queue a task."""
         self._tasks.put((ticket, task))
 
+    def withdraw(self) -> list[int]:
+        """Take back the tasks that no thread has begun; gives their tickets."""
+        tickets: list[int] = []
+        while True:
+            try:
+                queued = self._tasks.get_nowait()
+            except Empty:
+                return tickets
+            if queued is not None:
+                tickets.append(queued[0])
+
     def next_result(self, timeout_s: float) -> tuple[int, Result] | None:
         """Wait for the next result of a task that was not given up; None after ``timeout_s``.
 
