@@ -487,7 +487,7 @@ class CatalogContract:
             before = [manifest_of(connection, number) for number in (1, 2)]
 
         move = self._move(database, asset, 2)
-        moves.swap(database, move.move_id, move.fence)
+        moves.swap(database, [move])
         run(database, change(asset, 2, "d"))
 
         with database.reading() as connection:
@@ -601,15 +601,18 @@ class CatalogContract:
     def _move(self, database: Database, asset: AssetRecord, ordinal: int, to_tier: str = "cold") -> Any:
         planned = self._planned(database, asset, ordinal, to_tier)
         [move] = moves.claim(database, [planned], holder="us", lease_until_us=database.now_us() + 10)
-        moves.advance(database, move.move_id, move.fence, MoveState.COPYING)
-        return moves.advance(database, move.move_id, move.fence, MoveState.VERIFIED)
+        moves.advance(database, [move], MoveState.COPYING)
+        [verified] = moves.advance(database, [move], MoveState.VERIFIED)
+        return verified
 
     def test_a_swap_makes_readers_open_the_new_copies(self, database: Database, asset: AssetRecord) -> None:
         run(database, change(asset, 1, "a", "b"), change(asset, 2, "c"))
         before = content_of(database, asset)
         move = self._move(database, asset, 1)
 
-        assert moves.swap(database, move.move_id, move.fence).state is MoveState.SWAPPED
+        [over] = moves.swap(database, [move])
+
+        assert over.state is MoveState.SWAPPED
 
         with database.reading() as connection:
             scope = Scope(asset.asset_id, MAIN)
@@ -626,7 +629,7 @@ class CatalogContract:
         move = self._move(database, asset, 1)
         run(database, change(asset, 1, "b"))
 
-        over = moves.swap(database, move.move_id, move.fence)
+        [over] = moves.swap(database, [move])
 
         assert (over.state, over.outcome) == (MoveState.ABORTED, moves.REPLACED)
         with database.reading() as connection:
@@ -638,7 +641,9 @@ class CatalogContract:
         move = self._move(database, asset, 1)
         run(database, change(asset, 1, "b", kind=ChangeKind.APPEND))
 
-        assert moves.swap(database, move.move_id, move.fence).state is MoveState.SWAPPED
+        [over] = moves.swap(database, [move])
+
+        assert over.state is MoveState.SWAPPED
 
         with database.reading() as connection:
             found = tiers_of(connection, Scope(asset.asset_id, MAIN), ALL)
@@ -668,16 +673,16 @@ class CatalogContract:
 
         assert taken.fence == move.fence + 1
         with pytest.raises(StateError, match="taken over by them"):
-            moves.advance(database, move.move_id, move.fence, MoveState.COPYING)
+            moves.advance(database, [move], MoveState.COPYING)
         with pytest.raises(StateError, match="cannot become verified"):
-            moves.advance(database, move.move_id, taken.fence, MoveState.VERIFIED)
+            moves.advance(database, [taken], MoveState.VERIFIED)
 
     def test_a_partition_can_be_moved_there_and_back(self, database: Database, asset: AssetRecord) -> None:
         run(database, change(asset, 1, "a"))
         for to_tier in ("cold", "hot", "cold"):
             move = self._move(database, asset, 1, to_tier)
-            moves.swap(database, move.move_id, move.fence)
-            moves.advance(database, move.move_id, move.fence, MoveState.DONE)
+            moves.swap(database, [move])
+            moves.advance(database, [move], MoveState.DONE)
 
         with database.reading() as connection:
             assert tiers_of(connection, Scope(asset.asset_id, MAIN), ALL) == [(1, "cold", 1, 1000)]
@@ -754,15 +759,15 @@ class CatalogContract:
     def test_vacuum_and_a_move_back_never_meet_on_one_copy(self, database: Database, asset: AssetRecord) -> None:
         run(database, change(asset, 1, "a"))
         move = self._move(database, asset, 1)
-        moves.swap(database, move.move_id, move.fence)
-        moves.advance(database, move.move_id, move.fence, MoveState.DONE)
+        moves.swap(database, [move])
+        moves.advance(database, [move], MoveState.DONE)
         far = database.now_us() + 10**12
         with database.reading() as connection:
             [retired] = upkeep.list_deletable(connection, far)
         back = self._move(database, asset, 1, "hot")
 
         assert upkeep.begin_deletion(database, [retired], retired_before_us=far) == []
-        moves.advance(database, back.move_id, back.fence, MoveState.ABORTED, outcome="test")
+        moves.advance(database, [back], MoveState.ABORTED, outcome="test")
         assert upkeep.begin_deletion(database, [retired], retired_before_us=far) == [retired]
         with pytest.raises(StateError, match="Vacuum is deleting"):
             moves.claim(database, [self._planned(database, asset, 1, "hot")], holder="us", lease_until_us=0)

@@ -33,5 +33,5 @@ class CrashingDatabase(Database):
         super()._begin(connection, write=write)
 
     def _commit(self, connection: Connection) -> None:
-        with self.effects.effect("commit to the catalog"):
+        with self.effects.effect("commit to the catalog", approached=True):
             super()._commit(connection)

@@ -82,6 +82,11 @@ class Effects:
         """Do ``action`` right before the effect number ``index``, as another process might."""
         self._meanwhile = (index, action)
 
+    @property
+    def met(self) -> bool:
+        """Whether what was to happen :meth:`meanwhile` has happened, or nothing was."""
+        return self._meanwhile is None
+
     def approach(self) -> None:
         """Say that the next effect is about to begin: a transaction does before it takes its lock."""
         with self._lock:
@@ -91,9 +96,13 @@ class Effects:
         action()
 
     @contextmanager
-    def effect(self, name: str) -> Iterator[None]:
-        """Bracket one effect; the block is left out if the crash comes before it."""
-        self.approach()
+    def effect(self, name: str, *, approached: bool = False) -> Iterator[None]:
+        """Bracket one effect; the block is left out if the crash comes before it.
+
+        What was ``approached`` before has had its meeting: a transaction that holds its lock can meet nobody.
+        """
+        if not approached:
+            self.approach()
         index = self._begin(name)
         yield
         self._end(index, name)

@@ -193,9 +193,11 @@ def meet_everywhere(make: Callable[[], Lake], action: Action, other: Action) -> 
         effects = Effects()
         effects.meanwhile(index, partial(other, reopened(lake)))
         action(with_effects(lake, effects))
-        if len(effects.names) <= index:
+        if effects.met:
+            reached = effects.names[index] if index < len(effects.names) else "which was given up"
+            yield Aftermath(reopened(lake), f"met before effect {index}: {reached}")
+        elif len(effects.names) <= index:
             return
-        yield Aftermath(reopened(lake), f"met before effect {index}: {effects.names[index]}")
 
 
 def _dies(action: Action, lake: Lake) -> bool:
