@@ -45,15 +45,15 @@ def demo(
     if not changes:
         teller.title(f"The demo in {path} is complete: nothing was left to do, and nothing was changed.")
     else:
-        if fresh and state is not DemoState.NOTHING:
+        if state is DemoState.CLEARING or (fresh and state is not DemoState.NOTHING):
             clear(path)
         elif state is DemoState.BEGUN:
             teller.title(f"There is an unfinished demo in {path}: what is done is kept, the rest is done now.")
         began = time.monotonic()
         try:
-            mark(path, finished=False)
+            mark(path, DemoState.BEGUN)
             tell_demo(path, teller)
-            mark(path, finished=True)
+            mark(path, DemoState.FINISHED)
         except KeyboardInterrupt:
             command = f"lakepart demo {quote(str(path))} --keep"
             sys.stderr.write(f"\nStopped; the lake is sound. This goes on from here: {command}\n")

@@ -1,6 +1,6 @@
 """The demo's folder: whose it is, how far the demo came, and how it is cleared.
 
-A marker is written before the lake and says when the demo was finished. What does not carry it is somebody else's and
+A marker is written before the lake and says how far the demo has come. What does not carry it is somebody else's and
 is never written to, and clearing removes nothing that the demo does not make.
 """
 
@@ -30,6 +30,7 @@ class DemoState(StrEnum):
     NOTHING = "nothing"
     BEGUN = "begun"
     FINISHED = "finished"
+    CLEARING = "clearing"  # it may be half gone
 
 
 def examine(path: Path) -> DemoState:
@@ -51,17 +52,16 @@ def examine(path: Path) -> DemoState:
         if MARKER not in names:
             raise _something_else(path, f"it holds {list_some(names)}")
         try:
-            marker = json.loads((path / MARKER).read_text(encoding="utf-8"))
-        except ValueError as error:
+            return DemoState(json.loads((path / MARKER).read_text(encoding="utf-8"))["state"])
+        except (ValueError, LookupError, TypeError) as error:
             raise _something_else(path, f"its {MARKER} is not the demo's") from error
-    return DemoState.FINISHED if isinstance(marker, dict) and marker.get("finished") else DemoState.BEGUN
 
 
-def mark(path: Path, *, finished: bool) -> None:
-    """Note that the folder is the demo's, and whether the demo came to its end."""
+def mark(path: Path, state: DemoState) -> None:
+    """Note that the folder is the demo's, and how far the demo has come."""
     with _translated(path):
         path.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"made_by": "lakepart demo", "finished": finished})
+        text = json.dumps({"made_by": "lakepart demo", "state": state.value})
         (path / _NEW_MARKER).write_text(text, encoding="utf-8")
         (path / _NEW_MARKER).replace(path / MARKER)
 
@@ -84,6 +84,7 @@ def clear(path: Path) -> None:
                 f"{str(path)!r} holds what the demo did not make: {named}. Nothing was removed.",
                 hint="move it elsewhere, or run the demo in another folder.",
             )
+        mark(path, DemoState.CLEARING)
         for entry in sorted(path.iterdir(), key=lambda entry: entry.name == MARKER):
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)

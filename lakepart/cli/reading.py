@@ -60,7 +60,8 @@ def status(
     if as_json:
         print_frame(frame, as_json=True)
         return
-    shown = frame.drop(columns=["data", "work", "files", "snapshot"]).dropna(axis="columns", how="all")
+    shown = frame.drop(columns=["data", "work", "files", "snapshot"])
+    shown = shown.loc[:, (shown.notna() & (shown != "")).any()]
     print_frame(shown, as_json=False, everything=everything, nothing="no partitions")
     counts = ", ".join(f"{count:,} {state}" for state, count in frame["state"].value_counts().items())
     say(f"{len(frame):,} in all" + (f": {counts}" if counts else ""))

@@ -24,6 +24,8 @@ from lakepart.cli.app import app, run
 
 DAYS = 40
 PRODUCER = """
+import os
+
 import lakepart as lp
 import pandas as pd
 
@@ -42,6 +44,9 @@ def plain(part):
 
 def broken(part):
     raise RuntimeError("no sun today")
+
+def deadly(part):
+    os._exit(9)
 
 number = 3
 """
@@ -596,16 +601,22 @@ def test_a_backfill_that_fails_exits_with_one_and_can_be_resumed(call, lake, pro
     }
 
 
-def test_a_backfill_can_be_cancelled(call, lake, producers) -> None:
-    call(
-        "backfill", "run", lake, "sums", "2013-02-10", "--producer", f"{producers}:broken", "--name", "bad",
-        "--retries", "0", "--apply",
-    )  # fmt: skip
+def test_a_backfill_whose_driver_died_can_be_cancelled(call, lake, producers) -> None:
+    words = ["backfill", "run", lake, "sums", "2013-02-10", "--producer", f"{producers}:deadly", "--name", "dead"]
+    died = subprocess.run(
+        [sys.executable, "-c", "from lakepart.cli import main; main()", *words, "--apply"], check=False, timeout=60
+    )
+    assert died.returncode == 9
+    assert call("status", lake, "sums", "2013-02-10", "--json").json[0]["state"] == "running"
 
-    answer = call("backfill", "cancel", lake, "bad", "--json")
+    answer = call("backfill", "cancel", lake, "dead", "--json")
 
-    assert answer.code in {0, 4}
-    assert call("backfill", "list", lake, "--json").json[0]["state"] in {"cancelled", "failed"}
+    assert answer.code == 0
+    assert answer.json["state"] in {"cancelling", "cancelled"}
+
+
+def test_cancelling_a_finished_backfill_leaves_it_finished(call, lake) -> None:
+    assert call("backfill", "cancel", lake, "january").out == "Backfill january is completed: 31 done.\n"
 
 
 def test_a_producer_of_another_asset_or_no_function_is_refused(call, lake, producers) -> None:
