@@ -56,10 +56,11 @@ def snapshots_frame(context: LakeContext, view: View, *, after: int, limit: int 
     """Give the commits that the view sees, newest first."""
     import pandas as pd
 
+    last = view.snapshot
     with context.database.reading() as connection:
-        found = list_snapshots(connection, branch=view.branch, after=after, limit=limit)
-    if view.snapshot is not None:
-        found = [snapshot for snapshot in found if snapshot.snapshot <= view.snapshot]
+        found = list_snapshots(connection, branch=view.branch, after=after, limit=limit if last is None else None)
+    if last is not None:
+        found = [snapshot for snapshot in found if snapshot.snapshot <= last][:limit]
     return pd.DataFrame(
         {
             "snapshot": [snapshot.snapshot for snapshot in found],
