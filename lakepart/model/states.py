@@ -53,7 +53,10 @@ MOVES: Mapping[MoveState, frozenset[MoveState]] = {
 BACKFILLS: Mapping[BackfillState, frozenset[BackfillState]] = {
     BackfillState.RUNNING: frozenset({BackfillState.CANCELLING, BackfillState.COMPLETED, BackfillState.FAILED}),
     # RUNNING: the driver that was to wind down died, and somebody resumed.
-    BackfillState.CANCELLING: frozenset({BackfillState.CANCELLED, BackfillState.RUNNING}),
+    # COMPLETED, FAILED: the last target had ended, so nothing was left to cancel.
+    BackfillState.CANCELLING: frozenset(
+        {BackfillState.CANCELLED, BackfillState.RUNNING, BackfillState.COMPLETED, BackfillState.FAILED}
+    ),
     BackfillState.CANCELLED: frozenset({BackfillState.RUNNING}),
     BackfillState.COMPLETED: frozenset(),
     BackfillState.FAILED: frozenset({BackfillState.RUNNING}),
