@@ -341,6 +341,7 @@ def test_a_given_address_beats_the_environment(call, finished_lake, monkeypatch,
         (["branch", "create", "LAKE", "trial"], 4, "already-exists"),
         (["backfill", "run", "LAKE", "readings"], 4, "state"),
         (["backfill", "resume", "LAKE", "january"], 4, "state"),
+        (["backfill", "cancel", "LAKE", "january"], 4, "state"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -613,10 +614,6 @@ def test_a_backfill_whose_driver_died_can_be_cancelled(call, lake, producers) ->
 
     assert answer.code == 0
     assert answer.json["state"] in {"cancelling", "cancelled"}
-
-
-def test_cancelling_a_finished_backfill_leaves_it_finished(call, lake) -> None:
-    assert call("backfill", "cancel", lake, "january").out == "Backfill january is completed: 31 done.\n"
 
 
 def test_a_producer_of_another_asset_or_no_function_is_refused(call, lake, producers) -> None:

@@ -192,12 +192,15 @@ def test_the_demo_tells_the_facts(demo) -> None:
         assert fact in printed
 
 
-def test_the_python_it_shows_at_the_end_runs(demo) -> None:
-    _, printed = demo
+def test_the_python_it_shows_at_the_end_runs(demo, tmp_path) -> None:
+    made, printed = demo
+    lake = shutil.copytree(made, tmp_path / "lake")
     lines = [line.removeprefix("  >>> ") for line in printed.splitlines() if line.startswith("  >>> ")][-3:]
+    code = "\n".join(lines).replace(str(made), str(lake))
 
-    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=100)
 
+    assert str(lake) in code
     assert done.returncode == 0, done.stderr
 
 
