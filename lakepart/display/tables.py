@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lakepart.model.plans import format_bytes
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 MOST_ROWS = 40
 _TAIL = 5
 _MOST_CHARACTERS = 80
+# what may take several lines where a terminal is narrow
+_TEXTS = frozenset({"reasons", "reason", "text", "finding", "message", "error", "path", "partitions", "description"})
 # numbers that name something: written without thousands separators
 _NAMES = frozenset({"snapshot", "ended", "fork", "order", "attempts"})
 
@@ -27,8 +29,8 @@ def frame_table(frame: pd.DataFrame, *, most: int | None = MOST_ROWS) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in frame.columns:
-        numbers = frame[name].dtype.kind in "iuf"
-        table.add_column(str(name), justify="right" if numbers else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if frame[name].dtype.kind in "iuf" else "left"
+        table.add_column(str(name), justify=justify, overflow="fold", no_wrap=name not in _TEXTS)
     if most is None or len(frame) <= most:
         _add_rows(table, frame)
         return table
@@ -73,7 +75,7 @@ def _cell(column: str, value: Any) -> str:
     elif _is_missing(value):
         return ""
     elif isinstance(value, datetime):
-        text = value.isoformat(timespec="seconds")
+        text = value.isoformat(timespec="seconds").replace("+00:00", "Z")
     elif isinstance(plain(value), bool):
         text = "yes" if value else "no"
     elif column == "bytes" or column.startswith("bytes_"):
