@@ -657,21 +657,3 @@ def test_a_secret_in_an_address_is_never_shown(tmp_path):
 
     assert [text for text in shown if "hunter2" in text] == []
     assert b"hunter2" not in (tmp_path / "catalog.db").read_bytes()
-
-
-def test_a_secret_in_an_address_is_never_shown(tmp_path):
-    url, catalog = "memory://user:hunter2@bucket/lake", f"sqlite:///{tmp_path}/catalog.db"
-    shown = []
-    for act in (lambda: lp.create(url), lambda: lp.connect(url), lambda: lp.connect(url, catalog=catalog)):
-        with pytest.raises(lp.LakepartError) as caught:
-            act()
-        shown += [str(caught.value), repr(caught.value), str(caught.value.context)]
-    lake = lp.create(url, catalog=catalog)
-    shown += [repr(lake), repr(lake.asset("a", partitions=lp.Unpartitioned())), lake.url]
-    with pytest.raises(lp.AlreadyExistsError) as caught:
-        lp.create(url, catalog=catalog)
-    shown += [str(caught.value), str(caught.value.context)]
-    lake.close()
-
-    assert [text for text in shown if "hunter2" in text] == []
-    assert b"hunter2" not in (tmp_path / "catalog.db").read_bytes()
