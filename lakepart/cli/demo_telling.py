@@ -43,11 +43,9 @@ class Teller:
     def show(self, frame: pd.DataFrame, *, most: int | None = None) -> None:
         """Show a frame as a table."""
         if self.shown:
-            from rich.padding import Padding
+            from lakepart.display.tables import print_frame
 
-            from lakepart.display.tables import frame_table
-
-            console().print(Padding(frame_table(frame, most=most), (0, 0, 0, 2), expand=False))
+            print_frame(console(), frame, most=most, indent=2)
 
     def working(self, text: str) -> AbstractContextManager[None]:
         """Show that something is under way."""

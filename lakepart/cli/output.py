@@ -50,15 +50,15 @@ def print_json(value: Any) -> None:
 
 def print_frame(frame: pd.DataFrame, *, as_json: bool, everything: bool = False, nothing: str = "nothing") -> None:
     """Print a frame's rows: as a table, cut unless ``everything`` is wanted, or as JSON records."""
-    from lakepart.display.tables import MOST_ROWS, frame_table, records
+    from lakepart.display import tables
 
     if as_json:
-        print_json(records(frame))
+        print_json(tables.records(frame))
     elif frame.empty:
         say(f"({nothing})")
     else:
-        console().print(frame_table(frame, most=None if everything else MOST_ROWS), soft_wrap=False)
-        if len(frame) > MOST_ROWS and not everything:
+        tables.print_frame(console(), frame, most=None if everything else tables.MOST_ROWS)
+        if len(frame) > tables.MOST_ROWS and not everything:
             say("--all shows every row, --json gives them as data")
 
 

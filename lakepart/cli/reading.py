@@ -60,7 +60,7 @@ def status(
     if as_json:
         print_frame(frame, as_json=True)
         return
-    shown = frame.drop(columns=["data", "work", "files", "snapshot"])
+    shown = frame.drop(columns=["data", "work", "files", "snapshot", "code_version"])
     shown = shown.loc[:, (shown.notna() & (shown != "")).any()]
     print_frame(shown, as_json=False, everything=everything, nothing="no partitions")
     counts = ", ".join(f"{count:,} {state}" for state, count in frame["state"].value_counts().items())
@@ -170,7 +170,7 @@ def snapshots(
     address, _ = split(where, least=0)
     with viewed(address, branch, at) as lake:
         frame = lake.snapshots() if since is None else lake.changes(since)
-    shown = frame if as_json else frame.drop(columns=["metadata"])
+    shown = frame if as_json else frame.drop(columns=["metadata", "author", "files"])
     print_frame(shown, as_json=as_json, everything=everything, nothing="no commits")
 
 

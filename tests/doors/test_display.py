@@ -14,7 +14,7 @@ from rich.console import Console
 
 from lakepart.display.html import lake_html, selection_html
 from lakepart.display.progress import backfill_bar, move_bar, spinner
-from lakepart.display.tables import frame_table, records
+from lakepart.display.tables import frame_table, print_frame, records
 from lakepart.model.plans import Move, MoveFile, TieringPlan
 
 
@@ -152,6 +152,24 @@ def test_a_table_cut_to_very_few_rows_still_shows_both_ends() -> None:
     text = printed(frame_table(pd.DataFrame({"key": [f"k{number}" for number in range(9)]}), most=4))
 
     assert [line.strip() for line in text.splitlines()[2:]] == ["k0", "k1", "… 5 more", "k7", "k8"]
+
+
+def test_a_narrow_terminal_folds_texts_and_cuts_nothing() -> None:
+    stream = io.StringIO()
+    frame = pd.DataFrame(
+        {
+            "key": ["2013-04-01"],
+            "reasons": ["code version 1, now 2"],
+            "rows": [336_776],
+            "written_at": [datetime(2013, 1, 5, tzinfo=UTC)],
+            "state": ["completed"],
+        }
+    )
+
+    print_frame(Console(file=stream, width=40), frame, indent=2)
+
+    assert {"2013-04-01", "version", "336,776", "2013-01-05T00:00:00Z", "completed"} <= set(stream.getvalue().split())
+    assert max(map(len, stream.getvalue().splitlines())) < 85
 
 
 def test_records_are_json_with_iso_instants_and_nulls() -> None:
