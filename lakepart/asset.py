@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, SupportsIndex
 
@@ -12,6 +12,7 @@ from lakepart.engine.pieces import pairs_or_rows
 from lakepart.engine.status import as_of_now
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionNotFoundError
 from lakepart.model.definitions import definition_from_dict
+from lakepart.model.intervals import IntegerArray
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import count_of
 from lakepart.model.policies import check_age
@@ -57,35 +58,38 @@ class Asset(PartitionVerbs):
         """Select the newest ``count`` committed partitions."""
         if count < 1:
             raise InvalidInputError(f"latest({count}) selects nothing: a count is at least 1.")
-        keys = self.keys[-count:]
-        if not keys:
+        committed = self._committed()
+        if not committed:
             raise PartitionNotFoundError(f"Asset {self.name!r} has no committed partition.", hint="write some first.")
-        return self._of_keys(keys)
+        return self._select(committed.last(count))
 
     def older_than(self, age: timedelta, as_of: datetime | None = None) -> Selection:
         """Select the committed partitions whose windows had ended ``age`` before ``as_of`` (now by default)."""
         instant = as_of_now(self._home.context, self._home.view, as_of) - check_age(age)
-        elapsed = self._partitions.elapsed(instant)
-        return self._of_keys([key for key in self.keys if key in elapsed])
+        return self._select(self._committed().elapsed(instant))
 
     def missing(self, as_of: datetime | None = None) -> Selection:
         """Select the partitions that are expected by ``as_of`` (now by default) and not there; fixed at the call."""
-        return self._of_keys([status.key for status in self._statuses(as_of) if status.data == "missing"])
+        statuses = self._statuses(as_of)
+        return self._of_ordinals(statuses.ordinals[statuses.data == "missing"])
 
     def stale(self) -> Selection:
         """Select the stale partitions; fixed at the call."""
-        return self._of_keys([status.key for status in self._statuses(None) if status.data == "stale"])
+        statuses = self._statuses(None)
+        return self._of_ordinals(statuses.ordinals[statuses.data == "stale"])
 
     def failed(self) -> Selection:
         """Select the partitions whose last attempt failed after their content was made; fixed at the call."""
-        return self._of_keys([status.key for status in self._statuses(None) if status.work == "failed"])
+        statuses = self._statuses(None)
+        return self._of_ordinals(statuses.ordinals[statuses.work == "failed"])
 
     def in_tier(self, tier: str) -> Selection:
         """Select the partitions that have files on ``tier``; fixed at the call."""
         names = [known.name for known in self._home.context.tiers]
         if tier not in names:
             raise InvalidInputError(f"The lake has no tier {tier!r}.", hint=f"its tiers are {', '.join(names)}.")
-        return self._of_keys([status.key for status in self._statuses(None) if tier in status.tiers])
+        statuses = self._statuses(None)
+        return self._of_ordinals(statuses.ordinals[[tier in tiers for tiers in statuses.tiers]])
 
     @property
     def schema(self) -> Any:
@@ -211,8 +215,8 @@ class Asset(PartitionVerbs):
             )
         return partitions
 
-    def _of_keys(self, keys: Sequence[str]) -> Selection:
-        return self._select(PartitionSet.from_keys(self.partitions, keys))
+    def _of_ordinals(self, ordinals: IntegerArray) -> Selection:
+        return self._select(PartitionSet.from_ordinals(self.partitions, ordinals))
 
     def __repr__(self) -> str:
         return f"<Asset {self._title()}: {self.partitions.describe()}>"

@@ -23,13 +23,20 @@ from lakepart.engine.home import Home
 from lakepart.engine.lineage import expected_contents, record_input
 from lakepart.engine.read import ReadOptions, Resolved, Stores, files_frame, plan_read, resolve
 from lakepart.engine.readable import Readable, ResolvedSelection
-from lakepart.engine.status import as_of_now, partition_statuses, status_frame
+from lakepart.engine.status import (
+    as_of_now,
+    committed_partitions,
+    partition_statuses,
+    read_statuses,
+    status_frame,
+)
 from lakepart.errors import InvalidInputError
 from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import BackfillPlan, ReadPlan, TieringPlan
 from lakepart.model.records import AssetRecord, Commit
 from lakepart.model.windows import Window
+from lakepart.planning.status import Statuses
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +61,7 @@ class PartitionVerbs(Readable):
     @property
     def keys(self) -> list[str]:
         """The partition keys, in order: those that were named, or the committed ones where an end is open."""
-        return self._partitions.keys if self._explicit else list(self._resolve().keys)
+        return (self._partitions if self._explicit else self._committed()).keys
 
     @property
     def windows(self) -> list[Window | None]:
@@ -63,13 +70,13 @@ class PartitionVerbs(Readable):
         return [definition.window_at(definition.position_of(key)) for key in self.keys]
 
     def __len__(self) -> int:
-        return len(self._partitions) if self._explicit else len(self._resolve().versions)
+        return len(self._partitions if self._explicit else self._committed())
 
     def __bool__(self) -> bool:
         return len(self) > 0
 
     def __contains__(self, key: object) -> bool:
-        return key in self.keys if not self._explicit else key in self._partitions
+        return key in (self._partitions if self._explicit else self._committed())
 
     def __iter__(self) -> Iterator[Selection]:
         for key in self.keys:
@@ -139,9 +146,12 @@ class PartitionVerbs(Readable):
 
     def explain(self) -> pd.DataFrame:
         """Say why each partition is as it is: one row per reason and per input it was made from."""
-        return explain_frame(
-            self._home.context, self._home.view, self._record(), self._partitions, self._statuses(None)
+        home, record = self._home, self._record()
+        as_of = as_of_now(home.context, home.view, None)
+        statuses = partition_statuses(
+            home.context, home.view, record, self._partitions, explicit=self._explicit, as_of=as_of
         )
+        return explain_frame(home.context, home.view, record, self._partitions, statuses)
 
     def rollback(self, to: SupportsIndex, *, message: str | None = None) -> Commit:
         """Make the contents of snapshot ``to`` current again, as a new snapshot.
@@ -167,7 +177,7 @@ class PartitionVerbs(Readable):
         """
         home, record = self._home, self._record()
         require_writable(home.context, home.view, "mark partitions")
-        ordinals = [version.ordinal for version in self._resolve().versions]
+        ordinals = self._committed().ordinals.tolist()
         branch_id = home.view.branch.branch_id
         return mark_stale(
             home.context.database, asset_id=record.asset_id, branch_id=branch_id, ordinals=ordinals, reason=reason
@@ -313,9 +323,13 @@ class PartitionVerbs(Readable):
     def _record(self) -> AssetRecord:
         return self._home.record(self._asset)
 
-    def _statuses(self, as_of: datetime | None) -> list[Any]:
+    def _committed(self) -> PartitionSet:
         home = self._home
-        return partition_statuses(
+        return committed_partitions(home.context, home.view, self._record(), self._partitions)
+
+    def _statuses(self, as_of: datetime | None) -> Statuses:
+        home = self._home
+        return read_statuses(
             home.context,
             home.view,
             self._record(),

@@ -7,7 +7,7 @@ from dataclasses import fields
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, literal_column, or_, select, text, union_all
+from sqlalchemy import Connection, Select, and_, bindparam, or_, select, text, union_all
 
 from lakepart.catalog.encoding import from_json
 from lakepart.catalog.lookups import SNAPSHOT_COLUMNS, snapshot_from_row
@@ -47,13 +47,8 @@ def find_version_columns(
     connection: Connection, scope: Scope, ranges: Ranges, columns: Sequence[str] = VERSION_FIELDS
 ) -> dict[str, list[Any]]:
     """Give fields of the visible versions as lists of equal length: for many partitions, far cheaper than records."""
-    found: dict[str, list[Any]] = {name: [] for name in columns}
     cursor = _cursor(connection, _versions(shape_of(scope, ranges), tuple(columns)), scope, ranges)
-    # In small batches: rows that die young spare the garbage collector as much time as the query takes.
-    while batch := cursor.fetchmany(_BATCH_ROWS):
-        for values, more in zip(found.values(), zip(*batch, strict=True), strict=True):
-            values.extend(more)
-    return found
+    return dict(zip(columns, _columns(cursor, len(columns)), strict=True))
 
 
 def contents(connection: Connection, scope: Scope, ranges: Ranges) -> list[tuple[int, str]]:
@@ -103,16 +98,10 @@ def find_inputs(connection: Connection, scope: Scope, ranges: Ranges) -> list[tu
     ]
 
 
-def tiers_of(connection: Connection, scope: Scope, ranges: Ranges) -> list[tuple[int, str, int, int]]:
-    """Give ``(ordinal, tier, files, bytes)`` of the live copies; known-empty partitions have none."""
-    rows: list[tuple[int, str, int, int]] = _rows(connection, _tiers(shape_of(scope, ranges)), scope, ranges)
-    if len({row[0] for row in rows}) == len(rows):
-        return rows  # the usual lake has one file a partition
-    totals: dict[tuple[int, str], tuple[int, int]] = {}
-    for ordinal, name, count, size_bytes in rows:
-        files, total_bytes = totals.get((ordinal, name), (0, 0))
-        totals[ordinal, name] = (files + count, total_bytes + size_bytes)
-    return [(ordinal, name, *total) for (ordinal, name), total in totals.items()]
+def tiers_of(connection: Connection, scope: Scope, ranges: Ranges) -> tuple[list[int], list[str]]:
+    """Give ordinals, in order, and the tiers of their files' live copies; known-empty partitions have none."""
+    ordinals, names = _columns(_cursor(connection, _tiers(shape_of(scope, ranges)), scope, ranges), 2)
+    return ordinals, names
 
 
 def find_work(connection: Connection, asset_id: int, branch_id: int, ranges: Ranges) -> list[WorkRecord]:
@@ -166,6 +155,15 @@ def _rows(connection: Connection, statement: Select[Any], scope: Scope, ranges: 
 def _cursor(connection: Connection, statement: Select[Any], scope: Scope, ranges: Ranges) -> Any:
     """Give the driver's cursor, whose rows are plain tuples: SQLAlchemy's would cost as much again as the query."""
     return connection.execute(statement, dict(parameters_of(scope, ranges))).cursor
+
+
+def _columns(cursor: Any, width: int) -> list[list[Any]]:
+    columns: list[list[Any]] = [[] for _ in range(width)]
+    # In small batches: rows that die young spare the garbage collector as much time as the query takes.
+    while batch := cursor.fetchmany(_BATCH_ROWS):
+        for values, more in zip(columns, zip(*batch, strict=True), strict=True):
+            values.extend(more)
+    return columns
 
 
 @lru_cache(maxsize=256)
@@ -243,13 +241,11 @@ def _inputs(shape: Shape) -> Select[Any]:
 @cache
 def _tiers(shape: Shape) -> Select[Any]:
     visible = seen(shape)
-    source = (
-        visible.source.join(version_file, version_file.c.version_id == visible.columns.version_id)
-        .join(file, file.c.file_id == version_file.c.file_id)
-        .join(copy, and_(copy.c.file_id == file.c.file_id, copy.c.state == CopyState.LIVE))
+    source = visible.source.join(version_file, version_file.c.version_id == visible.columns.version_id).join(
+        copy, and_(copy.c.file_id == version_file.c.file_id, copy.c.state == CopyState.LIVE)
     )
     return (
-        select(visible.columns.ordinal, copy.c.tier, literal_column("1"), file.c.size_bytes)
+        select(visible.columns.ordinal, copy.c.tier)
         .select_from(source)
         .where(visible.where)
         .order_by(visible.columns.ordinal)

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+
+import numpy as np
 
 from lakepart.catalog.database import Connection
 from lakepart.catalog.lookups import find_asset
-from lakepart.catalog.reading import contents, find_inputs, find_versions
+from lakepart.catalog.reading import contents, find_inputs, find_version_columns
 from lakepart.engine.context import View
 from lakepart.engine.lineage import IDENTITY
 from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
 from lakepart.model.partition_sets import PartitionSet
-from lakepart.model.records import AssetRecord, InputRecord, VersionRecord
+from lakepart.model.records import AssetRecord, InputRecord
 from lakepart.planning.staleness import (
+    EARLY,
     MISSING_DIGEST,
     Reason,
     StaleKind,
     code_reason,
     digest_of_contents,
-    early_reason,
     input_reasons,
+    is_early,
+    is_stale,
     marked_reason,
 )
+from lakepart.planning.status import Columns
 
 Ranges = tuple[tuple[int, int], ...]
-_LONGEST_WINDOW_US = 400 * 24 * 3600 * 1_000_000
+JUDGED = ("ordinal", "written_at_us", "code_version", "stale_mark")
 
 
 @dataclass(slots=True)
@@ -74,33 +81,29 @@ class Judge:
     view: View
     _stale: dict[tuple[str, Ranges], set[int]] = field(default_factory=dict)
 
-    def judge(self, asset: AssetRecord, versions: Sequence[VersionRecord], ranges: Ranges) -> dict[int, list[Reason]]:
-        """Give the reasons of every version that has any, by ordinal; remarks on upstream come last."""
-        definition = definition_from_dict(asset.definition)
+    def judge(self, asset: AssetRecord, versions: Columns, ranges: Ranges) -> dict[int, list[Reason]]:
+        """Give the reasons of every version that has any, by ordinal; remarks on upstream come last.
+
+        Of the versions in ``ranges``, the columns :data:`JUDGED` are looked at.
+        """
         inputs: dict[int, list[InputRecord]] = {}
         for ordinal, record in find_inputs(self.connection, self.view.scope(asset), ranges):
             inputs.setdefault(ordinal, []).append(record)
-        upstream = {name: self._look_up(name, inputs, ranges) for name in _input_assets(inputs)}
-        code_version = asset.producer.code_version if asset.producer else None
-        complete_after_us = int(asset.options.get("complete_after_us", 0))
-        judged: dict[int, list[Reason]] = {}
-        for version in versions:
-            lineage = inputs.get(version.ordinal, ())
-            own = (
-                code_reason(version.code_version, code_version, has_lineage=bool(lineage)),
-                _early(definition, version, complete_after_us),
-                marked_reason(version.stale_mark),
-            )
-            given = [reason for reason in own if reason is not None]
-            if lineage:
-                given += input_reasons(
-                    (record, upstream[record.asset].digest_of(record, version.ordinal)) for record in lineage
-                )
-                remarks = (_remark(record, version.ordinal, upstream[record.asset]) for record in lineage)
-                given += [remark for remark in remarks if remark is not None]
-            if given:
-                judged[version.ordinal] = given
+        judged: defaultdict[int, list[Reason]] = defaultdict(list)
+        for ordinal, reason in chain(
+            _code(asset, versions, inputs), _early(asset, versions), _marked(versions), self._inputs(inputs, ranges)
+        ):
+            judged[ordinal].append(reason)
         return judged
+
+    def _inputs(self, inputs: Mapping[int, Sequence[InputRecord]], ranges: Ranges) -> Iterator[tuple[int, Reason]]:
+        upstream = {name: self._look_up(name, inputs, ranges) for name in _input_assets(inputs)}
+        for ordinal, lineage in inputs.items():
+            for reason in input_reasons((one, upstream[one.asset].digest_of(one, ordinal)) for one in lineage):
+                yield ordinal, reason
+            for one in lineage:
+                if upstream[one.asset].touches_stale(one, ordinal):
+                    yield ordinal, Reason(StaleKind.UPSTREAM, f"{StaleKind.UPSTREAM}: {one.asset}")
 
     def _look_up(self, name: str, inputs: Mapping[int, Sequence[InputRecord]], ranges: Ranges) -> Upstream:
         asset = find_asset(self.connection, name)
@@ -117,12 +120,9 @@ class Judge:
         seen = (asset.name, ranges)
         if seen not in self._stale:
             self._stale[seen] = set()  # an asset that feeds itself is not its own upstream
-            versions = find_versions(self.connection, self.view.scope(asset), ranges)
-            self._stale[seen] = {
-                ordinal
-                for ordinal, reasons in self.judge(asset, versions, ranges).items()
-                if any(reason.kind is not StaleKind.UPSTREAM for reason in reasons)
-            }
+            versions = find_version_columns(self.connection, self.view.scope(asset), ranges, JUDGED)
+            judged = self.judge(asset, versions, ranges)
+            self._stale[seen] = {ordinal for ordinal, reasons in judged.items() if is_stale(reasons)}
         return self._stale[seen]
 
 
@@ -130,15 +130,30 @@ def _input_assets(inputs: Mapping[int, Sequence[InputRecord]]) -> set[str]:
     return {record.asset for records in inputs.values() for record in records}
 
 
-def _remark(record: InputRecord, ordinal: int, upstream: Upstream) -> Reason | None:
-    if not upstream.touches_stale(record, ordinal):
-        return None
-    return Reason(StaleKind.UPSTREAM, f"{StaleKind.UPSTREAM}: {record.asset}")
+def _code(asset: AssetRecord, versions: Columns, inputs: Container[int]) -> Iterator[tuple[int, Reason]]:
+    current = asset.producer.code_version if asset.producer else None
+    reasons = {
+        (written_by, has_lineage): code_reason(written_by, current, has_lineage=has_lineage)
+        for written_by in set(versions["code_version"])
+        for has_lineage in (False, True)
+    }
+    if any(reasons.values()):
+        for ordinal, written_by in zip(versions["ordinal"], versions["code_version"], strict=True):
+            if reason := reasons[written_by, ordinal in inputs]:
+                yield ordinal, reason
 
 
-def _early(definition: PartitionsDefinition, version: VersionRecord, complete_after_us: int) -> Reason | None:
-    if definition.kind != "time" or version.written_at_us >= version.ordinal + _LONGEST_WINDOW_US + complete_after_us:
-        return None  # decided without computing the window: nearly always, for data loaded after the fact
-    window = definition.window_at(definition.position_at(version.ordinal))
-    window_end_us = None if window is None else int(window.end.timestamp() * 1_000_000)
-    return early_reason(version.written_at_us, window_end_us, complete_after_us)
+def _early(asset: AssetRecord, versions: Columns) -> Iterator[tuple[int, Reason]]:
+    ordinals, written_at_us = (np.array(versions[name], dtype=np.int64) for name in ("ordinal", "written_at_us"))
+    window_end_us = definition_from_dict(asset.definition).window_ends_of(ordinals)
+    if window_end_us is not None:
+        early = is_early(written_at_us, window_end_us, int(asset.options.get("complete_after_us", 0)))
+        yield from ((ordinal, EARLY) for ordinal in ordinals[early].tolist())
+
+
+def _marked(versions: Columns) -> Iterator[tuple[int, Reason]]:
+    reasons = {mark: marked_reason(mark) for mark in set(versions["stale_mark"])}
+    if any(reasons.values()):
+        for ordinal, mark in zip(versions["ordinal"], versions["stale_mark"], strict=True):
+            if reason := reasons[mark]:
+                yield ordinal, reason

@@ -10,7 +10,7 @@ from lakepart.catalog.lookups import list_assets
 from lakepart.catalog.reading import find_files
 from lakepart.engine.context import LakeContext
 from lakepart.engine.home import Home
-from lakepart.engine.status import as_of_now, partition_statuses
+from lakepart.engine.status import as_of_now, read_statuses
 from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
 from lakepart.model.mappings import infer_mapping
 from lakepart.model.partition_sets import PartitionSet
@@ -43,11 +43,9 @@ def lake_status(home: Home) -> pd.DataFrame:
         assets = list_assets(connection)
     for asset in assets:
         everything = PartitionSet.everything(definition_from_dict(asset.definition))
-        statuses = partition_statuses(home.context, home.view, asset, everything, explicit=False, as_of=as_of)
-        counts = Counter(status.state for status in statuses)
-        versions = [status.version for status in statuses if status.version is not None]
-        size_bytes = sum(version.size_bytes for version in versions)
-        row_count = sum(version.row_count for version in versions)
+        statuses = read_statuses(home.context, home.view, asset, everything, explicit=False, as_of=as_of)
+        counts = Counter(statuses.states)
+        row_count, size_bytes = (sum(statuses.versions[name]) for name in ("row_count", "size_bytes"))
         rows.append((asset.name, *(counts[state] for state in states), row_count, size_bytes))
     return pd.DataFrame(rows, columns=["asset", *states, "rows", "bytes"])
 

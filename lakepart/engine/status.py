@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lakepart.catalog.lookups import get_snapshot
-from lakepart.catalog.reading import find_versions, find_work, tiers_of
+from lakepart.catalog.reading import find_version_columns, find_work, tiers_of
 from lakepart.engine.context import LakeContext, View
 from lakepart.engine.judging import Judge
 from lakepart.model.instants import from_microseconds
+from lakepart.model.intervals import IntegerArray
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import AssetRecord, VersionRecord
-from lakepart.planning.staleness import Reason, StaleKind
-from lakepart.planning.status import PartitionStatus
+from lakepart.planning.status import PartitionStatus, Statuses, gather_statuses
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_SHOWN = (
+    "key",
+    "ordinal",
+    "row_count",
+    "size_bytes",
+    "file_count",
+    "began",
+    "code_version",
+    "written_at_us",
+    "stale_mark",
+)
 
 
 def as_of_now(context: LakeContext, view: View, as_of: datetime | None) -> datetime:
@@ -33,91 +45,79 @@ def as_of_now(context: LakeContext, view: View, as_of: datetime | None) -> datet
         return from_microseconds(get_snapshot(connection, view.snapshot).at_us)
 
 
+def committed_partitions(
+    context: LakeContext, view: View, asset: AssetRecord, partitions: PartitionSet
+) -> PartitionSet:
+    """Keep the partitions that are there."""
+    with context.database.reading() as connection:
+        found = find_version_columns(connection, view.scope(asset), partitions.ordinal_ranges(), ("ordinal",))
+    return PartitionSet.from_ordinals(partitions.definition, found["ordinal"])
+
+
+def read_statuses(
+    context: LakeContext,
+    view: View,
+    asset: AssetRecord,
+    partitions: PartitionSet,
+    *,
+    explicit: bool,
+    as_of: datetime,
+    columns: Sequence[str] = _SHOWN,
+) -> Statuses:
+    """Judge every partition that was named, or that is committed or expected by ``as_of``, in order."""
+    scope, ranges = view.scope(asset), tuple(partitions.ordinal_ranges())
+    with context.database.reading() as connection:
+        versions = find_version_columns(connection, scope, ranges, columns)
+        work = find_work(connection, asset.asset_id, view.branch.branch_id, ranges)
+        reasons = Judge(connection, view).judge(asset, versions, ranges)
+        tiers = tiers_of(connection, scope, ranges)
+    return gather_statuses(partitions if explicit else partitions.elapsed(as_of), versions, reasons, work, tiers)
+
+
 def partition_statuses(
     context: LakeContext, view: View, asset: AssetRecord, partitions: PartitionSet, *, explicit: bool, as_of: datetime
 ) -> list[PartitionStatus]:
-    """Judge every partition that was named, or that is committed or expected by ``as_of``, in order."""
-    ranges = tuple(partitions.ordinal_ranges())
-    with context.database.reading() as connection:
-        scope = view.scope(asset)
-        versions = find_versions(connection, scope, ranges)
-        work = {found.ordinal: found for found in find_work(connection, asset.asset_id, view.branch.branch_id, ranges)}
-        reasons = Judge(connection, view).judge(asset, versions, ranges)
-        alone: dict[str, tuple[str, ...]] = {}  # one tuple for all partitions of a tier
-        tiers: dict[int, tuple[str, ...]] = {}
-        for ordinal, tier, _, _ in tiers_of(connection, scope, ranges):
-            tiers[ordinal] = (*tiers[ordinal], tier) if ordinal in tiers else alone.setdefault(tier, (tier,))
-    by_ordinal = {version.ordinal: version for version in versions}
-    expected = partitions if explicit else partitions.elapsed(as_of)
-    statuses = []
-    for key, ordinal in _all_rows(expected, versions):
-        version = by_ordinal.get(ordinal)
-        given = tuple(reasons.get(ordinal, ()))
-        worked = work.get(ordinal)
-        if (
-            worked is not None
-            and worked.state == "failed"
-            and version is not None
-            and version.written_at_us > worked.at_us
-        ):
-            worked = None  # newer content has answered that failure
-        statuses.append(
-            PartitionStatus(
-                key=key,
-                ordinal=ordinal,
-                data=_data_state(version, given),
-                work=None if worked is None else worked.state,
-                reasons=given,
-                error=None if worked is None else worked.error,
-                version=version,
-                tiers=tiers.get(ordinal, ()),
-            )
-        )
-    return statuses
+    """Give the same as objects that hold the whole version: for who looks at every partition anyway."""
+    every = tuple(field.name for field in fields(VersionRecord))
+    return read_statuses(context, view, asset, partitions, explicit=explicit, as_of=as_of, columns=every).to_objects()
 
 
-def status_frame(statuses: Sequence[PartitionStatus]) -> pd.DataFrame:
+def status_frame(statuses: Statuses) -> pd.DataFrame:
     """Give statuses as a frame for people, one row per partition, in order."""
     import pandas as pd
 
-    versions = [status.version for status in statuses]
-    missing = np.array([version is None for version in versions], dtype=bool)
-    rows, sizes, files, began, written = (
-        np.array([_NOTHING if version is None else _integers(version) for version in versions], dtype=np.int64)
-        .reshape(-1, len(_NOTHING))
-        .T
-    )
+    versions, rows = statuses.versions, statuses.rows
+    missing = np.full(len(statuses), fill_value=True)
+    missing[rows] = False
+
+    def integers(name: str) -> IntegerArray:
+        values = np.zeros(len(statuses), dtype=np.int64)
+        values[rows] = versions[name]
+        return values
+
+    def figures(name: str) -> Any:
+        return pd.arrays.IntegerArray(integers(name), missing.copy())
+
+    reasons = np.full(len(statuses), "", dtype=object)
+    for row, given in statuses.reasons.items():
+        reasons[row] = "; ".join(map(str, given))
+    code_versions = np.full(len(statuses), None, dtype=object)
+    code_versions[rows] = versions["code_version"]
+    written_at_us = np.where(missing, np.iinfo(np.int64).min, integers("written_at_us"))
+    tiers = {names: "+".join(names) for names in set(statuses.tiers)}
     columns: dict[str, Any] = {
-        "key": [status.key for status in statuses],
-        "state": [status.state for status in statuses],
-        "data": [status.data for status in statuses],
-        "work": [status.work for status in statuses],
-        "reasons": ["; ".join(map(str, status.reasons)) if status.reasons else "" for status in statuses],
-        "rows": pd.arrays.IntegerArray(rows.copy(), missing.copy()),
-        "bytes": pd.arrays.IntegerArray(sizes.copy(), missing.copy()),
-        "files": pd.arrays.IntegerArray(files.copy(), missing.copy()),
-        "tier": ["+".join(status.tiers) for status in statuses],
-        "snapshot": pd.arrays.IntegerArray(began.copy(), missing.copy()),
-        "written_at": pd.DatetimeIndex(np.where(missing, np.iinfo(np.int64).min, written).view("M8[us]"), tz="UTC"),
-        "code_version": [None if version is None else version.code_version for version in versions],
-        "error": [status.error for status in statuses],
+        "key": statuses.keys,
+        "state": statuses.states,
+        "data": statuses.data,
+        "work": statuses.work,
+        "reasons": reasons,
+        "rows": figures("row_count"),
+        "bytes": figures("size_bytes"),
+        "files": figures("file_count"),
+        "tier": [tiers[names] for names in statuses.tiers],
+        "snapshot": figures("began"),
+        "written_at": pd.DatetimeIndex(written_at_us.view("M8[us]"), tz="UTC"),
+        "code_version": code_versions,
+        "error": statuses.errors,
     }
     return pd.DataFrame(columns)
-
-
-def _all_rows(expected: PartitionSet, versions: Iterable[VersionRecord]) -> list[tuple[str, int]]:
-    rows = dict(zip(expected.ordinals.tolist(), expected.keys, strict=True))
-    rows |= {version.ordinal: version.key for version in versions}
-    return [(key, ordinal) for ordinal, key in sorted(rows.items())]
-
-
-def _data_state(version: VersionRecord | None, reasons: Sequence[Reason]) -> str:
-    if version is None:
-        return "missing"
-    if reasons and any(reason.kind is not StaleKind.UPSTREAM for reason in reasons):
-        return "stale"
-    return "empty" if version.row_count == 0 else "fresh"
-
-
-_integers = attrgetter("row_count", "size_bytes", "file_count", "began", "written_at_us")
-_NOTHING = (0, 0, 0, 0, 0)

@@ -153,6 +153,10 @@ class PartitionsDefinition(ABC):
         self._check_position(position)
         return None
 
+    def window_ends_of(self, ordinals: IntegerArray) -> IntegerArray | None:  # noqa: ARG002 - time alone has any
+        """Give the instants (UTC microseconds) at which the windows of many ordinals end, or None; vectorised."""
+        return None
+
     def elapsed(self, as_of: datetime) -> Intervals:
         """Give the partitions whose windows ended at or before ``as_of``; all of them where there are no windows."""
         to_microseconds(as_of, name="as_of")

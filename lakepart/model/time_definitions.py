@@ -166,6 +166,10 @@ class TimeDefinition(PartitionsDefinition):
             from_microseconds(self._start_us(position + 1)).astimezone(zone),
         )
 
+    def window_ends_of(self, ordinals: IntegerArray) -> IntegerArray:
+        """Give the instants (UTC microseconds) at which the windows of many ordinals end; vectorised."""
+        return self.ordinals_at(self.positions_at(ordinals) + 1)
+
     def elapsed(self, as_of: datetime) -> Intervals:
         """Give the partitions whose windows ended at or before ``as_of``."""
         return self._before(self._position_of_instant(to_microseconds(as_of, name="as_of")))

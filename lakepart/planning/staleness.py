@@ -14,7 +14,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+import numpy.typing as npt
+
+from lakepart.model.intervals import IntegerArray
 from lakepart.model.records import InputRecord
+
+BooleanArray = npt.NDArray[np.bool_]
 
 MISSING_DIGEST = "missing"
 
@@ -40,6 +46,14 @@ class Reason:
         return self.text
 
 
+EARLY = Reason(StaleKind.EARLY, "early: written before the window was complete")
+
+
+def is_stale(reasons: Iterable[Reason]) -> bool:
+    """Say whether any of these is more than a remark."""
+    return any(reason.kind is not StaleKind.UPSTREAM for reason in reasons)
+
+
 def digest_of_contents(contents: Iterable[tuple[int, str]], *, one_to_one: bool = False) -> str:
     """Identify the contents of some input partitions, given as ``(ordinal, content id)`` in ordinal order.
 
@@ -62,11 +76,9 @@ def code_reason(written_by: str | None, current: str | None, *, has_lineage: boo
     return Reason(StaleKind.CODE, f"code version {written_by or 'unknown'}, now {current}")
 
 
-def early_reason(written_at_us: int, window_end_us: int | None, complete_after_us: int) -> Reason | None:
-    """Say whether the version was written before its window had closed and settled."""
-    if window_end_us is None or written_at_us >= window_end_us + complete_after_us:
-        return None
-    return Reason(StaleKind.EARLY, "early: written before the window was complete")
+def is_early(written_at_us: IntegerArray, window_end_us: IntegerArray, complete_after_us: int) -> BooleanArray:
+    """Say of each version whether it was written before its window had closed and settled; :data:`EARLY` says so."""
+    return written_at_us < window_end_us + complete_after_us
 
 
 def marked_reason(mark: str | None) -> Reason | None:

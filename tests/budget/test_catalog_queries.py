@@ -86,7 +86,11 @@ def test_opening_a_lake_and_planning_a_read_takes_four_statements(path):
         assert len(database.statements) == 4
 
 
-@pytest.mark.parametrize("question", [find_versions, find_files, find_inputs, contents, tiers_of])
+def tier_pairs(connection, scope, ranges):
+    return list(zip(*tiers_of(connection, scope, ranges), strict=True))
+
+
+@pytest.mark.parametrize("question", [find_versions, find_files, find_inputs, contents, tier_pairs])
 @pytest.mark.parametrize("ranges", [[(5, 5)], [(0, 2999)], [(one, one) for one in range(0, 3000, 2)]], ids=len)
 def test_a_question_is_one_statement_whatever_it_asks_for(path, question, ranges):
     with Database.open(path, clock=CLOCK) as database, counted(database) as statements:  # noqa: SIM117 - opened first

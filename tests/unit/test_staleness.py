@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from lakepart.model.records import InputRecord
@@ -10,8 +11,8 @@ from lakepart.planning.staleness import (
     StaleKind,
     code_reason,
     digest_of_contents,
-    early_reason,
     input_reasons,
+    is_early,
     marked_reason,
 )
 
@@ -56,11 +57,9 @@ def test_what_was_made_from_inputs_by_unknown_code_is_not_what_the_producer_woul
 def test_a_version_is_early_up_to_the_microsecond_its_window_is_complete(
     written_at_us, complete_after_us, early
 ) -> None:
-    assert (early_reason(written_at_us, WINDOW_END_US, complete_after_us) is not None) == early
+    written, ends = (np.array([instant], dtype=np.int64) for instant in (written_at_us, WINDOW_END_US))
 
-
-def test_what_has_no_window_is_never_early() -> None:
-    assert early_reason(0, None, HOUR_US) is None
+    assert is_early(written, ends, complete_after_us).tolist() == [early]
 
 
 def test_a_mark_is_repeated_in_the_words_it_was_given() -> None:
