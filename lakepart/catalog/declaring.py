@@ -148,7 +148,7 @@ def close_branch(
     )
 
 
-def next_id(connection: Connection) -> int:
-    """Give the next id of assets, schemas, branches, backfills and moves."""
-    taken = update(head).values(next_id=head.c.next_id + 1).returning(head.c.next_id)
-    return int(connection.execute(taken).scalar_one()) - 1
+def next_id(connection: Connection, count: int = 1) -> int:
+    """Give the next id of assets, schemas, branches, backfills and moves: the first of ``count``."""
+    taken = update(head).values(next_id=head.c.next_id + count).returning(head.c.next_id)
+    return int(connection.execute(taken).scalar_one()) - count

@@ -1,7 +1,8 @@
 """Moves of partitions between tiers: claimed, advanced under a fence, and swapped in one guarded transaction.
 
 A move changes no version: it changes which copy of the same files readers open. Whoever holds the newest fence may
-advance it; a rewritten partition makes the swap an abort, never a conflict for the writer.
+advance it; a rewritten partition makes the swap an abort, never a conflict for the writer. Moves go in groups, a
+transaction a step, and each keeps its own outcome.
 """
 
 from __future__ import annotations
@@ -10,13 +11,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delete, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from lakepart.catalog.database import Database
 from lakepart.catalog.declaring import next_id
 from lakepart.catalog.encoding import to_json
 from lakepart.catalog.scopes import in_json
-from lakepart.catalog.tables import BIG, asset, copy, file, move, move_file, version, version_file
+from lakepart.catalog.tables import BIG, TEXT, asset, copy, file, move, move_file, version, version_file
 from lakepart.errors import NotFoundError, StateError
 from lakepart.model.catalog_records import CopyState, MoveFileRecord, MoveRecord
 from lakepart.model.plans import Move
@@ -41,42 +54,49 @@ def claim(
     Raises
     ------
     StateError
-        A partition is being moved by somebody else, or vacuum is deleting one of its files at the destination.
+        A partition is being moved already, or vacuum is deleting one of its files at the destination.
     """
     now_us = database.now_us()
     with database.writing() as connection:
-        claimed = []
-        for planned in moves:
-            _require_unclaimed(connection, planned, branch_id)
-            _require_not_deleting(connection, planned)
-            move_id = next_id(connection)
-            connection.execute(
-                insert(move).values(
-                    move_id=move_id,
-                    asset_id=planned.asset_id,
-                    branch_id=branch_id,
-                    key=planned.key,
-                    ordinal=planned.ordinal,
-                    to_tier=planned.to_tier,
-                    state=MoveState.PLANNED.value,
-                    holder=holder,
-                    fence=1,
-                    lease_until_us=lease_until_us,
-                    created_at_us=now_us,
-                )
-            )
-            rows = [
-                {"move_id": move_id, "file_id": one.file_id, "from_tier": one.tier, "path": one.path}
-                for one in planned.files
-            ]
-            if rows:
-                connection.execute(insert(move_file), rows)
-            claimed.append(move_id)
-        return _find(connection, _SOME, {"moves": to_json(claimed)})
+        _require_unclaimed(connection, moves, branch_id)
+        _require_not_deleting(connection, moves)
+        first = next_id(connection, len(moves))
+        numbered = list(enumerate(moves, first))
+        rows = [
+            {
+                "move_id": move_id,
+                "asset_id": planned.asset_id,
+                "branch_id": branch_id,
+                "key": planned.key,
+                "ordinal": planned.ordinal,
+                "to_tier": planned.to_tier,
+                "state": MoveState.PLANNED.value,
+                "holder": holder,
+                "fence": 1,
+                "lease_until_us": lease_until_us,
+                "created_at_us": now_us,
+            }
+            for move_id, planned in numbered
+        ]
+        files = [
+            {"move_id": move_id, "file_id": one.file_id, "from_tier": one.tier, "path": one.path}
+            for move_id, planned in numbered
+            for one in planned.files
+        ]
+        _each(connection, insert(move), rows)
+        _each(connection, insert(move_file), files)
+        return _find(connection, _SOME, {"moves": to_json([move_id for move_id, _ in numbered])})
 
 
-def take_over(database: Database, move_id: int, *, holder: str, lease_until_us: int) -> MoveRecord:
+def take_over(
+    database: Database, move_id: int, *, holder: str, lease_until_us: int, instead_of: str | None = None
+) -> MoveRecord:
     """Carry on a move whose holder has let its lease run out; raises the fence, so that the old holder cannot.
+
+    Parameters
+    ----------
+    instead_of
+        A holder that is known to be gone: its leases are not waited for.
 
     Raises
     ------
@@ -87,7 +107,7 @@ def take_over(database: Database, move_id: int, *, holder: str, lease_until_us: 
         found = get_move(connection, move_id)
         if not MOVES[found.state]:
             raise StateError(f"The move of partition {found.key!r} is over: it is {found.state}.")
-        if found.holder != holder and found.lease_until_us > database.now_us():
+        if found.holder not in {holder, instead_of} and found.lease_until_us > database.now_us():
             raise _held(connection, found)
         connection.execute(
             update(move)
@@ -99,77 +119,66 @@ def take_over(database: Database, move_id: int, *, holder: str, lease_until_us: 
 
 def renew(database: Database, held: Iterable[MoveRecord], *, lease_until_us: int) -> None:
     """Keep the leases of moves that are still being worked on; those that were taken over stay taken over."""
+    held_under = [{"of": one.move_id, "under": one.fence, "until": lease_until_us} for one in held]
     with database.writing() as connection:
-        for one in held:
-            connection.execute(
-                update(move)
-                .where(move.c.move_id == one.move_id, move.c.fence == one.fence)
-                .values(lease_until_us=lease_until_us)
-            )
+        _each(connection, _RENEW, held_under)
 
 
 def advance(
-    database: Database, move_id: int, fence: int, state: MoveState, *, outcome: str | None = None
-) -> MoveRecord:
-    """Take a move one step further; :func:`swap` takes the step to ``SWAPPED``.
+    database: Database, held: Sequence[MoveRecord], state: MoveState, *, outcome: str | None = None
+) -> list[MoveRecord]:
+    """Take moves one step further, all or none; :func:`swap` takes the step to ``SWAPPED``.
 
-    Where a loss of power undoes the step, whoever takes the move over makes it again.
+    Where a loss of power undoes the step, whoever takes the moves over makes it again.
 
     Raises
     ------
     StateError
-        Somebody took the move over, or the states do not follow on each other.
+        Somebody took one of the moves over, or the states do not follow on each other.
     """
     if state is MoveState.SWAPPED:
         raise StateError("A move becomes swapped by swapping its copies.", hint="call swap.")
     with database.writing(durable=False) as connection:
-        found = _require_fence(connection, move_id, fence)
-        check_transition(MOVES, f"the move of partition {found.key!r}", found.state, state)
-        return _set_state(connection, found, state, now_us=database.now_us(), outcome=outcome)
+        _require_step(connection, held, state)
+        return _set_state(connection, held, state, now_us=database.now_us(), outcome=outcome)
 
 
-def swap(database: Database, move_id: int, fence: int) -> MoveRecord:
-    """Make the verified copies the live ones and retire the old, unless the partition was rewritten meanwhile.
+def swap(database: Database, held: Sequence[MoveRecord]) -> list[MoveRecord]:
+    """Make the verified copies of moves the live ones and retire the old, in one transaction.
 
     Returns
     -------
-    MoveRecord
-        ``SWAPPED``, or ``ABORTED`` with the outcome ``"replaced"``: one of its files is no longer current.
+    list of MoveRecord
+        In the order of ``held``: ``SWAPPED``, or ``ABORTED`` with the outcome ``"replaced"`` where one of the files is
+        no longer current, because the partition was rewritten meanwhile. That disturbs no other move.
 
     Raises
     ------
     StateError
-        Somebody took the move over, or its copies are not verified.
+        Somebody took one of the moves over, or its copies are not verified; none is swapped.
     """
     now_us = database.now_us()
     with database.writing() as connection:
-        found = _require_fence(connection, move_id, fence)
-        check_transition(MOVES, f"the move of partition {found.key!r}", found.state, MoveState.SWAPPED)
-        if not _still_current(connection, found):
-            return _set_state(connection, found, MoveState.ABORTED, now_us=now_us, outcome=REPLACED)
-        for one in found.files:
-            at_source = and_(copy.c.file_id == one.file_id, copy.c.tier == one.from_tier)
-            connection.execute(update(copy).where(at_source).values(state=CopyState.RETIRED.value, since_us=now_us))
-            # It may have been there before and be waiting for vacuum: the bytes are the same, and verified.
-            connection.execute(delete(copy).where(copy.c.file_id == one.file_id, copy.c.tier == found.to_tier))
-            connection.execute(
-                insert(copy).values(
-                    file_id=one.file_id,
-                    tier=found.to_tier,
-                    path=one.path,
-                    state=CopyState.LIVE.value,
-                    owned=1,
-                    since_us=now_us,
-                )
+        _require_step(connection, held, MoveState.SWAPPED)
+        current = _still_current(connection, held)
+        swapped = [one for one in held if one.move_id in current]
+        replaced = [one for one in held if one.move_id not in current]
+        _exchange_copies(connection, swapped, now_us)
+        over = {
+            one.move_id: one
+            for one in (
+                *_set_state(connection, swapped, MoveState.SWAPPED, now_us=now_us),
+                *_set_state(connection, replaced, MoveState.ABORTED, now_us=now_us, outcome=REPLACED),
             )
-        return _set_state(connection, found, MoveState.SWAPPED, now_us=now_us)
+        }
+    return [over[one.move_id] for one in held]
 
 
 def get_move(connection: Connection, move_id: int) -> MoveRecord:
     """Give the move with that id; NotFoundError if there is none."""
     found = _find(connection, _ONE, {"move": move_id})
     if not found:
-        raise NotFoundError(f"There is no move with id {move_id}.", context={"move_id": move_id})
+        raise _no_move(move_id)
     return found[0]
 
 
@@ -209,10 +218,25 @@ def _find(connection: Connection, which: _Which, parameters: Mapping[str, int | 
     ]
 
 
-def _require_unclaimed(connection: Connection, planned: Move, branch_id: int) -> None:
-    at = {"asset": planned.asset_id, "branch": branch_id, "ordinal": planned.ordinal}
-    for found in _find(connection, _OPEN_OF_PARTITION, at):
-        raise _held(connection, found)
+def _each(connection: Connection, statement: Executable, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        connection.execute(statement, rows)
+
+
+def _require_unclaimed(connection: Connection, moves: Sequence[Move], branch_id: int) -> None:
+    ordinals: dict[int, set[int]] = {}
+    for planned in moves:
+        of_asset = ordinals.setdefault(planned.asset_id, set())
+        if planned.ordinal in of_asset:
+            raise StateError(
+                f"Partition {planned.key!r} of {planned.asset!r} is to be moved twice at once.",
+                context={"asset": planned.asset, "key": planned.key},
+            )
+        of_asset.add(planned.ordinal)
+    for asset_id, of_asset in ordinals.items():
+        at: dict[str, int | str] = {"asset": asset_id, "branch": branch_id, "ordinals": to_json(sorted(of_asset))}
+        for found in _find(connection, _OPEN_OF_PARTITIONS, at):
+            raise _held(connection, found)
 
 
 def _held(connection: Connection, found: MoveRecord) -> StateError:
@@ -230,62 +254,85 @@ def _held(connection: Connection, found: MoveRecord) -> StateError:
     )
 
 
-def _require_not_deleting(connection: Connection, planned: Move) -> None:
-    file_ids = [one.file_id for one in planned.files]
-    deleting = select(copy.c.path).where(
-        copy.c.file_id.in_(file_ids), copy.c.tier == planned.to_tier, copy.c.state == CopyState.DELETING.value
-    )
-    path = connection.execute(deleting.limit(1)).scalar_one_or_none()
-    if path is not None:
-        raise StateError(
-            f"Vacuum is deleting {path!r} from tier {planned.to_tier!r}, where partition {planned.key!r} is to go.",
-            hint="try again when vacuum has finished.",
-            context={"key": planned.key, "tier": planned.to_tier, "path": path},
-        )
-
-
-def _require_fence(connection: Connection, move_id: int, fence: int) -> MoveRecord:
-    found = get_move(connection, move_id)
-    if found.fence != fence:
-        raise StateError(
-            f"The move of partition {found.key!r} was taken over by {found.holder}.",
-            hint="leave it to that process.",
-            context={"move_id": move_id, "fence": fence, "found": found.fence},
-        )
-    return found
-
-
-def _still_current(connection: Connection, found: MoveRecord) -> bool:
-    """Say whether each of the move's files is in the partition's current version, with the copy it was made from."""
-    current = (
-        select(copy.c.file_id, copy.c.tier)
-        .select_from(
-            version.join(version_file, version_file.c.version_id == version.c.version_id).join(
-                copy, copy.c.file_id == version_file.c.file_id
+def _require_not_deleting(connection: Connection, moves: Sequence[Move]) -> None:
+    bound_for = {(one.file_id, planned.to_tier): planned for planned in moves for one in planned.files}
+    file_ids = to_json([file_id for file_id, _ in bound_for])
+    for file_id, tier, path in connection.execute(_DELETING, {"files": file_ids}):
+        planned = bound_for.get((file_id, tier))
+        if planned is not None:
+            raise StateError(
+                f"Vacuum is deleting {path!r} from tier {tier!r}, where partition {planned.key!r} is to go.",
+                hint="try again when vacuum has finished.",
+                context={"key": planned.key, "tier": tier, "path": path},
             )
-        )
-        .where(
-            version.c.asset_id == found.asset_id,
-            version.c.branch_id == found.branch_id,
-            version.c.ordinal == found.ordinal,
-            version.c.ended.is_(None),
-            copy.c.state == CopyState.LIVE.value,
-        )
-    )
-    live = {tuple(row) for row in connection.execute(current)}
-    return live >= {(one.file_id, one.from_tier) for one in found.files}
+
+
+def _require_step(connection: Connection, held: Sequence[MoveRecord], state: MoveState) -> None:
+    """Refuse unless ``held`` has the newest fence of each move, and each may become ``state``."""
+    standing = {row.move_id: row for row in connection.execute(_STANDING, {"moves": _ids(held)})}
+    for one in held:
+        found = standing.get(one.move_id)
+        if found is None:
+            raise _no_move(one.move_id)
+        if found.fence != one.fence:
+            raise StateError(
+                f"The move of partition {one.key!r} was taken over by {found.holder}.",
+                hint="leave it to that process.",
+                context={"move_id": one.move_id, "fence": one.fence, "found": found.fence},
+            )
+        check_transition(MOVES, f"the move of partition {one.key!r}", MoveState(found.state), state)
+
+
+def _still_current(connection: Connection, found: Sequence[MoveRecord]) -> set[int]:
+    """Name the moves whose files are all in the partition's current version, with the copies they were made from."""
+    rows = connection.execute(_CURRENT_FILES, {"moves": _ids(found)})
+    counted: dict[int, int] = {row.move_id: row.files for row in rows}
+    return {one.move_id for one in found if counted.get(one.move_id, 0) == len(one.files)}
+
+
+def _exchange_copies(connection: Connection, swapped: Sequence[MoveRecord], now_us: int) -> None:
+    files = [(one.to_tier, file) for one in swapped for file in one.files]
+    _each(connection, _RETIRE, [{"of": file.file_id, "at": file.from_tier, "since": now_us} for _, file in files])
+    # They may have been there before and be waiting for vacuum: the bytes are the same, and verified.
+    _each(connection, _FORGET, [{"of": file.file_id, "at": to_tier} for to_tier, file in files])
+    copies = [
+        {
+            "file_id": file.file_id,
+            "tier": to_tier,
+            "path": file.path,
+            "state": CopyState.LIVE.value,
+            "owned": 1,
+            "since_us": now_us,
+        }
+        for to_tier, file in files
+    ]
+    _each(connection, insert(copy), copies)
 
 
 def _set_state(
-    connection: Connection, found: MoveRecord, state: MoveState, *, now_us: int, outcome: str | None = None
-) -> MoveRecord:
+    connection: Connection,
+    found: Sequence[MoveRecord],
+    state: MoveState,
+    *,
+    now_us: int,
+    outcome: str | None = None,
+) -> list[MoveRecord]:
     values: dict[str, Any] = {"state": state.value}
     if not MOVES[state]:
         values["closed_at_us"] = now_us
     if outcome is not None:
         values["outcome"] = outcome
-    connection.execute(update(move).where(move.c.move_id == found.move_id).values(values))
-    return replace(found, state=state, outcome=found.outcome if outcome is None else outcome)
+    if found:
+        connection.execute(update(move).where(in_json(move.c.move_id, "moves")).values(values), {"moves": _ids(found)})
+    return [replace(one, state=state, outcome=one.outcome if outcome is None else outcome) for one in found]
+
+
+def _ids(moves: Iterable[MoveRecord]) -> str:
+    return to_json([one.move_id for one in moves])
+
+
+def _no_move(move_id: int) -> NotFoundError:
+    return NotFoundError(f"There is no move with id {move_id}.", context={"move_id": move_id})
 
 
 def _which(where: ColumnElement[bool]) -> _Which:
@@ -325,11 +372,42 @@ _SOME = _which(in_json(move.c.move_id, "moves"))
 _OPEN = _which(_IS_OPEN)
 _OPEN_OF_ASSET = _which(and_(_IS_OPEN, _OF_ASSET))
 _ALL_OF_ASSET = _which(_OF_ASSET)
-_OPEN_OF_PARTITION = _which(
+_OPEN_OF_PARTITIONS = _which(
     and_(
         _IS_OPEN,
         _OF_ASSET,
         move.c.branch_id == bindparam("branch", type_=BIG),
-        move.c.ordinal == bindparam("ordinal", type_=BIG),
+        in_json(move.c.ordinal, "ordinals"),
     )
+)
+_STANDING = select(move.c.move_id, move.c.state, move.c.holder, move.c.fence).where(in_json(move.c.move_id, "moves"))
+_DELETING = select(copy.c.file_id, copy.c.tier, copy.c.path).where(
+    in_json(copy.c.file_id, "files"), copy.c.state == CopyState.DELETING.value
+)
+_CURRENT_FILES = (
+    select(move.c.move_id, func.count(move_file.c.file_id.distinct()).label("files"))
+    .select_from(
+        move.join(
+            version,
+            and_(
+                version.c.asset_id == move.c.asset_id,
+                version.c.branch_id == move.c.branch_id,
+                version.c.ordinal == move.c.ordinal,
+                version.c.ended.is_(None),
+            ),
+        )
+        .join(version_file, version_file.c.version_id == version.c.version_id)
+        .join(move_file, and_(move_file.c.move_id == move.c.move_id, move_file.c.file_id == version_file.c.file_id))
+        .join(copy, and_(copy.c.file_id == move_file.c.file_id, copy.c.tier == move_file.c.from_tier))
+    )
+    .where(in_json(move.c.move_id, "moves"), copy.c.state == CopyState.LIVE.value)
+    .group_by(move.c.move_id)
+)
+_COPY_AT = and_(copy.c.file_id == bindparam("of", type_=BIG), copy.c.tier == bindparam("at", type_=TEXT))
+_RETIRE = update(copy).where(_COPY_AT).values(state=CopyState.RETIRED.value, since_us=bindparam("since", type_=BIG))
+_FORGET = delete(copy).where(_COPY_AT)
+_RENEW = (
+    update(move)
+    .where(move.c.move_id == bindparam("of", type_=BIG), move.c.fence == bindparam("under", type_=BIG))
+    .values(lease_until_us=bindparam("until", type_=BIG))
 )

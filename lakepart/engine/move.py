@@ -2,7 +2,7 @@
 
 Every step is noted in the catalog before the next, so a crash anywhere leaves the partition readable where it was or
 where it went, and the next move finishes or gives up what was begun. A partition that somebody rewrites meanwhile is
-skipped: a move is nobody's conflict.
+skipped: a move is nobody's conflict. Partitions go in groups: a transaction a step, and files copied side by side.
 """
 
 from __future__ import annotations
@@ -10,19 +10,21 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import groupby
+from typing import TypeVar
 
 from lakepart.catalog import moves as catalog
 from lakepart.catalog.lookups import get_head, list_assets
 from lakepart.catalog.reading import find_files, find_versions
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.home import Home
-from lakepart.errors import CorruptionError, InvalidInputError, LakepartError, StateError, did_you_mean
-from lakepart.model.catalog_records import MoveRecord
+from lakepart.errors import InvalidInputError, LakepartError, StateError, did_you_mean
+from lakepart.model.catalog_records import MoveFileRecord, MoveRecord
 from lakepart.model.definitions import definition_from_dict
 from lakepart.model.instants import to_microseconds
 from lakepart.model.partition_sets import PartitionSet
@@ -31,11 +33,14 @@ from lakepart.model.policies import TieringPolicy
 from lakepart.model.records import MAIN, AssetRecord, TierRecord
 from lakepart.model.states import MoveState
 from lakepart.planning.tiering import plan_moves, split_by_rule
-from lakepart.storage.copying import checksum, copy_file
+from lakepart.storage.copying import copy_file
 
 LEASE = timedelta(minutes=10)
+_RENEWED_EVERY_S = 60.0
 _CLAIMED_AT_ONCE = 32
+_THREADS = 8  # they wait for the disk to sync far more than they compute
 OnCopied = Callable[[int], None]
+Some = TypeVar("Some", Move, MoveRecord)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +85,25 @@ def plan_tiering(home: Home, policy: TieringPolicy, as_of: datetime) -> TieringP
 
 def finish_interrupted(context: LakeContext) -> int:
     """Bring the moves to an end that dead processes left; gives how many."""
-    return _finish_interrupted(context, _holder(context))
+    with _threads(_THREADS) as pool:
+        return _finish_interrupted(context, _holder(context), pool)
 
 
 def apply_moves(context: LakeContext, plan: TieringPlan, *, on_progress: OnCopied, workers: int = 1) -> MoveReport:
-    """Carry out a plan, after finishing what earlier processes left behind."""
+    """Carry out a plan, after finishing what earlier processes left behind.
+
+    Partitions go in groups; eight files are copied side by side, or ``workers`` if that is more.
+    """
     require_writable(context, View(), "move files")
     holder = _holder(context)
-    finished = _finish_interrupted(context, holder)
     skipped: list[tuple[str, str]] = []
     moved: list[MoveRecord] = []
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        for start in range(0, len(plan.moves), _CLAIMED_AT_ONCE):
-            planned = plan.moves[start : start + _CLAIMED_AT_ONCE]
+    with _threads(max(workers, _THREADS)) as pool:
+        finished = _finish_interrupted(context, holder, pool)
+        for planned in _groups(plan.moves):
             with _aborted_on_failure(context, holder):
                 claimed = _claim(context, planned, holder, skipped)
-                for record in pool.map(lambda one: _carry_out(context, one, on_progress), claimed):
+                for record in _carry_out(context, claimed, on_progress, pool):
                     if record.state is MoveState.DONE:
                         moved.append(record)
                     else:
@@ -127,71 +135,108 @@ def _plan(
 def _claim(
     context: LakeContext, planned: Sequence[Move], holder: str, skipped: list[tuple[str, str]]
 ) -> list[MoveRecord]:
-    """Claim a batch together; where one of it is taken, claim one by one and skip those that are."""
-    lease_until_us = to_microseconds(context.clock() + LEASE)
+    """Claim a group together; where one of it is taken, claim one by one and skip those that are."""
     try:
-        return catalog.claim(context.database, planned, holder=holder, lease_until_us=lease_until_us)
+        return catalog.claim(context.database, planned, holder=holder, lease_until_us=_lease_until_us(context))
     except StateError:
         claimed = []
         for one in planned:
             try:
-                claimed += catalog.claim(context.database, [one], holder=holder, lease_until_us=lease_until_us)
+                claimed += catalog.claim(
+                    context.database, [one], holder=holder, lease_until_us=_lease_until_us(context)
+                )
             except StateError as error:
                 skipped.append((one.key, error.message))
         return claimed
 
 
-def _carry_out(context: LakeContext, move: MoveRecord, on_progress: OnCopied) -> MoveRecord:
-    """Take a claimed move from wherever it stands to its end."""
+def _carry_out(
+    context: LakeContext, moves: Sequence[MoveRecord], on_progress: OnCopied, pool: Executor
+) -> Sequence[MoveRecord]:
+    """Take claimed moves from wherever they stand to their ends, each step for all of them that stand before it."""
     database = context.database
-    if move.state is MoveState.PLANNED:
-        move = catalog.advance(database, move.move_id, move.fence, MoveState.COPYING)
-    if move.state in {MoveState.COPYING, MoveState.VERIFIED}:
-        # also where it was verified by a process that died: much may have happened to those copies since
-        _copy_and_verify(context, move, on_progress)
-    if move.state is MoveState.COPYING:
-        move = catalog.advance(database, move.move_id, move.fence, MoveState.VERIFIED)
-    if move.state is MoveState.VERIFIED:
-        move = catalog.swap(database, move.move_id, move.fence)
-    if move.state is MoveState.SWAPPED:
-        move = catalog.advance(database, move.move_id, move.fence, MoveState.DONE)
-    return move
+
+    def step(before: MoveState, take: Callable[[list[MoveRecord]], list[MoveRecord]]) -> list[MoveRecord]:
+        standing = [move for move in moves if move.state is before]
+        taken = {move.move_id: move for move in (take(standing) if standing else ())}
+        return [taken.get(move.move_id, move) for move in moves]
+
+    moves = step(MoveState.PLANNED, lambda group: catalog.advance(database, group, MoveState.COPYING))
+    # also what was verified by a process that died: much may have happened to those copies since
+    _copy(context, [move for move in moves if move.state is not MoveState.SWAPPED], on_progress, pool)
+    moves = step(MoveState.COPYING, lambda group: catalog.advance(database, group, MoveState.VERIFIED))
+    moves = step(MoveState.VERIFIED, lambda group: catalog.swap(database, group))
+    return step(MoveState.SWAPPED, lambda group: catalog.advance(database, group, MoveState.DONE))
 
 
-def _copy_and_verify(context: LakeContext, move: MoveRecord, on_progress: OnCopied) -> None:
-    target = context.stores[move.to_tier]
-    for file in move.files:
-        source = context.stores[file.from_tier]
+def _copy(context: LakeContext, moves: Sequence[MoveRecord], on_progress: OnCopied, pool: Executor) -> None:
+    """Copy the files of moves, prove what arrived, and make its names durable; keep the leases meanwhile."""
+
+    def copy(file: MoveFileRecord, to_tier: str) -> None:
+        source, target = context.stores[file.from_tier], context.stores[to_tier]
         copy_file(source, file.path, target, file.path, expected_checksum=file.checksum)
         on_progress(file.size_bytes)
-    target.make_durable([file.path for file in move.files])
-    for file in move.files:
-        found = checksum(target, file.path)
-        if found != file.checksum:
-            raise CorruptionError(
-                f"The copy of {file.path!r} on tier {move.to_tier!r} has checksum {found[:12]}…, "
-                f"and {file.checksum[:12]}… was written.",
-                hint="the tier's storage does not keep what it is given; the partition stays where it was.",
-                context={"path": file.path, "tier": move.to_tier},
-            )
+
+    files = [(file, move.to_tier) for move in moves for file in move.files]
+    _do_all(
+        pool,
+        [partial(copy, *one) for one in files],
+        meanwhile=lambda: catalog.renew(context.database, moves, lease_until_us=_lease_until_us(context)),
+    )
+    for tier in sorted({to_tier for _, to_tier in files}):
+        context.stores[tier].make_durable([file.path for file, to_tier in files if to_tier == tier])
 
 
-def _finish_interrupted(context: LakeContext, holder: str) -> int:
+def _do_all(pool: Executor, tasks: Sequence[Callable[[], None]], *, meanwhile: Callable[[], None]) -> None:
+    """Do all side by side; when one fails, wait for those that run, so that nothing is written after the failure."""
+    begun: list[Future[None]] = []
+    try:
+        for task in tasks:
+            begun.append(pool.submit(task))  # noqa: PERF401 - an interrupt must find those that are begun
+        running = set(begun)
+        while running:
+            done, running = wait(running, timeout=_RENEWED_EVERY_S, return_when=FIRST_EXCEPTION)
+            for one in done:
+                one.result()
+            if running:
+                meanwhile()
+    finally:
+        for one in begun:
+            one.cancel()
+        wait(begun)
+
+
+def _finish_interrupted(context: LakeContext, holder: str, pool: Executor) -> int:
     """Carry on the moves whose holder is gone: its lease has run out, or its process on this machine has ended."""
     with context.database.reading() as connection:
         interrupted = catalog.open_moves(connection)
     finished = 0
-    for move in interrupted:
-        lease_until_us = to_microseconds(context.clock() + LEASE)
-        alias = move.holder if _has_died(move.holder) else holder
-        try:
-            taken = catalog.take_over(context.database, move.move_id, holder=alias, lease_until_us=lease_until_us)
-        except StateError:
-            continue  # somebody is at it
-        with _aborted_on_failure(context, alias):
-            _carry_out(context, taken, lambda _: None)
-        finished += 1
+    for group in _groups(interrupted):
+        with _aborted_on_failure(context, holder):
+            taken = _take_over(context, group, holder)
+            _carry_out(context, taken, lambda _: None, pool)
+        finished += len(taken)
     return finished
+
+
+def _take_over(context: LakeContext, moves: Sequence[MoveRecord], holder: str) -> list[MoveRecord]:
+    taken = []
+    for move in moves:
+        with suppress(StateError):  # somebody is at it
+            taken.append(
+                catalog.take_over(
+                    context.database,
+                    move.move_id,
+                    holder=holder,
+                    lease_until_us=_lease_until_us(context),
+                    instead_of=move.holder if _has_died(move.holder) else None,
+                )
+            )
+    return taken
+
+
+def _threads(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count, thread_name_prefix="lakepart-move")
 
 
 @contextmanager
@@ -203,11 +248,22 @@ def _aborted_on_failure(context: LakeContext, holder: str) -> Iterator[None]:
         with suppress(LakepartError):  # where the catalog cannot be told, the leases run out
             with context.database.reading() as connection:
                 held = [move for move in catalog.open_moves(connection) if move.holder == holder]
-            for move in held:
-                ends = MoveState.DONE if move.state is MoveState.SWAPPED else MoveState.ABORTED
-                outcome = "failed" if ends is MoveState.ABORTED else None
-                catalog.advance(context.database, move.move_id, move.fence, ends, outcome=outcome)
+            swapped = [move for move in held if move.state is MoveState.SWAPPED]
+            given_up = [move for move in held if move.state is not MoveState.SWAPPED]
+            if swapped:
+                catalog.advance(context.database, swapped, MoveState.DONE)
+            if given_up:
+                catalog.advance(context.database, given_up, MoveState.ABORTED, outcome="failed")
         raise
+
+
+def _groups(moves: Sequence[Some]) -> Iterator[Sequence[Some]]:
+    for start in range(0, len(moves), _CLAIMED_AT_ONCE):
+        yield moves[start : start + _CLAIMED_AT_ONCE]
+
+
+def _lease_until_us(context: LakeContext) -> int:
+    return to_microseconds(context.clock() + LEASE)
 
 
 def _holder(context: LakeContext) -> str:

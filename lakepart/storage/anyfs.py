@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
 
@@ -265,6 +266,15 @@ class FsspecSink:
     def flush(self) -> None:
         """Do nothing: leaving the block sends."""
 
+    @property
+    def stores_at_once(self) -> bool:
+        """False: bytes are gathered, and sent when the block is left."""
+        return False
+
+    def read_back(self) -> BinaryIO:
+        """See :meth:`lakepart.storage.base.Sink.read_back`."""
+        return self._spool.open_read()
+
     def writable(self) -> bool:
         """Whether bytes can still be written."""
         return not self.closed
@@ -320,6 +330,10 @@ class _Spool:
 
     def getvalue(self) -> bytes:
         return self._memory.getvalue()
+
+    def open_read(self) -> BinaryIO:
+        with translated("read", tempfile.gettempdir()):
+            return io.BytesIO(self.getvalue()) if self.name is None else Path(self.name).open("rb")
 
     def chunks(self) -> Iterator[bytes]:
         """Give all bytes again, from the start."""

@@ -42,6 +42,15 @@ class Sink(Protocol):
         """Do nothing: only leaving the block makes bytes durable."""
         ...
 
+    @property
+    def stores_at_once(self) -> bool:
+        """Whether bytes are stored as they are taken; otherwise they are sent when the block is left."""
+        ...
+
+    def read_back(self) -> BinaryIO:
+        """Open the bytes taken so far: where they are stored, if :attr:`stores_at_once`, though not durable yet."""
+        ...
+
     def writable(self) -> bool:
         """Tell that bytes can be written, as programs that take binary files ask."""
         ...

@@ -6,10 +6,10 @@ import hashlib
 from typing import BinaryIO
 
 from lakepart.errors import AlreadyExistsError, CorruptionError, StorageError
-from lakepart.storage.base import Sink, Store, StoredObject
+from lakepart.storage.base import Sink, Store
 from lakepart.storage.failures import translated
 
-CHUNK_BYTES = 8 << 20
+CHUNK_BYTES = 1 << 20  # small enough to stay in a processor's cache between reading, hashing and writing
 
 
 def copy_file(
@@ -20,8 +20,8 @@ def copy_file(
     *,
     expected_checksum: str,
     chunk: int = CHUNK_BYTES,
-) -> StoredObject:
-    """Copy one object, create-only, and give the target once its bytes are durable and proven.
+) -> None:
+    """Copy one object, create-only; afterwards the target's bytes are durable, and were read back and proven.
 
     Safe to call again after a crash or a lost answer: a target with the right bytes is accepted as it is. The name is
     durable after the caller's ``target_store.make_durable``.
@@ -31,7 +31,7 @@ def copy_file(
     source_store, source_path
         What to copy.
     target_store, target_path
-        Where to; the path appears only with all its bytes.
+        Where to; the path appears only with all its bytes, and with proven ones.
     expected_checksum
         SHA-256 (hex) that the source's bytes must have.
     chunk
@@ -42,34 +42,31 @@ def copy_file(
     NotFoundError
         If there is no source.
     CorruptionError
-        If the source's bytes do not have the checksum; the target stays absent.
+        If the source's bytes do not have the checksum, and the target stays absent; or if the target does not keep
+        what it is given. The message names the one that is to blame.
     StorageError
         If the target holds other bytes already, which are left alone.
+
+    Notes
+    -----
+    Bytes are hashed once, as they are stored, before the path appears. Where they are stored by being sent
+    (:attr:`lakepart.storage.base.Sink.stores_at_once`), they are hashed before that and once more afterwards.
     """
-    found = target_store.stat(target_path)
-    if found is not None:
-        return _accept(found, target_store, expected_checksum)
-    with source_store.open_read(source_path) as source:
-        try:
-            with target_store.open_new(target_path, whole=True) as target:
-                copied = _digest(source, source_path, chunk, target)
-                if copied != expected_checksum:
-                    raise _damaged(source_path, copied, expected_checksum)
-                size_bytes = target.tell()
-        except AlreadyExistsError:
-            found = target_store.stat(target_path)
-            if found is None:
-                raise
-            return _accept(found, target_store, expected_checksum)
-    stored = target_store.stat(target_path)
-    if stored is None or stored.size_bytes != size_bytes:
-        raise StorageError(
-            f"The copy of {source_path!r} at {target_path!r} has {stored.size_bytes if stored else 'no'} bytes, "
-            f"{size_bytes} were accepted.",
-            hint="the store does not keep what it accepts; do not use it as a tier.",
-            context={"path": target_path},
-        )
-    return stored
+    try:
+        with target_store.open_new(target_path, whole=True) as target, source_store.open_read(source_path) as source:
+            _copy_bytes(source, source_path, target, chunk)
+            with target.read_back() as taken:
+                arrived = _digest(taken, target_path, chunk)
+            if arrived != expected_checksum:
+                _require_undamaged(source, source_path, expected_checksum, chunk)
+                raise _not_kept(target_path, arrived, expected_checksum)
+    except AlreadyExistsError:
+        _require_equal(target_store, target_path, expected_checksum)
+        return
+    if not target.stores_at_once:
+        arrived = checksum(target_store, target_path)
+        if arrived != expected_checksum:
+            raise _not_kept(target_path, arrived, expected_checksum)
 
 
 def checksum(store: Store, path: str) -> str:
@@ -78,34 +75,52 @@ def checksum(store: Store, path: str) -> str:
         return _digest(file, path, CHUNK_BYTES)
 
 
-def _accept(found: StoredObject, store: Store, expected_checksum: str) -> StoredObject:
-    stands = checksum(store, found.path)
-    if stands == expected_checksum:
-        return found
-    raise StorageError(
-        f"{found.path!r} is taken at the target by other bytes: their SHA-256 is {stands}, the copy's would be "
-        f"{expected_checksum}. They were left alone.",
-        hint="check names files that belong to no partition; move this one away and start again.",
-        context={"path": found.path, "checksum": stands, "expected_checksum": expected_checksum},
-    )
-
-
-def _digest(source: BinaryIO, path: str, chunk: int, target: Sink | None = None) -> str:
-    """Hash ``source`` to its end, and write it to ``target`` on the way."""
-    digest = hashlib.sha256()
+def _copy_bytes(source: BinaryIO, path: str, target: Sink, chunk: int) -> None:
     while True:
         with translated("read", path):
             data = source.read(chunk)
         if not data:
+            return
+        target.write(data)
+
+
+def _digest(file: BinaryIO, path: str, chunk: int) -> str:
+    digest = hashlib.sha256()
+    while True:
+        with translated("read", path):
+            data = file.read(chunk)
+        if not data:
             return digest.hexdigest()
         digest.update(data)
-        if target is not None:
-            target.write(data)
 
 
-def _damaged(path: str, found: str, expected: str) -> CorruptionError:
+def _require_equal(store: Store, path: str, expected: str) -> None:
+    stands = checksum(store, path)
+    if stands != expected:
+        raise StorageError(
+            f"{path!r} is taken at the target by other bytes: their SHA-256 is {stands}, the copy's would be "
+            f"{expected}. They were left alone.",
+            hint="check names files that belong to no partition; move this one away and start again.",
+            context={"path": path, "checksum": stands, "expected_checksum": expected},
+        )
+
+
+def _require_undamaged(source: BinaryIO, path: str, expected: str, chunk: int) -> None:
+    with translated("read", path):
+        source.seek(0)
+    found = _digest(source, path, chunk)
+    if found != expected:
+        raise CorruptionError(
+            f"{path!r} does not have the bytes that were written: its SHA-256 is {found}, the catalog says {expected}.",
+            hint="restore the file from a backup or write its partition again; check names all damaged files.",
+            context={"path": path, "checksum": found, "expected_checksum": expected},
+        )
+
+
+def _not_kept(path: str, found: str, expected: str) -> CorruptionError:
     return CorruptionError(
-        f"{path!r} does not have the bytes that were written: its SHA-256 is {found}, the catalog says {expected}.",
-        hint="restore the file from a backup or write its partition again; check names all damaged files.",
+        f"The copy at {path!r} has other bytes than the file it was made from: its SHA-256 is {found}, "
+        f"it was given {expected}.",
+        hint="the target's storage does not keep what it is given: do not use it as a tier. The source is unharmed.",
         context={"path": path, "checksum": found, "expected_checksum": expected},
     )

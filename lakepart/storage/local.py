@@ -249,6 +249,18 @@ class LocalSink:
     def flush(self) -> None:
         """Do nothing: leaving the block syncs."""
 
+    @property
+    def stores_at_once(self) -> bool:
+        """True: what is read back is what the disk was given."""
+        return True
+
+    def read_back(self) -> BinaryIO:
+        """See :meth:`lakepart.storage.base.Sink.read_back`."""
+        try:
+            return open(self._unfinished or self._place, "rb", opener=_open_here)
+        except OSError as error:
+            raise translate(error, "read", self._place) from error
+
     def writable(self) -> bool:
         """Whether bytes can still be written."""
         return not self.closed

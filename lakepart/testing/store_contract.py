@@ -65,6 +65,18 @@ class StoreContract:
         assert store.read_bytes(path) == b"some bytes together"
         assert [found.path for found in store.list()] == [path]
 
+    @pytest.mark.parametrize("whole", [False, True])
+    def test_a_sink_reads_back_what_it_has_taken_so_far(self, store: Store, whole: bool) -> None:
+        with store.open_new("a/b", whole=whole) as sink:
+            sink.write(b"some ")
+            with sink.read_back() as first:
+                assert first.read() == b"some "
+            sink.write(b"bytes")
+            with sink.read_back() as second:
+                assert second.read() == b"some bytes"
+
+        assert store.read_bytes("a/b") == b"some bytes"
+
     @pytest.mark.parametrize("path", GOOD_PATHS)
     def test_what_is_put_is_read_back(self, store: Store, path: str) -> None:
         stored = store.put_new(path, b"bytes")

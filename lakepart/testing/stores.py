@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import secrets
 import threading
@@ -181,6 +182,13 @@ class _WrappedSink:
     def flush(self) -> None:
         self._sink.flush()
 
+    @property
+    def stores_at_once(self) -> bool:
+        return self._sink.stores_at_once
+
+    def read_back(self) -> BinaryIO:
+        return self._sink.read_back()
+
     def writable(self) -> bool:
         return self._sink.writable()
 
@@ -209,6 +217,10 @@ class _CrashingSink(_WrappedSink):
         length = len(self._held) - self._size_bytes
         self._size_bytes = len(self._held)
         return length
+
+    def read_back(self) -> BinaryIO:
+        self._effects.check_alive()
+        return io.BytesIO(self._held)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /

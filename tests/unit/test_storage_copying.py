@@ -3,6 +3,7 @@ import hashlib
 import pytest
 
 from lakepart.errors import CorruptionError, NotFoundError, StorageError
+from lakepart.storage.anyfs import FsspecStore
 from lakepart.storage.copying import checksum, copy_file
 from lakepart.storage.local import LocalStore
 from lakepart.testing import Crash, CrashingStore, Effects, FullDiskStore, memory_store
@@ -32,9 +33,9 @@ def test_a_copy_has_the_bytes_of_its_source_whatever_the_chunk(hot, cold, chunk)
     data = DATA if chunk > 1 else b"few bytes"
     hot.put_new("flights/b", data)
 
-    stored = copy_file(hot, "flights/b", cold, "x/b", expected_checksum=hashlib.sha256(data).hexdigest(), chunk=chunk)
+    copy_file(hot, "flights/b", cold, "x/b", expected_checksum=hashlib.sha256(data).hexdigest(), chunk=chunk)
 
-    assert (stored.path, stored.size_bytes) == ("x/b", len(data))
+    assert paths(cold) == ["x/b"]
     assert cold.read_bytes("x/b") == data
     assert hot.read_bytes("flights/b") == data
 
@@ -53,6 +54,40 @@ def test_a_damaged_source_leaves_no_copy(hot, cold):
     assert paths(cold) == []
 
 
+class ForgetfulStore(LocalStore):
+    """A disk that keeps other bytes than it is given."""
+
+    def open_new(self, path, *, whole=False):
+        sink = super().open_new(path, whole=whole)
+        take = sink.write
+        sink.write = lambda data: take(b"x" * len(data))
+        return sink
+
+
+def test_a_target_that_keeps_other_bytes_is_blamed_and_shows_no_copy(hot, tmp_path):
+    cold = ForgetfulStore(tmp_path / "cold")
+
+    with pytest.raises(CorruptionError, match="'x/a' has other bytes") as caught:
+        copy_file(hot, "flights/a", cold, "x/a", expected_checksum=DIGEST)
+
+    assert caught.value.context["path"] == "x/a"
+    assert paths(cold) == []
+    assert hot.read_bytes("flights/a") == DATA
+
+
+def test_a_store_that_keeps_other_bytes_than_it_was_sent_is_blamed(hot):
+    class Forgetful(FsspecStore):
+        def send(self, path, spool):
+            spool = type(spool)()
+            spool.write(b"other")
+            super().send(path, spool)
+
+    cold = Forgetful.in_memory()
+
+    with pytest.raises(CorruptionError, match="'x/a' has other bytes"):
+        copy_file(hot, "flights/a", cold, "x/a", expected_checksum=DIGEST)
+
+
 def test_an_absent_source_leaves_no_copy(hot, cold):
     with pytest.raises(NotFoundError):
         copy_file(hot, "flights/absent", cold, "x/a", expected_checksum=DIGEST)
@@ -61,9 +96,12 @@ def test_an_absent_source_leaves_no_copy(hot, cold):
 
 
 def test_a_copy_that_stands_already_is_accepted(hot, cold):
-    first = copy_file(hot, "flights/a", cold, "x/a", expected_checksum=DIGEST)
+    copy_file(hot, "flights/a", cold, "x/a", expected_checksum=DIGEST)
+    hot.delete("flights/a")
 
-    assert copy_file(hot, "flights/a", cold, "x/a", expected_checksum=DIGEST) == first
+    copy_file(hot, "flights/a", cold, "x/a", expected_checksum=DIGEST)
+
+    assert cold.read_bytes("x/a") == DATA
 
 
 @pytest.mark.parametrize("other", [b"", DATA[:-1], DATA[:-1] + b"x"])

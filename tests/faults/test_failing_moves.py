@@ -1,0 +1,82 @@
+"""Files that are copied side by side: one fails, one takes longer than a lease."""
+
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+
+import lakepart as lp
+from lakepart.engine import move
+from lakepart.model.instants import to_microseconds
+from lakepart.storage.local import LocalStore
+from lakepart.testing import clock_of, files_of, query_catalog, reopened, with_stores
+
+KEYS = ["2024-01-01", "2024-01-02", "2024-01-03"]
+
+
+class WatchedStore(LocalStore):
+    """A store that calls ``on_read`` with each path that is opened."""
+
+    def __init__(self, root, on_read):
+        super().__init__(root)
+        self._on_read = on_read
+
+    def open_read(self, path):
+        self._on_read(path)
+        return super().open_read(path)
+
+
+def watched(lake, on_read):
+    return with_stores(lake, {"hot": WatchedStore(f"{lake.url}/hot", on_read)})
+
+
+def states_of(lake):
+    return {state for (state,) in query_catalog(lake.url, "SELECT state FROM move")}
+
+
+def test_a_failed_copy_is_reported_after_those_beside_it_have_ended(lake, rows_of, assert_undamaged):
+    expected, failed, ended = rows_of(lake), threading.Event(), []
+
+    def read(path):
+        if KEYS[0] in path:
+            failed.set()
+            raise lp.StorageError("The disk is gone.")
+        failed.wait(5)
+        time.sleep(0.1)
+        ended.append(path)
+
+    with pytest.raises(lp.StorageError, match="gone"):
+        watched(lake, read).asset("numbers").demote("cold", progress=False)
+
+    ended_before, copied_before = list(ended), files_of(lake.url)
+    time.sleep(0.2)
+    assert (ended, files_of(lake.url)) == (ended_before, copied_before)
+    assert states_of(lake) == {"aborted"}
+    assert rows_of(lake) == expected
+    assert_undamaged(lake)
+    lake.asset("numbers").demote("cold", progress=False)
+    assert lake.asset("numbers").in_tier("cold").keys == KEYS
+
+
+def test_the_leases_of_a_long_group_are_renewed_while_it_is_copied(lake, monkeypatch):
+    monkeypatch.setattr(move, "_RENEWED_EVERY_S", 0.01)
+    clock = clock_of(lake)
+    reports = []
+
+    def read(path):
+        if KEYS[0] in path:
+            clock.advance(timedelta(minutes=9))
+            due = to_microseconds(clock() + timedelta(minutes=9))
+            deadline = time.monotonic() + 5
+            while query_catalog(lake.url, "SELECT min(lease_until_us) FROM move")[0][0] < due:
+                assert time.monotonic() < deadline, "not renewed"
+                time.sleep(0.01)
+            clock.advance(timedelta(minutes=9))
+            reports.append(reopened(lake).asset("numbers").demote("cold", progress=False))
+
+    report = watched(lake, read).asset("numbers").demote("cold", progress=False)
+
+    assert report.partitions == 3
+    assert [(other.finished, other.partitions, len(other.skipped)) for other in reports] == [(0, 0, 3)]
+    assert states_of(lake) == {"done"}
