@@ -636,6 +636,46 @@ class CatalogContract:
             assert tiers_of(connection, Scope(asset.asset_id, MAIN), ALL) == ([1], ["hot"])
             assert moves.open_moves(connection) == []
 
+    def test_each_move_of_a_group_keeps_its_own_outcome(self, database: Database, asset: AssetRecord) -> None:
+        run(database, *(change(asset, ordinal, f"old {ordinal}") for ordinal in (1, 2, 3)))
+        group = [self._move(database, asset, ordinal) for ordinal in (3, 2, 1)]
+        run(database, change(asset, 2, "new"))
+
+        over = moves.swap(database, group)
+
+        assert [(one.ordinal, one.state) for one in over] == [
+            (3, MoveState.SWAPPED),
+            (2, MoveState.ABORTED),
+            (1, MoveState.SWAPPED),
+        ]
+        with database.reading() as connection:
+            files = find_files(connection, Scope(asset.asset_id, MAIN), ALL)
+            assert {one.ordinal for one in moves.open_moves(connection)} == {1, 3}
+        assert [(ordinal, file.tier) for ordinal, file in files] == [(1, "cold"), (2, "hot"), (3, "cold")]
+
+    def test_a_group_takes_no_step_when_one_of_it_was_taken_over(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"), change(asset, 2, "b"))
+        group = [self._move(database, asset, ordinal) for ordinal in (1, 2)]
+        moves.take_over(database, group[1].move_id, holder="them", lease_until_us=0, instead_of="us")
+
+        with pytest.raises(StateError, match="'k2' was taken over by them"):
+            moves.swap(database, group)
+
+        with database.reading() as connection:
+            assert [one.state for one in moves.open_moves(connection)] == [MoveState.VERIFIED] * 2
+            files = find_files(connection, Scope(asset.asset_id, MAIN), ALL)
+        assert {file.tier for _, file in files} == {"hot"}
+
+    def test_a_partition_is_not_claimed_twice_in_one_group(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"))
+        planned = self._planned(database, asset, 1)
+
+        with pytest.raises(StateError, match="moved twice"):
+            moves.claim(database, [planned, planned], holder="us", lease_until_us=0)
+
+        with database.reading() as connection:
+            assert moves.open_moves(connection) == []
+
     def test_an_append_meanwhile_does_not_stop_a_move(self, database: Database, asset: AssetRecord) -> None:
         run(database, change(asset, 1, "a"))
         move = self._move(database, asset, 1)
