@@ -110,7 +110,7 @@ class LakeView:
             )
         home = self._home
         require_writable(home.context, home.view, "register a producer")
-        asset = self.asset(producer.asset, partitions=producer.partitions)
+        asset = self._asset_of(producer)
         inputs = {name: home.record(upstream) for name, upstream in producer.inputs.items()}
         if producer.asset in producer.inputs.values():
             raise InvalidInputError(
@@ -122,6 +122,13 @@ class LakeView:
         register_producer(home.context.database, home.record(producer.asset).asset_id, producer.record)
         home.functions[producer.asset] = producer.function
         return asset
+
+    def _asset_of(self, producer: Producer) -> Asset:
+        """Open the producer's asset, declared as it is or now; other options than its own are nobody's mistake."""
+        if producer.partitions is not None:
+            declared = overview.find_options(self._home.context, producer.asset)
+            self._declare(check_asset_name(producer.asset), producer.partitions, declared)
+        return self.asset(producer.asset)
 
     def at(self, when: SupportsIndex | str | datetime) -> LakeView:
         """Give a read-only view of the lake at a snapshot number, or at the last snapshot before an instant."""

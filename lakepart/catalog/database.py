@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, create_engine, insert, make_url
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, insert, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
@@ -189,11 +189,12 @@ class Database:
     def reading(self) -> Iterator[Connection]:
         """Give a connection that sees one state of the catalog to the end, whatever others commit meanwhile."""
         with self._translated(), self.engine.connect() as connection:
+            driver = _driver(connection)
             try:
                 self._begin(connection, write=False)
                 yield connection
             finally:
-                self._end(connection, "ROLLBACK")
+                _roll_back(driver)
 
     @contextmanager
     def writing(self, *, durable: bool = True) -> Iterator[Connection]:
@@ -211,15 +212,16 @@ class Database:
             raise read_only_handle(str(self.path))
         with self._translated(), self.engine.connect() as connection:
             # Threads of one process queue here, so that only one of them competes with other processes.
-            with self._one_writer(), sqlite.syncing(_driver(connection), durable=durable):
+            driver = _driver(connection)
+            with self._one_writer(), sqlite.syncing(driver, durable=durable):
                 try:
                     self._begin(connection, write=True)
                     yield connection
                     self._commit(connection)
                 except BaseException:  # an interrupt may come before the first row, and after the last
-                    self._end(connection, "ROLLBACK")
+                    _roll_back(driver)
                     raise
-            sqlite.fold_log(self.path, _driver(connection))
+            sqlite.fold_log(self.path, driver)
 
     def _attach(self) -> None:
         self._pid = os.getpid()
@@ -234,6 +236,7 @@ class Database:
         self._engine = Engine(
             pool, _DIALECT, make_url("sqlite://"), execution_options={"compiled_cache": _compiled_statements}
         )
+        event.listen(self._engine, "handle_error", _stay_connected)
 
     def _connect(self) -> Any:
         return sqlite.open_connection(self.path, read_only=self.read_only, patience=self._patience)
@@ -252,11 +255,6 @@ class Database:
         translated = self._error(error)
         translated.context["outcome"] = "unknown"
         return translated
-
-    def _end(self, connection: Connection, statement: str) -> None:
-        driver = _driver(connection)
-        if driver.in_transaction:
-            driver.execute(statement)
 
     @contextmanager
     def _one_writer(self) -> Iterator[None]:
@@ -433,3 +431,13 @@ def _sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _roll_back(driver: sqlite3.Connection) -> None:
+    if driver.in_transaction:
+        driver.execute("ROLLBACK")
+
+
+def _stay_connected(context: ExceptionContext) -> None:
+    """Keep SQLAlchemy from dropping a connection that was interrupted: its transaction is to be rolled back, here."""
+    context.is_disconnect = False

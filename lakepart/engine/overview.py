@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lakepart.catalog.lookups import list_assets
+from lakepart.catalog.lookups import find_asset, list_assets
 from lakepart.catalog.reading import find_files
 from lakepart.engine.context import LakeContext
 from lakepart.engine.home import Home
@@ -24,6 +24,13 @@ def asset_names(context: LakeContext) -> list[str]:
     """List the assets, by name."""
     with context.database.reading() as connection:
         return [asset.name for asset in list_assets(connection)]
+
+
+def find_options(context: LakeContext, name: str) -> Mapping[str, Any]:
+    """Give the options an asset was declared with; none where it is not declared."""
+    with context.database.reading() as connection:
+        found = find_asset(connection, name)
+    return {} if found is None else found.options
 
 
 def check_mappings(definition: PartitionsDefinition, inputs: Mapping[str, AssetRecord]) -> None:

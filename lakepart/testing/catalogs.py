@@ -26,5 +26,5 @@ class UnansweredDatabase(Database):
             super()._commit(connection)
             return
         self.unanswered -= 1
-        self._end(connection, "ROLLBACK" if self.loses else "COMMIT")
+        connection.exec_driver_sql("ROLLBACK" if self.loses else "COMMIT")
         raise self._unknown(sqlite3.OperationalError("disk I/O error"))

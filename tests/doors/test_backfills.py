@@ -879,3 +879,13 @@ def test_the_error_of_a_backfill_travels_with_its_handle(days) -> None:
 
     assert str(error) == str(caught.value)
     assert error.backfill.state == "failed"
+
+
+def test_a_producer_of_an_asset_declared_with_options_leaves_them_as_they_are(tmp_path) -> None:
+    with lp.create(tmp_path / "lake") as described:
+        partitions = lp.Static(["a"])
+        described.asset("words", partitions=partitions, description="what was said")
+
+        described.register(lp.producer("words", partitions=partitions)(lambda part: None))
+
+        assert described.asset("words").description == "what was said"

@@ -8,7 +8,7 @@ import threading
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 
 from lakepart.catalog import migrations, sqlite
 from lakepart.catalog.committing import commit, find_commit
@@ -336,3 +336,21 @@ def test_reading_needs_only_the_right_to_read(path):
 
     assert told.stdout.split() == ["lake", "permission"]
     assert [one.name for one in path.parent.iterdir()] == ["catalog.db"]
+
+
+@pytest.mark.parametrize("transaction", ["reading", "writing"])
+def test_an_interrupt_within_a_statement_is_raised_and_leaves_no_lock(tmp_path, transaction) -> None:
+    with Database.create(tmp_path / "catalog.db", lake_id="lake", clock=CLOCK, tiers=TIERS) as database:
+        pending = [KeyboardInterrupt()]
+
+        def interrupt(*_: object) -> None:
+            if pending:
+                raise pending.pop()
+
+        event.listen(database.engine, "after_cursor_execute", interrupt)
+        with pytest.raises(KeyboardInterrupt), getattr(database, transaction)() as connection:
+            connection.execute(text("UPDATE head SET snapshot = 99") if transaction == "writing" else text("SELECT 1"))
+
+        database.lock_wait_s = 0.2
+        with database.writing() as connection:
+            assert connection.execute(text("SELECT snapshot FROM head")).scalar_one() == 0
