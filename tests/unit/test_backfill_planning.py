@@ -44,7 +44,7 @@ STATUSES = [
         ({"stale", "failed"}, "cef"),
         (["missing"], "aeg"),
     ],
-    ids=str,
+    ids=["default", "all", "missing", "stale", "failed", "two", "list"],
 )
 def test_the_states_asked_for_are_chosen_in_the_order_of_the_partitions(which, keys) -> None:
     targets = choose_targets(STATUSES, check_which(which), batch=1)
@@ -89,7 +89,9 @@ def test_batches_are_counted_over_what_is_chosen() -> None:
     ]
 
 
-@pytest.mark.parametrize("which", ["fresh", {"missing", "early"}, set(), "", ["all"]], ids=repr)
+@pytest.mark.parametrize(
+    "which", ["fresh", {"missing", "early"}, set(), "", ["all"]], ids=["other", "mixed", "none", "empty", "listed"]
+)
 def test_states_that_cannot_be_chosen_are_refused_with_those_that_can(which) -> None:
     with pytest.raises(InvalidInputError, match="which=") as caught:
         check_which(which)
