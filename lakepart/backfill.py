@@ -85,7 +85,10 @@ class Backfill:
         return self
 
     def rollback(self) -> Commit:
-        """Give every partition it published the content it had before, as a new snapshot."""
+        """Give every partition it published the content it had when the backfill was planned, as a new snapshot.
+
+        What others have written to those partitions since is undone too; history keeps it.
+        """
         return engine.rollback_backfill(self._home, self.name)
 
     def diff(self) -> pd.DataFrame:
