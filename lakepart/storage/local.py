@@ -179,7 +179,12 @@ class LocalStore:
         new = [made for made in (self._root, *self._root.parents) if not made.exists()] if root_is_new else []
         try:
             folder.mkdir(parents=True, exist_ok=True)
-        except FileExistsError as error:  # a file, or a link to nowhere: not the name that was asked for
+        except FileExistsError as error:
+            in_the_way = error.filename or str(folder)
+            if not os.path.lexists(in_the_way) or Path(in_the_way).is_dir():
+                # another thread removed the folder, or made it again, while it was being looked at
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder)) from error
+            # a file, or a link to nowhere: not the name that was asked for
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from error
         for made in new:
             _sync(str(made.parent))

@@ -391,3 +391,20 @@ def test_no_descriptor_stays_open(store):
     store.make_durable(["a/b"])
 
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_folder_that_vanishes_while_it_is_looked_at_is_made_again(tmp_path, monkeypatch) -> None:
+    make_folder, vanished = Path.mkdir, []
+
+    def vanish_once(folder: Path, *args: object, **kwargs: object) -> None:
+        if not vanished:
+            vanished.append(folder)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
+        make_folder(folder, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "mkdir", vanish_once)
+    with LocalStore(str(tmp_path / "lake")).open_new("a/b") as sink:
+        sink.write(b"x")
+
+    assert (tmp_path / "lake/a/b").read_bytes() == b"x"
+    assert vanished
