@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from lakepart.errors import ErrorCode, InvalidInputError
-from lakepart.model.calendar_definitions import Daily, Monthly, Quarterly, Weekly, Yearly
 from lakepart.model.definition_base import FORMAT_VERSION, PartitionsDefinition
-from lakepart.model.hourly_definition import Hourly
+from lakepart.model.exclusions import Calendar, from_plain
+from lakepart.model.grains import GRAINS, Cron, Daily, Hourly, Minutely, Monthly, Quarterly, Weekly, Yearly
 from lakepart.model.static_definitions import Static, Unpartitioned
-from lakepart.model.time_definitions import TimeDefinition
+from lakepart.model.time_definitions import TimeDefinition, TimeOptions
 
 __all__ = [
+    "Calendar",
+    "Cron",
     "Daily",
     "Hourly",
+    "Minutely",
     "Monthly",
     "PartitionsDefinition",
     "Quarterly",
@@ -27,7 +31,7 @@ __all__ = [
     "definition_from_dict",
 ]
 
-_TIME: dict[str, type[TimeDefinition]] = {one.name: one for one in (Hourly, Daily, Weekly, Monthly, Quarterly, Yearly)}
+_TIME: dict[str, type[TimeDefinition]] = {grain.name: grain for grain in GRAINS}
 
 
 def definition_from_dict(data: Mapping[str, Any]) -> PartitionsDefinition:
@@ -51,7 +55,7 @@ def definition_from_dict(data: Mapping[str, Any]) -> PartitionsDefinition:
         if kind == Static.name:
             return Static(data["keys"], by=data["by"], dimension=data["dimension"])
         if kind in _TIME:
-            return _time_definition(kind, data["start"], data["end"], data["by"], data["tz"], data["dimension"])
+            return _time_definition(kind, json.dumps(data, sort_keys=True))
     except KeyError as error:
         raise InvalidInputError(f"A {kind} partitions definition lacks {error.args[0]!r}.") from error
     known = ", ".join([*_TIME, Static.name, Unpartitioned.name])
@@ -62,5 +66,18 @@ def definition_from_dict(data: Mapping[str, Any]) -> PartitionsDefinition:
 
 
 @lru_cache(maxsize=256)  # every verb reads its asset's definition, and finding where time begins and ends takes a while
-def _time_definition(kind: str, start: str, end: str | None, by: str | None, tz: str, dimension: str) -> TimeDefinition:
-    return _TIME[kind](start, end=end, by=by, tz=tz, dimension=dimension)
+def _time_definition(kind: str, text: str) -> TimeDefinition:
+    arguments = json.loads(text)
+    del arguments["version"], arguments["kind"]
+    arguments["exclude"] = from_plain(arguments.get("exclude", ()))
+    known = TimeOptions.__annotations__.keys() | _TIME[kind].own_arguments.keys() | {"start"}
+    unknown = sorted(arguments.keys() - known)
+    if unknown:
+        raise InvalidInputError(
+            f"A {kind} partitions definition has {', '.join(map(repr, unknown))}, which this lakepart does not know.",
+            hint="install a newer lakepart.",
+            code=ErrorCode.UNSUPPORTED,
+        )
+    if lacking := [name for name in ("start", "end", "by", "tz", "dimension") if name not in arguments]:
+        raise KeyError(lacking[0])
+    return _TIME[kind](**arguments)

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from lakepart.errors import ErrorCode, InvalidInputError, SchemaMismatchError, did_you_mean
-from lakepart.model.definitions import Hourly, PartitionsDefinition, Static, TimeDefinition
+from lakepart.model.definitions import PartitionsDefinition, Static, TimeDefinition
 from lakepart.parquet.casting import cast_column
 
 _FIELD_ID = b"PARQUET:field_id"
@@ -127,10 +127,9 @@ def _check_time_column(definition: TimeDefinition, name: str, data_type: pa.Data
         if data_type.tz is None and definition.tz != "UTC":
             raise _naive_timestamps(name, definition.tz)
         return
-    hourly = isinstance(definition, Hourly)
-    if pa.types.is_date(data_type) and not hourly:
+    if pa.types.is_date(data_type) and definition.has_whole_days:
         return
-    wanted = "timestamps" if hourly else "timestamps or dates"
+    wanted = "timestamps or dates" if definition.has_whole_days else "timestamps"
     raise SchemaMismatchError(
         f"Column {name!r} has the type {data_type}; {type(definition).__name__} partitions are found by {wanted}.",
         hint=f"convert it, for example df[{name!r}] = pd.to_datetime(df[{name!r}], utc=True).",

@@ -239,7 +239,7 @@ def test_unknown_names_come_with_close_ones(lake):
 
 
 def test_a_key_that_cannot_be_is_shown_one_that_can(lake):
-    words = ("'2024-13-01'", "look like '2013-01-31'")
+    words = ("'2024-13-01'", "look like '2024-01-01'")
     refused(lake, lambda: lake.asset("days")["2024-13-01"], lp.PartitionKeyError, "invalid-key", *words)
 
 

@@ -102,7 +102,7 @@ def test_a_list_of_keys_that_makes_no_sense_is_refused(make, message) -> None:
     [
         ({"version": 2, "kind": "daily"}, "version 2 cannot be read"),
         ({}, "version None cannot be read"),
-        ({"version": 1, "kind": "lunar"}, "'lunar' is no kind .* known are hourly, daily"),
+        ({"version": 1, "kind": "lunar"}, "'lunar' is no kind .* known are minutely, hourly, daily"),
         ({"version": 1, "kind": "daily"}, "daily partitions definition lacks 'start'"),
         ({"version": 1, "kind": "static", "keys": ["a"]}, "lacks 'by'"),
     ],

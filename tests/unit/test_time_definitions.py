@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -188,6 +187,8 @@ def test_a_day_that_never_was_is_no_partition() -> None:
 
     assert definition.keys_at(definition.label("2011-12").to_array())[-3:] == ["2011-12-28", "2011-12-29", "2011-12-31"]
     with pytest.raises(PartitionKeyError, match=r"No daily window starts in '2011-12-30'.*before it is '2011-12-29'"):
+        definition.label("2011-12-30")
+    with pytest.raises(PartitionKeyError, match="'2011-12-30' is not a key"):
         definition.position_of("2011-12-30")
 
 
@@ -228,7 +229,6 @@ def test_a_definition_survives_every_form_it_is_kept_in(definition) -> None:
     assert shown == definition
     assert definition_from_dict(definition.to_dict()) == definition
     assert pickle.loads(pickle.dumps(definition)) == definition
-    assert replace(definition) == definition
     assert hash(shown) == hash(definition)
     assert shown.universe == definition.universe
 
@@ -374,7 +374,7 @@ def test_a_definition_that_makes_no_sense_is_refused(make, message) -> None:
 @pytest.mark.parametrize(
     ("definition", "key", "hint"),
     [
-        (Daily("2013-01-01"), "2013-13-01", "the first is '2013-01-01'"),
+        (Daily("2013-01-01"), "2013-13-01", "that is the first"),
         (Daily("2013-01-01"), "2013-1-5", "did you mean '2013-01-05'"),
         (Daily("2013-01-01"), "20130105", "did you mean '2013-01-05'"),
         (Weekly("2013-01-01"), "2013-01-16", "did you mean '2013-01-13'"),
@@ -382,9 +382,9 @@ def test_a_definition_that_makes_no_sense_is_refused(make, message) -> None:
         (Hourly("2013-01-01"), "2013-01-05 07:00", "did you mean '2013-01-05-07:00'"),
         (Hourly("2013-01-01"), "2013-01-05-07:30", "did you mean '2013-01-05-07:00'"),
         (Hourly("2013-01-01"), "2013-01-05-07:00+0000", "did you mean '2013-01-05-07:00'"),
-        (Daily("2013-01-01"), "٢٠١٣-٠١-٠٥", "the first is"),
-        (Daily("2013-01-01"), "", "the first is"),
-        (Daily("2013-01-01"), 5, "the first is"),
+        (Daily("2013-01-01"), "٢٠١٣-٠١-٠٥", "that is the first"),
+        (Daily("2013-01-01"), "", "that is the first"),
+        (Daily("2013-01-01"), 5, "that is the first"),
     ],
 )
 def test_a_text_that_is_no_key_is_met_with_what_keys_look_like(definition, key, hint) -> None:

@@ -1,7 +1,4 @@
-"""Dagster: an IO manager that keeps assets in a lake, and partitions definitions translated both ways.
-
-Needs ``pip install 'lakepart[dagster]'``; nothing else in lakepart imports Dagster.
-"""
+"""An IO manager that keeps Dagster's assets in a lake."""
 
 from __future__ import annotations
 
@@ -10,7 +7,11 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import dagster as dg
+from pydantic import PrivateAttr  # Dagster's own dependency: its configurable classes are pydantic models
+
 from lakepart.branch import Branch
+from lakepart.dagster.partitions import from_dagster
 from lakepart.engine.read import PartialReadWarning
 from lakepart.errors import (
     AlreadyExistsError,
@@ -23,34 +24,11 @@ from lakepart.errors import (
 from lakepart.io_manager import IOManager, nothing_as, read_as
 from lakepart.lake import Lake, connect
 from lakepart.lake_view import LakeView
-from lakepart.model.definitions import (
-    Daily,
-    Hourly,
-    Monthly,
-    PartitionsDefinition,
-    Quarterly,
-    Static,
-    TimeDefinition,
-    Unpartitioned,
-    Weekly,
-    Yearly,
-)
+from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import Commit
 from lakepart.producers import Producer
 from lakepart.selection import Selection
-
-try:
-    import dagster as dg
-    from pydantic import PrivateAttr  # Dagster's own dependency: its configurable classes are pydantic models
-except ModuleNotFoundError as error:
-    if error.name not in {"dagster", "pydantic"}:
-        raise
-    raise ModuleNotFoundError(
-        "lakepart.dagster needs Dagster, which is not installed. Hint: pip install 'lakepart[dagster]'", name=error.name
-    ) from error
-
-__all__ = ["LakepartIOManager", "from_dagster", "to_dagster"]
 
 Asked = TypeVar("Asked")
 
@@ -58,104 +36,6 @@ BACKFILL_TAG = "dagster/backfill"
 RANGE_TAG = "dagster/asset_partition_range_start"
 
 _MOST_PARTITIONS_SHOWN = 100
-_DATE_FORMAT = "%Y-%m-%d"
-_HOUR_FORMAT = "%Y-%m-%d-%H:%M"
-_CRON: dict[type[TimeDefinition], str] = {
-    Hourly: "0 * * * *",
-    Daily: "0 0 * * *",
-    Weekly: "0 0 * * 0",
-    Monthly: "0 0 1 * *",
-    Quarterly: "0 0 1 1,4,7,10 *",
-    Yearly: "0 0 1 1 *",
-}
-_BY_CRON = {cron: kind for kind, cron in _CRON.items()} | {
-    "@hourly": Hourly,
-    "@daily": Daily,
-    "@midnight": Daily,
-    "@weekly": Weekly,
-    "0 0 * * 7": Weekly,
-    "@monthly": Monthly,
-    "0 0 1 */3 *": Quarterly,
-    "@yearly": Yearly,
-    "@annually": Yearly,
-}
-
-
-def to_dagster(definition: PartitionsDefinition) -> dg.PartitionsDefinition[str] | None:
-    """Give Dagster's definition with the same keys and windows; None, as Dagster has it, for an unpartitioned asset.
-
-    The column ``by`` has no place there: say it in the Dagster asset's metadata, ``{"partition_expr": column}``.
-
-    Raises
-    ------
-    InvalidInputError
-        Dagster does not allow one of the keys.
-    """
-    if isinstance(definition, Unpartitioned):
-        return None
-    if isinstance(definition, Static):
-        try:
-            return dg.StaticPartitionsDefinition(list(definition.keys))
-        except dg.DagsterInvalidDefinitionError as error:
-            raise InvalidInputError(
-                f"Dagster does not take the keys of {definition.describe()}: {error}", code=ErrorCode.UNSUPPORTED
-            ) from error
-    if not isinstance(definition, TimeDefinition):
-        raise InvalidInputError(f"Dagster has nothing like {definition!r}.", code=ErrorCode.UNSUPPORTED)
-    start = definition.window_at(definition.universe.first).start
-    end = None if definition.end is None else definition.window_at(definition.universe.last).end
-    match definition:
-        case Hourly():
-            return dg.HourlyPartitionsDefinition(start, end, timezone=definition.tz)
-        case Daily():
-            return dg.DailyPartitionsDefinition(start, end, timezone=definition.tz)
-        case Weekly():
-            return dg.WeeklyPartitionsDefinition(start, end, timezone=definition.tz)
-        case Monthly():
-            return dg.MonthlyPartitionsDefinition(start, end, timezone=definition.tz)
-    return dg.TimeWindowPartitionsDefinition(
-        start, fmt=_DATE_FORMAT, end=end, timezone=definition.tz, cron_schedule=_CRON[type(definition)]
-    )
-
-
-def from_dagster(
-    partitions_def: dg.PartitionsDefinition[str] | None, *, by: str | None = None, dimension: str = "partition"
-) -> PartitionsDefinition:
-    """Give the lakepart definition with the same keys and windows.
-
-    Parameters
-    ----------
-    partitions_def
-        Hourly, daily, weekly (from Sunday), monthly, quarterly, yearly or static; None is an unpartitioned asset.
-        ``end_offset`` is left behind: it bounds what Dagster expects, not which keys there are.
-    by, dimension
-        As lakepart's definitions take them; ``by`` is what Dagster calls ``partition_expr``.
-
-    Raises
-    ------
-    InvalidInputError
-        There is no such definition in lakepart: dynamic or several dimensions, other schedules, keys of another
-        format, exclusions.
-    """
-    if partitions_def is None:
-        return Unpartitioned()
-    if isinstance(partitions_def, dg.StaticPartitionsDefinition):
-        return Static(partitions_def.get_partition_keys(), by=by, dimension=dimension)
-    if not isinstance(partitions_def, dg.TimeWindowPartitionsDefinition):
-        raise _untranslatable(partitions_def, "hourly to yearly and static partitions can be translated")
-    kind = _BY_CRON.get(partitions_def.cron_schedule)
-    if kind is None:
-        raise _untranslatable(
-            partitions_def, f"the schedule {partitions_def.cron_schedule!r} is none of {', '.join(_CRON.values())}"
-        )
-    key_format = _HOUR_FORMAT if kind is Hourly else _DATE_FORMAT
-    if partitions_def.fmt != key_format:
-        raise _untranslatable(partitions_def, f"its keys are {partitions_def.fmt!r}, lakepart's {key_format!r}")
-    if partitions_def.exclusions:
-        raise _untranslatable(partitions_def, "it has exclusions")
-    return kind(
-        partitions_def.start, end=partitions_def.end, by=by, tz=partitions_def.timezone or "UTC", dimension=dimension
-    )
 
 
 class _Run:
@@ -358,13 +238,18 @@ def _declare(lake: LakeView, name: str, context: dg.OutputContext) -> None:
         lake.asset(name, partitions=from_dagster(partitions_def, by=column))
         return
     meant = from_dagster(partitions_def, by=column or declared.by, dimension=declared.dimension)
-    if meant != declared:
+    if _without_offset(meant) != _without_offset(declared):
         raise AlreadyExistsError(
             f"Asset {name!r} is cut otherwise in the lake, {declared!r}, than in Dagster, {meant!r}.",
             hint="make them agree; with declare=False only the keys need to.",
             code=ErrorCode.DEFINITION_MISMATCH,
             context={"asset": name, "declared": declared.to_dict(), "dagster": meant.to_dict()},
         )
+
+
+def _without_offset(definition: PartitionsDefinition) -> dict[str, Any]:
+    """Leave out how many windows are expected: the lake and Dagster may differ in that."""
+    return {name: value for name, value in definition.to_dict().items() if name != "end_offset"}
 
 
 def _check_splittable(lake: LakeView, name: str, keys: Sequence[str] | None, obj: Any) -> None:
@@ -410,14 +295,6 @@ def _describe(commit: Commit, stored: Selection, lake: LakeView) -> dict[str, An
         "lakepart/partitions": dg.MetadataValue.table([dg.TableRecord(row) for row in rows], dg.TableSchema(columns)),
         **({"lakepart/branch": lake.name} if isinstance(lake, Branch) else {}),
     }
-
-
-def _untranslatable(partitions_def: dg.PartitionsDefinition[str], rule: str) -> InvalidInputError:
-    return InvalidInputError(
-        f"lakepart has no partitions like {type(partitions_def).__name__} {partitions_def}: {rule}.",
-        hint="declare the asset in the lake with partitions that have the same keys, and set declare=False.",
-        code=ErrorCode.UNSUPPORTED,
-    )
 
 
 def _plain(value: Any) -> Any:
