@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import catalog, driver, importing, load, reading, replace, tiering, writers
+from benchmarks import catalog, driver, importing, load, partitions, reading, replace, tiering, writers
 from benchmarks.figures import Figure
 from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.report import print_report, write_json
@@ -30,6 +30,7 @@ ROWS: dict[str, Callable[[Workbench], Iterator[Figure]]] = {
     "writers": writers.measure,
     "backfill": driver.measure,
     "move": tiering.measure,
+    "partitions": partitions.measure,
     "import": importing.measure,
 }
 

@@ -24,7 +24,7 @@ def test_every_row_is_measured_printed_and_written_as_json(tmp_path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert "budgets met" in ended.stdout
     run = json.loads(written.read_text())
-    rows = "load replace read scan plan status flat writers backfill move import"
+    rows = "load replace read scan plan status flat writers backfill move partitions import"
     assert {figure["row"] for figure in run["figures"]} == set(rows.split())
     assert all(math.isfinite(figure["measured"]) for figure in run["figures"])
     assert all(seconds for figure in run["figures"] for seconds in figure["seconds"].values())
