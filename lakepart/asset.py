@@ -50,9 +50,21 @@ class Asset(PartitionVerbs):
         """Select the partitions whose windows start at or after ``start`` and before ``end``, both aware."""
         return self._select(self._partitions.between(start, end))
 
-    def last(self, count: int, as_of: datetime | None = None) -> Selection:
-        """Select the last ``count`` partitions that had fully elapsed at ``as_of`` (now by default)."""
-        return self._select(self._partitions.last(count, as_of_now(self._home.context, self._home.view, as_of)))
+    def last(self, count: int | timedelta, as_of: datetime | None = None) -> Selection:
+        """Select the last partitions that had fully elapsed at ``as_of`` (now by default), there or not.
+
+        Parameters
+        ----------
+        count
+            How many; or how far back: the partitions whose windows ended within that time before ``as_of``.
+        as_of
+            An aware instant.
+        """
+        instant = as_of_now(self._home.context, self._home.view, as_of)
+        if not isinstance(count, timedelta):
+            return self._select(self._partitions.last(count, instant))
+        before = self._partitions.elapsed(instant - check_age(count))
+        return self._select(self._partitions.elapsed(instant) - before)
 
     def latest(self, count: int = 1) -> Selection:
         """Select the newest ``count`` committed partitions."""

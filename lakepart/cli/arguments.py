@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,6 +40,11 @@ Partitions = Annotated[
         help="2013-03-08, 2013-03, 2013-01..2013-03, 2013-06.., or several with commas; all by default.",
     ),
 ]
+Last = Annotated[
+    str | None,
+    typer.Option("--last", metavar="N|DURATION", help="The last 30 that have elapsed, or those that ended within 30d."),
+]
+Since = Annotated[str | None, typer.Option("--since", metavar="LABEL", help="From 2013-01-01, or 2013-01, on.")]
 Name = Annotated[str | None, typer.Argument(metavar="NAME", show_default=False, help="Its name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print data for programs.")]
 Apply = Annotated[bool, typer.Option("--apply", help="Do what the plan says; without it, nothing is changed.")]
@@ -92,15 +99,30 @@ def viewed(address: str | None, branch: str | None, at: str | None) -> Iterator[
         yield view if at is None else view.at(int(at) if at.isdecimal() else instant(at))
 
 
-def select(asset: Asset, texts: Sequence[str]) -> Asset | Selection:
-    """Give the partitions that the text names, all of the asset where there is none.
+def select(
+    asset: Asset,
+    texts: Sequence[str],
+    last: str | None = None,
+    since: str | None = None,
+    as_of: datetime | None = None,
+) -> Asset | Selection:
+    """Give the partitions that the text names, of the last ones, and since a label; all of the asset without these."""
+    chosen: list[Selection] = []
+    if texts and texts[0] != "*":
+        chosen.append(_named(asset, texts[0]))
+    if last is not None:
+        chosen.append(asset.last(_count_or_age(last), as_of))
+    if since is not None:
+        chosen.append(asset[_only_label(since) :])
+    return reduce(and_, chosen) if chosen else asset
+
+
+def _named(asset: Asset, text: str) -> Selection:
+    """Give the partitions that a text names.
 
     Each part, between commas, is a key, a partial date or a range ``first..last`` with both ends included, of which
     one may be open; in keys ``%``, ``,``, ``*`` and ``..`` are percent-encoded.
     """
-    if not texts or texts[0] == "*":
-        return asset
-    text = texts[0]
     from lakepart.model.partition_sets import PartitionSet
     from lakepart.model.set_text import parse_runs
 
@@ -129,6 +151,12 @@ def instant(text: str) -> datetime:
 def maybe_instant(text: str | None) -> datetime | None:
     """Read an instant where one is given."""
     return None if text is None else instant(text)
+
+
+def _count_or_age(text: str) -> int | timedelta:
+    from lakepart.model.policies import parse_duration
+
+    return int(text) if text.isdecimal() else parse_duration(text)
 
 
 def _is_address(word: str) -> bool:

@@ -17,8 +17,10 @@ from lakepart.cli.arguments import (
     Everything,
     Json,
     LakeAddress,
+    Last,
     Name,
     Partitions,
+    Since,
     maybe_instant,
     opened,
     select,
@@ -43,6 +45,8 @@ def run(
     where: LakeAddress = None,
     asset: AssetName = None,
     partitions: Partitions = None,
+    last: Last = None,
+    since: Since = None,
     producer: ProducerOption = None,
     which: Annotated[
         list[str] | None,
@@ -70,7 +74,8 @@ def run(
     with opened(address, read_only=not apply) as lake:
         given = _load(producer)
         function, inputs = _use(lake, rest[0], given, apply=apply)
-        plan = select(lake.asset(rest[0]), rest[1:]).plan_backfill(
+        instant = maybe_instant(as_of)
+        plan = select(lake.asset(rest[0]), rest[1:], last, since, instant).plan_backfill(
             function,
             inputs=inputs,
             which=_states(which),
@@ -80,7 +85,7 @@ def run(
             retries=retries,
             timeout=timeout,
             on_error=on_error,
-            as_of=maybe_instant(as_of),
+            as_of=instant,
         )
         carry_out(
             plan,

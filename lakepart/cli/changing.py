@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lakepart.cli.arguments import Apply, Json, LakeAddress, MaybeAssetName, Partitions, opened, select, split
+from lakepart.cli.arguments import (
+    Apply,
+    Json,
+    LakeAddress,
+    Last,
+    MaybeAssetName,
+    Partitions,
+    Since,
+    opened,
+    select,
+    split,
+)
 from lakepart.cli.exits import ExitCode
 from lakepart.cli.output import carry_out, print_frame, print_json, say, summarise, tell_commit
 from lakepart.errors import InvalidInputError
@@ -102,6 +113,8 @@ def rollback(
     where: LakeAddress = None,
     asset: MaybeAssetName = None,
     partitions: Partitions = None,
+    last: Last = None,
+    since: Since = None,
     message: Annotated[str | None, typer.Option("--message", "-m", help="Kept with the commit.")] = None,
     apply: Apply = False,
     as_json: Json = False,
@@ -115,7 +128,7 @@ def rollback(
         lake.at(to)  # an unknown snapshot is refused before anything is compared
         chosen: dict[str, PartitionVerbs]
         if rest:
-            chosen = {rest[0]: select(lake.asset(rest[0]), rest[1:])}
+            chosen = {rest[0]: select(lake.asset(rest[0]), rest[1:], last, since)}
         else:
             chosen = {asset.name: asset for asset in lake.assets()}
         plan = _plan_rollback(chosen, to)

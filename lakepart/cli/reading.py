@@ -13,9 +13,11 @@ from lakepart.cli.arguments import (
     Everything,
     Json,
     LakeAddress,
+    Last,
     MaybeAssetName,
     OnBranch,
     Partitions,
+    Since,
     maybe_instant,
     select,
     split,
@@ -44,6 +46,8 @@ def status(
     where: LakeAddress = None,
     asset: MaybeAssetName = None,
     partitions: Partitions = None,
+    last: Last = None,
+    since: Since = None,
     as_of: AsOf = None,
     branch: OnBranch = None,
     at: At = None,
@@ -56,7 +60,8 @@ def status(
         if not rest:
             print_frame(lake.status(), as_json=as_json, everything=True, nothing="no assets yet")
             return
-        frame = select(lake.asset(rest[0]), rest[1:]).status(maybe_instant(as_of))
+        instant = maybe_instant(as_of)
+        frame = select(lake.asset(rest[0]), rest[1:], last, since, instant).status(instant)
     if as_json:
         print_frame(frame, as_json=True)
         return
@@ -71,6 +76,8 @@ def keys(
     where: LakeAddress = None,
     asset: AssetName = None,
     partitions: Partitions = None,
+    last: Last = None,
+    since: Since = None,
     branch: OnBranch = None,
     at: At = None,
     as_json: Json = False,
@@ -78,7 +85,7 @@ def keys(
     """List partition keys; with --json, their windows too."""
     address, rest = split(where, asset, partitions, least=1)
     with viewed(address, branch, at) as lake:
-        selection = select(lake.asset(rest[0]), rest[1:])
+        selection = select(lake.asset(rest[0]), rest[1:], last, since)
         found = selection.keys
         windows = selection.windows if as_json else []
     if as_json:
@@ -94,6 +101,8 @@ def head(
     where: LakeAddress = None,
     asset: AssetName = None,
     partitions: Partitions = None,
+    last: Last = None,
+    since: Since = None,
     rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="How many.")] = 5,
     branch: OnBranch = None,
     at: At = None,
@@ -102,7 +111,7 @@ def head(
     """Show the first rows."""
     address, rest = split(where, asset, partitions, least=1)
     with viewed(address, branch, at) as lake:
-        frame = select(lake.asset(rest[0]), rest[1:]).head(rows)
+        frame = select(lake.asset(rest[0]), rest[1:], last, since).head(rows)
     if as_json:
         print_frame(frame, as_json=True)
     else:
@@ -113,6 +122,8 @@ def files(
     where: LakeAddress = None,
     asset: AssetName = None,
     partitions: Partitions = None,
+    last: Last = None,
+    since: Since = None,
     branch: OnBranch = None,
     at: At = None,
     everything: Everything = False,
@@ -121,7 +132,7 @@ def files(
     """List the data files: their tier, size and path."""
     address, rest = split(where, asset, partitions, least=1)
     with viewed(address, branch, at) as lake:
-        frame = select(lake.asset(rest[0]), rest[1:]).files()
+        frame = select(lake.asset(rest[0]), rest[1:], last, since).files()
     shown = frame if as_json else frame.drop(columns=["checksum"])
     print_frame(shown, as_json=as_json, everything=everything, nothing="no files")
 
@@ -130,6 +141,8 @@ def history(
     where: LakeAddress = None,
     asset: AssetName = None,
     partitions: Partitions = None,
+    last: Last = None,
+    since: Since = None,
     branch: OnBranch = None,
     at: At = None,
     everything: Everything = False,
@@ -138,7 +151,7 @@ def history(
     """List every version: who made it, when and why."""
     address, rest = split(where, asset, partitions, least=1)
     with viewed(address, branch, at) as lake:
-        frame = select(lake.asset(rest[0]), rest[1:]).history()
+        frame = select(lake.asset(rest[0]), rest[1:], last, since).history()
     print_frame(frame, as_json=as_json, everything=everything, nothing="nothing was ever written")
 
 
@@ -146,6 +159,8 @@ def explain(
     where: LakeAddress = None,
     asset: AssetName = None,
     partitions: Partitions = None,
+    last: Last = None,
+    since: Since = None,
     branch: OnBranch = None,
     at: At = None,
     everything: Everything = False,
@@ -154,7 +169,7 @@ def explain(
     """Say why each partition is as it is."""
     address, rest = split(where, asset, partitions, least=1)
     with viewed(address, branch, at) as lake:
-        frame = select(lake.asset(rest[0]), rest[1:]).explain()
+        frame = select(lake.asset(rest[0]), rest[1:], last, since).explain()
     print_frame(frame, as_json=as_json, everything=everything, nothing="no partitions")
 
 

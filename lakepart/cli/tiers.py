@@ -14,7 +14,9 @@ from lakepart.cli.arguments import (
     AssetName,
     Json,
     LakeAddress,
+    Last,
     Partitions,
+    Since,
     maybe_instant,
     opened,
     select,
@@ -77,6 +79,8 @@ def demote(
     where: LakeAddress = None,
     asset: AssetName = None,
     partitions: Partitions = None,
+    last: Last = None,
+    since: Since = None,
     to: Annotated[str, typer.Option("--to", metavar="TIER", help="The colder tier.")] = "cold",
     older_than: OlderThan = None,
     as_of: AsOf = None,
@@ -90,7 +94,9 @@ def demote(
     """
     address, rest = split(where, asset, partitions, least=1)
     with opened(address, read_only=not apply) as lake:
-        moved = _chosen(lake.asset(rest[0]), rest[1:], older_than, maybe_instant(as_of))
+        instant = maybe_instant(as_of)
+        chosen = select(lake.asset(rest[0]), rest[1:], last, since, instant)
+        moved = _older(lake.asset(rest[0]), chosen, older_than, instant)
         _carry_out(lake, moved.plan_demote(to), workers, apply=apply, as_json=as_json)
 
 
@@ -98,6 +104,8 @@ def promote(
     where: LakeAddress = None,
     asset: AssetName = None,
     partitions: Partitions = None,
+    last: Last = None,
+    since: Since = None,
     to: Annotated[str | None, typer.Option("--to", metavar="TIER", help="The hottest by default.")] = None,
     workers: MoveWorkers = 1,
     apply: Apply = False,
@@ -109,7 +117,7 @@ def promote(
     """
     address, rest = split(where, asset, partitions, least=1)
     with opened(address, read_only=not apply) as lake:
-        moved = _chosen(lake.asset(rest[0]), rest[1:], None, None)
+        moved = select(lake.asset(rest[0]), rest[1:], last, since)
         _carry_out(lake, moved.plan_promote(to), workers, apply=apply, as_json=as_json)
 
 
@@ -135,11 +143,10 @@ def _policy(policy: str | None, older_than: str | None, to: str | None) -> Tieri
     )
 
 
-def _chosen(asset: Asset, partitions: list[str], older_than: str | None, as_of: datetime | None) -> PartitionVerbs:
+def _older(asset: Asset, chosen: PartitionVerbs, older_than: str | None, as_of: datetime | None) -> PartitionVerbs:
     from lakepart.model.policies import parse_duration
     from lakepart.selection import Selection
 
-    chosen = select(asset, partitions)
     if older_than is None:
         return chosen
     old = asset.older_than(parse_duration(older_than), as_of)

@@ -244,6 +244,31 @@ def test_head_shows_the_first_rows(call, finished_lake) -> None:
     assert "value" in call("head", finished_lake, "readings").out
 
 
+@pytest.mark.parametrize(
+    ("options", "keys"),
+    [
+        (("--last", "3"), ["2013-02-26", "2013-02-27", "2013-02-28"]),
+        (("--last", "2d"), []),  # the asset ended long ago
+        (("--since", "2013-02-08"), ["2013-02-08", "2013-02-09"]),
+        (("--since", "2013-02-08", "2013-02-01..2013-02-08"), ["2013-02-08"]),
+        (("--last", "7", "2013-02-25.."), ["2013-02-25", "2013-02-26", "2013-02-27", "2013-02-28"]),
+    ],
+)
+def test_relative_ranges_end_at_the_last_window_that_elapsed_and_meet_what_is_named(
+    call, finished_lake, options, keys
+) -> None:
+    answer = call("keys", finished_lake, "readings", *options, "--json")
+
+    assert [row["key"] for row in answer.json] == keys
+
+
+def test_a_status_counts_back_from_the_instant_it_is_asked_for(call, finished_lake) -> None:
+    answer = call("status", finished_lake, "readings", "--last", "48h", "--as-of", "2013-01-10T12:00Z", "--json")
+
+    assert [row["key"] for row in answer.json] == ["2013-01-08", "2013-01-09"]
+    assert call("status", finished_lake, "readings", "--last", "soon").code == 2
+
+
 def test_files_are_listed_with_paths_any_program_can_open(call, finished_lake) -> None:
     (file,) = call("files", finished_lake, "readings", "2013-01-02", "--json").json
 
