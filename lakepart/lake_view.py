@@ -13,7 +13,8 @@ from lakepart.engine import history as histories
 from lakepart.engine import overview
 from lakepart.engine.context import require_writable
 from lakepart.engine.home import Home
-from lakepart.errors import AlreadyExistsError, ErrorCode, InvalidInputError
+from lakepart.engine.inputs import choose_inputs, remember_functions
+from lakepart.errors import AlreadyExistsError, InvalidInputError
 from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
 from lakepart.model.names import check_asset_name
 from lakepart.model.partition_sets import PartitionSet
@@ -103,6 +104,13 @@ class LakeView:
         """Register a producer: declare its asset where it is not yet, and remember inputs and code version.
 
         What an older code version made is stale from now on. The function itself stays with this handle.
+
+        Raises
+        ------
+        AssetNotFoundError
+            An input is not declared.
+        InvalidInputError
+            The mapping of an input does not fit the two definitions, or none was given and they suggest none.
         """
         if not isinstance(producer, Producer):
             raise InvalidInputError(
@@ -111,16 +119,12 @@ class LakeView:
         home = self._home
         require_writable(home.context, home.view, "register a producer")
         asset = self._asset_of(producer)
-        inputs = {name: home.record(upstream) for name, upstream in producer.inputs.items()}
-        if producer.asset in producer.inputs.values():
-            raise InvalidInputError(
-                f"Asset {producer.asset!r} cannot be its own input: its partitions would depend on each other.",
-                hint="read earlier partitions from another asset.",
-                code=ErrorCode.UNSUPPORTED,
-            )
-        overview.check_mappings(asset.partitions, inputs)
-        register_producer(home.context.database, home.record(producer.asset).asset_id, producer.record)
+        record = home.record(producer.asset)
+        with home.context.database.reading() as connection:
+            inputs = choose_inputs(connection, record, producer.inputs)
+        register_producer(home.context.database, record.asset_id, producer.record)
         home.functions[producer.asset] = producer.function
+        remember_functions(home, inputs)
         return asset
 
     def _asset_of(self, producer: Producer) -> Asset:

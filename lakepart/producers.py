@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lakepart.engine.functions import reference
 from lakepart.errors import InvalidInputError
 from lakepart.model.definitions import PartitionsDefinition
+from lakepart.model.functions import reference
+from lakepart.model.inputs import Input
 from lakepart.model.names import check_asset_name
 from lakepart.model.records import ProducerRecord
 
@@ -22,7 +23,7 @@ class Producer:
     asset
         The asset whose partitions it makes.
     inputs
-        Input assets by the name of the parameter that receives them.
+        Input assets by the name of the parameter that receives them; as names, or as :class:`Input` with a mapping.
     code_version
         Raised by hand when the logic changes; partitions made by another version are stale.
     """
@@ -30,7 +31,7 @@ class Producer:
     function: Callable[..., Any]
     asset: str
     partitions: PartitionsDefinition | None
-    inputs: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str | Input] = field(default_factory=dict)
     code_version: str | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -40,14 +41,15 @@ class Producer:
     @property
     def record(self) -> ProducerRecord:
         """What the catalog keeps of it."""
-        return ProducerRecord(self.code_version, dict(self.inputs), reference(self.function))
+        inputs = {name: Input.of(given).to_recorded() for name, given in self.inputs.items()}
+        return ProducerRecord(self.code_version, inputs, reference(self.function))
 
 
 def producer(
     asset: str,
     *,
     partitions: PartitionsDefinition | None = None,
-    inputs: Mapping[str, str] | None = None,
+    inputs: Mapping[str, str | Input] | None = None,
     code_version: str | None = None,
 ) -> Callable[[Callable[..., Any]], Producer]:
     """Declare that a function makes the partitions of ``asset``.
@@ -59,8 +61,9 @@ def producer(
     partitions
         How it is cut; needed unless the asset is declared already.
     inputs
-        Input assets by parameter name: ``{"flights": "flights"}``. For each call, the function is given the input
-        partitions that its own partitions need, as resolved read-only selections.
+        Input assets by parameter name: ``{"flights": "flights"}``, or ``Input("flights", mapping=…)`` where another
+        mapping is meant than the two definitions suggest. For each call, the function is given the input partitions
+        that its own partitions need, as resolved read-only selections.
     code_version
         Change it when the logic changes: what an older version made is stale from then on.
 

@@ -21,6 +21,7 @@ from lakepart.engine.context import require_writable
 from lakepart.engine.explain import explain_frame
 from lakepart.engine.home import Home
 from lakepart.engine.lineage import expected_contents, record_input
+from lakepart.engine.needs import needed_inputs, partitions_needing
 from lakepart.engine.read import ReadOptions, Resolved, Stores, files_frame, plan_read, resolve
 from lakepart.engine.readable import Readable, ResolvedSelection
 from lakepart.engine.status import (
@@ -32,6 +33,7 @@ from lakepart.engine.status import (
 )
 from lakepart.errors import InvalidInputError
 from lakepart.model.definitions import PartitionsDefinition
+from lakepart.model.inputs import Input
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import BackfillPlan, ReadPlan, TieringPlan
 from lakepart.model.records import AssetRecord, Commit
@@ -145,13 +147,64 @@ class PartitionVerbs(Readable):
         return histories.history_frame(self._home.context, self._home.view, self._record(), self._partitions)
 
     def explain(self) -> pd.DataFrame:
-        """Say why each partition is as it is: one row per reason and per input it was made from."""
+        """Say why each partition is as it is: one row per reason and per input it was made from.
+
+        What its producer needs of an input whose definition has no such partition is said too (``nonexistent``).
+        """
         home, record = self._home, self._record()
         as_of = as_of_now(home.context, home.view, None)
         statuses = partition_statuses(
             home.context, home.view, record, self._partitions, explicit=self._explicit, as_of=as_of
         )
-        return explain_frame(home.context, home.view, record, self._partitions, statuses)
+        return explain_frame(home, record, self._partitions, statuses, as_of)
+
+    def needs(self, *, as_of: datetime | None = None) -> dict[str, Selection]:
+        """Give the input partitions that a run of these partitions would be given, by the parameter that gets them.
+
+        Parameters
+        ----------
+        as_of
+            The instant up to which an open end reaches, and that tells the last partition; now by default.
+
+        Raises
+        ------
+        StateError
+            The asset has no producer.
+        PartitionNotFoundError
+            A needed partition does not exist in the input's definition, and the mapping does not skip that.
+
+        Notes
+        -----
+        Asks the catalog for the definitions only, so the partitions given may be missing: their ``status()`` says.
+        """
+        home, instant = self._home, as_of_now(self._home.context, self._home.view, as_of)
+        wanted = self._partitions if self._explicit else self._partitions.elapsed(instant)
+        return {
+            name: Selection(home, asset, partitions, explicit=explicit)
+            for name, (asset, partitions, explicit) in needed_inputs(home, self._record(), wanted, instant).items()
+        }
+
+    def needed_by(self, asset: str, *, as_of: datetime | None = None) -> Selection:
+        """Give the partitions of another asset that its producer makes from any of these; the inverse of :meth:`needs`.
+
+        Parameters
+        ----------
+        asset
+            Name of the asset that is made from this one.
+        as_of
+            The instant up to which an open end reaches, and that tells the last partition; now by default.
+
+        Raises
+        ------
+        AssetNotFoundError
+            No such asset; close names are suggested.
+        InvalidInputError
+            The asset is not made from this one.
+        """
+        home, instant = self._home, as_of_now(self._home.context, self._home.view, as_of)
+        wanted = self._partitions if self._explicit else self._partitions.elapsed(instant)
+        found = partitions_needing(home, self._record(), wanted, asset, instant)
+        return Selection(home, asset, found, explicit=True)
 
     def rollback(self, to: SupportsIndex, *, message: str | None = None) -> Commit:
         """Make the contents of snapshot ``to`` current again, as a new snapshot.
@@ -189,7 +242,7 @@ class PartitionVerbs(Readable):
         self,
         fn: Callable[..., Any] | None = None,
         *,
-        inputs: Mapping[str, str] | None = None,
+        inputs: Mapping[str, str | Input] | None = None,
         which: str | set[str] | None = None,
         batch: int = 1,
         publish: str | None = None,
@@ -221,7 +274,7 @@ class PartitionVerbs(Readable):
         self,
         fn: Callable[..., Any] | None = None,
         *,
-        inputs: Mapping[str, str] | None = None,
+        inputs: Mapping[str, str | Input] | None = None,
         which: str | set[str] | None = None,
         batch: int = 1,
         publish: str | None = None,
@@ -240,7 +293,7 @@ class PartitionVerbs(Readable):
         fn
             What computes them; the registered producer by default.
         inputs
-            Input assets by parameter name, where ``fn`` is given.
+            Input assets by parameter name, where ``fn`` is given; as for :func:`~lakepart.producer`.
         which
             States to compute: by default ``{"missing", "failed", "stale"}``; ``"all"`` computes everything.
         batch

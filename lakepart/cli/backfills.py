@@ -32,6 +32,7 @@ from lakepart.errors import InvalidInputError, NotFoundError
 if TYPE_CHECKING:
     from lakepart.backfill import Backfill
     from lakepart.lake import Lake
+    from lakepart.model.inputs import Input
     from lakepart.producers import Producer
 
 ProducerOption = Annotated[
@@ -177,7 +178,7 @@ def _load(name: str | None) -> Producer | Callable[..., Any] | None:
 
 def _use(
     lake: Lake, asset: str, given: Producer | Callable[..., Any] | None, *, apply: bool
-) -> tuple[Callable[..., Any] | None, Mapping[str, str] | None]:
+) -> tuple[Callable[..., Any] | None, Mapping[str, str | Input] | None]:
     """Register a producer where changes are wanted; give the function and inputs to plan with otherwise."""
     from lakepart.producers import Producer
 

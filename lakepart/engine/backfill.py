@@ -7,7 +7,7 @@ Results meant to appear together are committed to a branch of their own and publ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,15 +20,16 @@ from lakepart.catalog.reading import contents, find_versions
 from lakepart.engine.branches import diff_changes, diff_frame
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.driver import BEAT_S, Driver, OnProgress
-from lakepart.engine.functions import load_function, reference
 from lakepart.engine.history import rollback
 from lakepart.engine.home import Home
-from lakepart.engine.lineage import choose_mappings
+from lakepart.engine.inputs import MappedInput, choose_inputs, remember_functions
 from lakepart.engine.status import partition_statuses
 from lakepart.errors import InvalidInputError, LakepartError, NotFoundError, StateError, did_you_mean
 from lakepart.model.catalog_records import BackfillRecord, TargetRecord
 from lakepart.model.definitions import definition_from_dict
-from lakepart.model.instants import from_microseconds
+from lakepart.model.functions import load_function, reference
+from lakepart.model.inputs import Input
+from lakepart.model.instants import from_microseconds, to_microseconds
 from lakepart.model.names import check_branch_name
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import BackfillPlan, Target
@@ -50,7 +51,7 @@ def plan_backfill(
     *,
     explicit: bool,
     function: Callable[..., Any] | None,
-    inputs: Mapping[str, str] | None,
+    inputs: Mapping[str, str | Input] | None,
     which: str | set[str] | None,
     batch: int,
     publish: str | None,
@@ -76,7 +77,8 @@ def plan_backfill(
             hint="pass a function, backfill(fn), or register a producer.",
         )
     if inputs is None:
-        inputs = {} if function is not None or recorded is None else recorded.inputs
+        recorded_inputs = {} if function is not None or recorded is None else recorded.inputs
+        inputs = {name: Input.from_recorded(one, home.mapping_functions) for name, one in recorded_inputs.items()}
     statuses = partition_statuses(context, view, asset, partitions, explicit=explicit, as_of=as_of)
     if not explicit:
         expected = partitions.elapsed(as_of)
@@ -84,8 +86,15 @@ def plan_backfill(
     targets = choose_targets(statuses, states, batch)
     publication = choose_publication(publish, targets, on_branch=view.branch.branch_id != MAIN.branch_id)
     with context.database.reading() as connection:
+        mapped_inputs = choose_inputs(connection, asset, inputs)
         targets = _as_found_on(connection, publication, asset, partitions, targets)
         snapshot = list_snapshots(connection, branch=view.branch, limit=1)[0].snapshot
+    remember_functions(home, mapped_inputs)
+    if batch > 1 and any(one.asset.asset_id == asset.asset_id for one in mapped_inputs):
+        raise InvalidInputError(
+            f"batch={batch}: asset {asset.name!r} reads its own earlier partitions, so each is an order of its own.",
+            hint="leave batch out.",
+        )
     rows = [status.version.row_count for status in statuses if status.version is not None]
     sizes = [status.version.size_bytes for status in statuses if status.version is not None]
     own_code = recorded is not None and function is None
@@ -99,7 +108,8 @@ def plan_backfill(
         targets=targets,
         publish=publication,
         code_version=recorded.code_version if own_code and recorded is not None else None,
-        inputs=choose_mappings(context, asset, inputs),
+        inputs={one.name: one.to_dict() for one in mapped_inputs},
+        nonexistent=_nonexistent(asset, mapped_inputs, targets, as_of),
         function=recorded.function
         if own_code and recorded is not None
         else None
@@ -109,6 +119,7 @@ def plan_backfill(
         retries=retries,
         timeout_s=timeout_s,
         on_error=on_error,
+        as_of_us=to_microseconds(as_of, name="as_of"),
         estimated_rows=len(targets) * sum(rows) // len(rows) if rows else None,
         estimated_bytes=len(targets) * sum(sizes) // len(sizes) if sizes else None,
     )
@@ -283,7 +294,18 @@ def _drive(
 ) -> BackfillState:
     with home.context.database.reading() as connection:
         branch = get_branch(connection, record.staging_branch_id or record.branch_id)
-    return Driver(home.context, View(branch), record, function, workers, on_progress).run()
+    return Driver(home.context, View(branch), record, function, workers, on_progress, home.mapping_functions).run()
+
+
+def _nonexistent(
+    asset: AssetRecord, inputs: Sequence[MappedInput], targets: Sequence[Target], as_of: datetime
+) -> dict[str, str]:
+    """Name, by input, the partitions that the targets need and that the input's definition does not have."""
+    partitions = PartitionSet.from_ordinals(
+        definition_from_dict(asset.definition), [target.ordinal for target in targets]
+    )
+    found = {one.name: one.map(partitions, as_of).nonexistent_text for one in inputs}
+    return {name: text for name, text in found.items() if text}
 
 
 def _result_branch(context: LakeContext, plan: BackfillPlan) -> tuple[int, int | None, int | None]:

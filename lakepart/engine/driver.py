@@ -8,25 +8,26 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from heapq import heappop, heappush
 from typing import Any
 
 from lakepart.catalog import campaigns
 from lakepart.catalog.committing import publish
 from lakepart.catalog.intents import close_intent, open_intent, renew_intents
-from lakepart.catalog.lookups import find_asset, get_asset
+from lakepart.catalog.lookups import get_asset
 from lakepart.engine.commit import commit_under_current_schema
 from lakepart.engine.context import LakeContext, View
-from lakepart.engine.lineage import record_input
+from lakepart.engine.inputs import MappedInput, planned_inputs
 from lakepart.engine.manifests import write_manifests
+from lakepart.engine.order_inputs import Turns, read_inputs
 from lakepart.engine.orders import Order, Outcome, describe_timeout, run_order
-from lakepart.engine.read import Resolved, resolve
 from lakepart.engine.schemas import stored_schema
 from lakepart.engine.workers import Workers
 from lakepart.errors import ConflictError, ErrorCode, LakepartError, StateError
 from lakepart.model.catalog_records import BackfillRecord, TargetOutcome, TargetRecord
 from lakepart.model.definitions import definition_from_dict
-from lakepart.model.mappings import mapping_from_dict
+from lakepart.model.instants import from_microseconds
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import (
     AssetGuard,
@@ -44,6 +45,7 @@ BEAT_S = 2.0
 GROUP_WAIT_S = 0.05  # outcomes that arrive this close together are committed together
 GROUP_ORDERS = 64
 _QUEUED_PER_WORKER = 4
+_LOOKED_AT = 1000  # orders among which those are sought that may begin, unless none would be running
 _FIRST_RETRY_S = 0.1
 _LONGEST_RETRY_S = 30.0
 
@@ -71,6 +73,11 @@ class _Work:
     tries: int = 0  # by this driver; whoever resumes grants all retries anew
     lineage: Mapping[int, tuple[InputRecord, ...]] = field(default_factory=dict)
 
+    @property
+    def ordinals(self) -> tuple[int, ...]:
+        """The partitions it computes."""
+        return tuple(target.ordinal for target in self.targets)
+
 
 @dataclass(slots=True)
 class Driver:
@@ -82,8 +89,10 @@ class Driver:
     function: Callable[..., Any]
     count: int
     on_progress: OnProgress
+    mapping_functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     _asset: AssetRecord = field(init=False)
     _intent_id: str = field(init=False)
+    _turns: Turns | None = field(init=False)
     _waiting: deque[_Work] = field(init=False, default_factory=deque)
     _retrying: list[tuple[float, int, _Work]] = field(init=False, default_factory=list)
     _running: dict[int, _Work] = field(init=False, default_factory=dict)
@@ -105,6 +114,8 @@ class Driver:
         with self.context.database.reading() as connection:
             self._asset = get_asset(connection, self.record.asset_id)
             targets = campaigns.list_targets(connection, self.record.backfill_id)
+            inputs = planned_inputs(connection, self.record.plan["inputs"], self.mapping_functions)
+        self._turns = self._make_turns(inputs, targets)
         self._total = len(targets)
         for target in targets:
             self._count(target.state, 1)
@@ -143,10 +154,10 @@ class Driver:
 
     def _start(self, workers: Workers[Order, Outcome]) -> None:
         while self._retrying and self._retrying[0][0] <= time.monotonic():
-            self._waiting.append(heappop(self._retrying)[2])
+            self._waiting.appendleft(heappop(self._retrying)[2])  # others may wait for it
         # before the asset has a schema, one order goes first and fixes it
         most = 1 if self._asset.schema_id is None else _QUEUED_PER_WORKER * self.count
-        starting = [self._waiting.popleft() for _ in range(min(most - len(self._running), len(self._waiting)))]
+        starting = self._take(most - len(self._running))
         if not starting:
             return
         try:
@@ -169,6 +180,28 @@ class Driver:
                 continue
             workers.submit(_ticket(work.number, work.attempts), order)
 
+    def _take(self, most: int) -> list[_Work]:
+        """Take orders that may begin from those that wait, in their order."""
+        if self._turns is None:
+            return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        ready: list[_Work] = []
+        for looked_at, work in enumerate(self._waiting):
+            if len(ready) >= most or (looked_at >= _LOOKED_AT and (ready or self._running)):
+                break
+            if self._turns.may_begin(work.ordinals):
+                ready.append(work)
+        for work in ready:
+            self._waiting.remove(work)
+        return ready
+
+    def _make_turns(self, inputs: Sequence[MappedInput], targets: Sequence[TargetRecord]) -> Turns | None:
+        own = [one for one in inputs if one.asset.asset_id == self._asset.asset_id]
+        if not own:
+            return None
+        unfinished = sorted(target.ordinal for target in targets if target.state is TargetState.WAITING)
+        everything = PartitionSet.everything(definition_from_dict(self._asset.definition))
+        return Turns(self._asset, own, everything, self._as_of, unfinished)
+
     def _withdraw(self, workers: Workers[Order, Outcome]) -> None:
         """Let orders wait again that are queued and that no worker has begun."""
         tickets = set(workers.withdraw())
@@ -179,38 +212,31 @@ class Driver:
 
     def _order(self, work: _Work) -> Order:
         """Fix everything the worker needs: the inputs' files, and what is noted of having read them."""
-        keys = tuple(target.key for target in work.targets)
-        definition = definition_from_dict(self._asset.definition)
-        inputs: dict[str, Resolved] = {}
-        lineage: dict[int, list[InputRecord]] = {target.ordinal: [] for target in work.targets}
-        for name, declared in self.record.plan["inputs"].items():
-            mapping = mapping_from_dict(declared["mapping"])
-            with self.context.database.reading() as connection:
-                upstream = find_asset(connection, declared["asset"])
-                if upstream is None:
-                    raise AssertionError(f"input asset {declared['asset']!r} was checked when the plan was made")
-                upstream_definition = definition_from_dict(upstream.definition)
-                for target in work.targets:
-                    mapped = mapping.upstream(PartitionSet.from_keys(definition, [target.key]), upstream_definition)
-                    lineage[target.ordinal].append(
-                        record_input(connection, self.view, name, upstream, mapped, mapping.to_dict())
-                    )
-            needed = mapping.upstream(PartitionSet.from_keys(definition, keys), upstream_definition)
-            bounded = mapping.name != "all"
-            inputs[name] = resolve(self.context, self.view, upstream, needed, explicit=bounded)
-        work.lineage = {ordinal: tuple(records) for ordinal, records in lineage.items()}
+        if self._turns is not None:
+            self._turns.refuse_failed(work.ordinals)
+        partitions = PartitionSet.from_ordinals(definition_from_dict(self._asset.definition), work.ordinals)
+        inputs = read_inputs(
+            self.context, self.view, self.record.plan["inputs"], self.mapping_functions, partitions, self._as_of
+        )
+        work.lineage = inputs.lineage
         return Order(
             asset=self._asset.name,
             definition=self._asset.definition,
-            keys=keys,
+            keys=tuple(target.key for target in work.targets),
             number=work.number,
             attempt=work.attempts,
-            inputs=inputs,
+            inputs=inputs.resolved,
             schema=self._schema(),
             tier=self.context.hottest.name,
             name_prefix=f"{self._intent_id}-{work.number}-{work.attempts}",
             code_version=self.record.plan["code_version"],
         )
+
+    @property
+    def _as_of(self) -> datetime:
+        """The instant of the plan, so that every order means the same by what follows the clock."""
+        as_of_us = self.record.plan.get("as_of_us")
+        return from_microseconds(self.record.created_at_us if as_of_us is None else as_of_us)
 
     def _schema(self) -> bytes | None:
         schema = stored_schema(self.context, self._asset)
@@ -300,7 +326,7 @@ class Driver:
             if rest:
                 self._commit(rest)
             return
-        self._count(TargetState(claim.state), len(claim.ordinals))
+        self._finish(claim.ordinals, TargetState(claim.state))
         if new_schema is not None or self._asset.schema_id is None:
             with self.context.database.reading() as connection:
                 self._asset = get_asset(connection, self._asset.asset_id)
@@ -320,7 +346,7 @@ class Driver:
 
     def _fail(self, work: _Work, outcome: Outcome) -> None:
         self._note(work, TargetState.FAILED, outcome)
-        self._count(TargetState.FAILED, len(work.targets))
+        self._finish(work.ordinals, TargetState.FAILED)
         if self.record.plan["on_error"] == "stop":
             self._stopping = True
 
@@ -400,6 +426,11 @@ class Driver:
         state = campaigns.heartbeat(self.context.database, self.record.backfill_id, self.record.epoch)
         renew_intents(self.context.database, [self._intent_id])
         self._stopping = self._stopping or state is BackfillState.CANCELLING
+
+    def _finish(self, ordinals: Sequence[int], state: TargetState) -> None:
+        self._count(state, len(ordinals))
+        if self._turns is not None:
+            self._turns.finish(ordinals, failed=state is TargetState.FAILED)
 
     def _count(self, state: TargetState, targets: int) -> None:
         self._ended[state] = self._ended.get(state, 0) + targets

@@ -22,7 +22,8 @@ class Home:
 
     context: LakeContext
     view: View = field(default_factory=View)
-    functions: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    functions: dict[str, Callable[..., Any]] = field(default_factory=dict)  # of producers, by asset
+    mapping_functions: dict[str, Callable[..., Any]] = field(default_factory=dict)  # of custom mappings, by name
 
     def record(self, asset: str) -> AssetRecord:
         """Look an asset up; AssetNotFoundError suggests close names."""

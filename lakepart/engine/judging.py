@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import chain
 
 import numpy as np
@@ -14,8 +15,9 @@ from lakepart.catalog.database import Connection
 from lakepart.catalog.lookups import find_asset
 from lakepart.catalog.reading import contents, find_inputs, find_version_columns
 from lakepart.engine.context import View
-from lakepart.engine.lineage import IDENTITY
+from lakepart.engine.lineage import IDENTITY, WITHOUT
 from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
+from lakepart.model.mappings import CustomMapping, LastPartition, PartitionMapping, mapping_from_dict
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import AssetRecord, InputRecord
 from lakepart.planning.staleness import (
@@ -38,39 +40,62 @@ JUDGED = ("ordinal", "written_at_us", "code_version", "stale_mark")
 
 @dataclass(slots=True)
 class Upstream:
-    """One input asset now: the content of each partition, and which of them are stale themselves."""
+    """One input asset now, as an asset made from it sees it: contents, and which partitions are stale themselves."""
 
     definition: PartitionsDefinition
+    downstream: PartitionsDefinition
     contents: Mapping[int, str]
     stale: set[int]
+    as_of: datetime
     _ordinals: list[int] = field(init=False)
-    _digests: dict[str, str] = field(init=False, default_factory=dict)
+    _digests: dict[tuple[str, bool], str] = field(init=False, default_factory=dict)
+    _last: str | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._ordinals = list(self.contents)  # the catalog gives them in order
 
     def digest_of(self, record: InputRecord, ordinal: int) -> str:
         """Identify the contents that partition ``ordinal`` of the downstream asset would read now."""
-        if record.mapping["kind"] == IDENTITY:
+        if shares_ordinals(record, self.downstream, self.definition):
             return self.contents.get(ordinal, MISSING_DIGEST)
-        if record.selection not in self._digests:
-            self._digests[record.selection] = digest_of_contents(
-                (found, self.contents[found]) for found in self._committed(record.selection)
-            )
-        return self._digests[record.selection]
+        selection, one_to_one = self._selection_now(record, ordinal), record.mapping["kind"] == IDENTITY
+        if (selection, one_to_one) not in self._digests:
+            found = ((one, self.contents[one]) for one in self._committed(selection))
+            self._digests[selection, one_to_one] = digest_of_contents(found, one_to_one=one_to_one)
+        return self._digests[selection, one_to_one]
 
     def touches_stale(self, record: InputRecord, ordinal: int) -> bool:
         """Say whether any of those partitions is stale."""
         if not self.stale:
             return False
-        if record.mapping["kind"] == IDENTITY:
+        if shares_ordinals(record, self.downstream, self.definition):
             return ordinal in self.stale
-        return not self.stale.isdisjoint(self._committed(record.selection))
+        return not self.stale.isdisjoint(self._committed(self._selection_now(record, ordinal)))
+
+    def _selection_now(self, record: InputRecord, ordinal: int) -> str:
+        """Map again where the answer may have changed: it follows the clock, or needed what did not exist then."""
+        if record.mapping["kind"] == LastPartition.kind:  # the same for every partition
+            if self._last is None:
+                self._last = self._mapped(LastPartition(), ordinal)
+            return self._last
+        if WITHOUT not in record.mapping or record.mapping["kind"] == CustomMapping.kind:
+            return record.selection
+        noted = {name: value for name, value in record.mapping.items() if name != WITHOUT}
+        return self._mapped(mapping_from_dict(noted), ordinal)
+
+    def _mapped(self, mapping: PartitionMapping, ordinal: int) -> str:
+        partition = PartitionSet.from_ordinals(self.downstream, [ordinal])
+        return mapping.upstream(partition, self.definition, self.as_of).partitions.to_text()
 
     def _committed(self, selection: str) -> list[int]:
         ranges = PartitionSet.parse(self.definition, selection).ordinal_ranges()
         slices = (slice(bisect_left(self._ordinals, low), bisect_right(self._ordinals, high)) for low, high in ranges)
         return [ordinal for one in slices for ordinal in self._ordinals[one]]
+
+
+def shares_ordinals(record: InputRecord, downstream: PartitionsDefinition, upstream: PartitionsDefinition) -> bool:
+    """Say whether the input partition that was read has the ordinal of the partition it was read for."""
+    return record.mapping["kind"] == IDENTITY and (downstream.kind == "time" or downstream == upstream)
 
 
 @dataclass(slots=True)
@@ -79,6 +104,7 @@ class Judge:
 
     connection: Connection
     view: View
+    as_of: datetime
     _stale: dict[tuple[str, Ranges], set[int]] = field(default_factory=dict)
 
     def judge(self, asset: AssetRecord, versions: Columns, ranges: Ranges) -> dict[int, list[Reason]]:
@@ -91,13 +117,19 @@ class Judge:
             inputs.setdefault(ordinal, []).append(record)
         judged: defaultdict[int, list[Reason]] = defaultdict(list)
         for ordinal, reason in chain(
-            _code(asset, versions, inputs), _early(asset, versions), _marked(versions), self._inputs(inputs, ranges)
+            _code(asset, versions, inputs),
+            _early(asset, versions),
+            _marked(versions),
+            self._inputs(asset, inputs, ranges),
         ):
             judged[ordinal].append(reason)
         return judged
 
-    def _inputs(self, inputs: Mapping[int, Sequence[InputRecord]], ranges: Ranges) -> Iterator[tuple[int, Reason]]:
-        upstream = {name: self._look_up(name, inputs, ranges) for name in _input_assets(inputs)}
+    def _inputs(
+        self, asset: AssetRecord, inputs: Mapping[int, Sequence[InputRecord]], ranges: Ranges
+    ) -> Iterator[tuple[int, Reason]]:
+        downstream = definition_from_dict(asset.definition)
+        upstream = {name: self._look_up(name, downstream, inputs, ranges) for name in _input_assets(inputs)}
         for ordinal, lineage in inputs.items():
             for reason in input_reasons((one, upstream[one.asset].digest_of(one, ordinal)) for one in lineage):
                 yield ordinal, reason
@@ -105,16 +137,22 @@ class Judge:
                 if upstream[one.asset].touches_stale(one, ordinal):
                     yield ordinal, Reason(StaleKind.UPSTREAM, f"{StaleKind.UPSTREAM}: {one.asset}")
 
-    def _look_up(self, name: str, inputs: Mapping[int, Sequence[InputRecord]], ranges: Ranges) -> Upstream:
+    def _look_up(
+        self,
+        name: str,
+        downstream: PartitionsDefinition,
+        inputs: Mapping[int, Sequence[InputRecord]],
+        ranges: Ranges,
+    ) -> Upstream:
         asset = find_asset(self.connection, name)
         if asset is None:
             raise AssertionError(f"a version's input refers to asset {name!r}, which the catalog does not have")
         definition = definition_from_dict(asset.definition)
         records = [record for lineage in inputs.values() for record in lineage if record.asset == name]
-        if any(record.mapping["kind"] != IDENTITY for record in records):
+        if not all(shares_ordinals(record, downstream, definition) for record in records):
             ranges = tuple(PartitionSet.everything(definition).ordinal_ranges())
         found = dict(contents(self.connection, self.view.scope(asset), ranges))
-        return Upstream(definition, found, self._stale_ordinals(asset, ranges))
+        return Upstream(definition, downstream, found, self._stale_ordinals(asset, ranges), self.as_of)
 
     def _stale_ordinals(self, asset: AssetRecord, ranges: Ranges) -> set[int]:
         seen = (asset.name, ranges)

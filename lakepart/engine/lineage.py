@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lakepart.catalog.database import Connection
-from lakepart.catalog.lookups import asset_not_found, find_asset, get_head, visible_snapshot
+from lakepart.catalog.lookups import get_head, visible_snapshot
 from lakepart.catalog.reading import contents
-from lakepart.engine.context import LakeContext, View
-from lakepart.model.definitions import definition_from_dict
-from lakepart.model.mappings import Identity, infer_mapping
+from lakepart.engine.context import View
+from lakepart.model.mappings import Identity, Mapped, PartitionMapping
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import ANYTHING, Anything, AssetRecord, InputRecord
 from lakepart.planning.staleness import digest_of_contents
 
-IDENTITY = Identity.name
+IDENTITY = Identity.kind
+WITHOUT = "without"  # in a recorded mapping: partitions that were needed and did not exist
 FIXED = {"kind": "selection"}  # a caller's own word for what was read, not a rule
 
 
@@ -45,22 +45,11 @@ def expected_contents(
     return found.get
 
 
-def choose_mappings(context: LakeContext, asset: AssetRecord, inputs: Mapping[str, str]) -> dict[str, Any]:
-    """Find, for each input by parameter name, the asset and the mapping that the two definitions suggest.
-
-    Raises
-    ------
-    AssetNotFoundError
-        An input is not declared.
-    InvalidInputError
-        The definitions suggest no mapping.
-    """
-    chosen = {}
-    with context.database.reading() as connection:
-        for name, upstream_name in inputs.items():
-            upstream = find_asset(connection, upstream_name)
-            if upstream is None:
-                raise asset_not_found(connection, upstream_name)
-            mapping = infer_mapping(definition_from_dict(asset.definition), definition_from_dict(upstream.definition))
-            chosen[name] = {"asset": upstream_name, "mapping": mapping.to_dict()}
-    return chosen
+def record_mapped(
+    connection: Connection, view: View, name: str, asset: AssetRecord, mapping: PartitionMapping, mapped: Mapped
+) -> InputRecord:
+    """Note which contents of ``asset`` are being read now by a mapping, and what it needed that does not exist."""
+    noted = mapping.to_dict()
+    if mapped.nonexistent:
+        noted[WITHOUT] = mapped.nonexistent_text
+    return record_input(connection, view, name, asset, mapped.partitions, noted)

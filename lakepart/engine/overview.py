@@ -11,10 +11,8 @@ from lakepart.catalog.reading import find_files
 from lakepart.engine.context import LakeContext
 from lakepart.engine.home import Home
 from lakepart.engine.status import as_of_now, read_statuses
-from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
-from lakepart.model.mappings import infer_mapping
+from lakepart.model.definitions import definition_from_dict
 from lakepart.model.partition_sets import PartitionSet
-from lakepart.model.records import AssetRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,12 +29,6 @@ def find_options(context: LakeContext, name: str) -> Mapping[str, Any]:
     with context.database.reading() as connection:
         found = find_asset(connection, name)
     return {} if found is None else found.options
-
-
-def check_mappings(definition: PartitionsDefinition, inputs: Mapping[str, AssetRecord]) -> None:
-    """Refuse inputs whose partitions cannot be mapped to those of the definition."""
-    for upstream in inputs.values():
-        infer_mapping(definition, definition_from_dict(upstream.definition))
 
 
 def lake_status(home: Home) -> pd.DataFrame:

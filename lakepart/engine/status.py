@@ -69,7 +69,7 @@ def read_statuses(
     with context.database.reading() as connection:
         versions = find_version_columns(connection, scope, ranges, columns)
         work = find_work(connection, asset.asset_id, view.branch.branch_id, ranges)
-        reasons = Judge(connection, view).judge(asset, versions, ranges)
+        reasons = Judge(connection, view, as_of).judge(asset, versions, ranges)
         tiers = tiers_of(connection, scope, ranges)
     return gather_statuses(partitions if explicit else partitions.elapsed(as_of), versions, reasons, work, tiers)
 

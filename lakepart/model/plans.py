@@ -7,7 +7,7 @@ A plan is plain data: it prints, it compares, it becomes JSON through ``to_dict`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 _SHOWN_KEYS = 5
@@ -145,7 +145,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class BackfillPlan:
-    """Which partitions will be computed and why, in which orders, and how they will be published."""
+    """Which partitions will be computed and why, in which orders, and how they will be published.
+
+    ``inputs`` holds the asset and the mapping of each input, ``nonexistent`` the partitions that the targets need of
+    it and that its definition does not have. What follows the clock is as of ``as_of_us``.
+    """
 
     name: str
     asset: str
@@ -162,6 +166,8 @@ class BackfillPlan:
     retries: int = 2
     timeout_s: float | None = None
     on_error: str = "continue"
+    nonexistent: Mapping[str, str] = field(default_factory=dict)
+    as_of_us: int | None = None
     estimated_rows: int | None = None
     estimated_bytes: int | None = None
 
@@ -173,6 +179,12 @@ class BackfillPlan:
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
         return asdict(self)
+
+    def _without(self, name: str, keys: str) -> str:
+        skips = self.inputs[name]["mapping"].get("nonexistent") == "skip"
+        asset = self.inputs[name]["asset"]
+        ends = "they are skipped" if skips else "orders that need them will fail"
+        return f"needed of {asset} but nonexistent there: {keys}; {ends}"
 
     def __str__(self) -> str:
         if not self.targets:
@@ -187,6 +199,7 @@ class BackfillPlan:
         lines += [
             f"  {reason}: {count_of(len(keys), 'partition')} ({list_some(keys, 3)})" for reason, keys in reasons.items()
         ]
+        lines += [f"  {self._without(name, keys)}" for name, keys in self.nonexistent.items()]
         if self.estimated_rows is not None and self.estimated_bytes is not None:
             lines.append(
                 f"  estimated from history: {self.estimated_rows:,} rows, {format_bytes(self.estimated_bytes)}"

@@ -207,7 +207,11 @@ class TimeDefinition(LabelledByTime):
         return self._series.starts_of(positions)
 
     def positions_at(self, ordinals: IntegerArray) -> IntegerArray:
-        """Give the positions of the windows that start at many instants; vectorised."""
+        """Give the positions of the windows that start at many instants; vectorised.
+
+        For another instant it is that of the last window to start before it, as if there were windows before the
+        first and after the last.
+        """
         return self._series.positions_of_starts(ordinals)
 
     def window_at(self, position: int) -> Window:

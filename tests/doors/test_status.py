@@ -478,7 +478,7 @@ def test_an_explanation_tells_content_reasons_and_inputs(lake, source, made) -> 
     text = told["text"].tolist()
     assert text[0].startswith("1 row in 1 file on hot, written 2024-01-04 12:00:00 UTC by code version 1 (snapshot ")
     assert text[1:3] == ["code version 1, now 2", "input source changed"]
-    assert text[3] == f"source {FIRST} as of snapshot 1 (identity)"
+    assert text[3] == f"source {FIRST} as of snapshot 1 (the same key)"
 
 
 def test_an_explanation_of_what_is_missing_or_empty_says_so(lake) -> None:

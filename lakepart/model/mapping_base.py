@@ -1,0 +1,174 @@
+"""What every mapping from the partitions of an asset to those of an input can answer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Self
+
+from lakepart.errors import ErrorCode, InvalidInputError
+from lakepart.model.definition_base import FORMAT_VERSION, PartitionsDefinition
+from lakepart.model.partition_sets import PartitionSet
+from lakepart.model.set_text import format_runs
+
+CHOICES = (
+    "Identity() for the same key, TimeOverlap() for shared time, AllPartitions() for everything, LastPartition(), "
+    "SpecificPartitions([...]), KeyMap({...}), or CustomMapping(name, function)."
+)
+KeyRun = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """The input partitions that some partitions are made from.
+
+    Attributes
+    ----------
+    partitions
+        Those that the input's definition has, whether they hold data or not.
+    nonexistent
+        Those it does not have, because it begins later, ends sooner or does not list them: runs of keys, each given as
+        its first and last, so that a million in a row are one.
+    """
+
+    partitions: PartitionSet
+    nonexistent: tuple[KeyRun, ...] = ()
+
+    @property
+    def nonexistent_text(self) -> str:
+        """What does not exist, as ``"2012-12-30..2012-12-31"``; empty where everything exists."""
+        return format_runs(self.nonexistent)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PartitionMapping(ABC):
+    """Tells which partitions of an input a partition of an asset is made from, and the other way round.
+
+    A partition ``p`` is in ``downstream`` of ``{q}`` exactly where ``q`` is in ``upstream`` of ``{p}``, and a set is
+    mapped to what its partitions, each for itself, are mapped to.
+    """
+
+    kind: ClassVar[str]
+    follows_clock: ClassVar[bool] = False  # whether the answer changes as time passes
+
+    @abstractmethod
+    def upstream(self, downstream: PartitionSet, upstream: PartitionsDefinition, as_of: datetime) -> Mapped:
+        """Give the input partitions that ``downstream`` is made from.
+
+        Parameters
+        ----------
+        downstream
+            Partitions of the asset that is made.
+        upstream
+            The definition of the input.
+        as_of
+            The instant at which the question is asked; it matters to mappings that follow the clock.
+
+        Raises
+        ------
+        InvalidInputError
+            The mapping does not fit the two definitions, or ``as_of`` is naive.
+        """
+
+    @abstractmethod
+    def downstream(self, upstream: PartitionSet, downstream: PartitionsDefinition, as_of: datetime) -> PartitionSet:
+        """Give the partitions that are made from any of ``upstream``; the inverse of :meth:`upstream`.
+
+        Raises
+        ------
+        InvalidInputError
+            The mapping does not fit the two definitions, or ``as_of`` is naive.
+        """
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Say in one line for people which input partitions are needed."""
+
+    def check(self, downstream: PartitionsDefinition, upstream: PartitionsDefinition) -> None:
+        """Refuse two definitions that the mapping does not fit.
+
+        Raises
+        ------
+        InvalidInputError
+            It does not fit.
+        """
+        if rule := self.misfit(downstream, upstream):
+            raise InvalidInputError(
+                f"{self!r} does not fit {downstream!r} made from {upstream!r}: {rule}.",
+                hint=CHOICES,
+                code=ErrorCode.DEFINITION_MISMATCH,
+            )
+
+    def misfit(self, downstream: PartitionsDefinition, upstream: PartitionsDefinition) -> str | None:  # noqa: ARG002
+        """Give the rule that two definitions break, or None where the mapping fits them."""
+        return None
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether, within one asset, a partition needs none but strictly earlier ones."""
+        return False
+
+    @property
+    def skips_nonexistent(self) -> bool:
+        """Whether needed partitions that the input's definition does not have are left out, instead of an error."""
+        return False
+
+    def parameters(self) -> dict[str, Any]:
+        """Give what differs from a mapping made without arguments, as JSON values."""
+        return {}
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:
+        """Make the mapping that gave these :meth:`parameters`."""
+        return cls(**parameters)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.parameters().items())})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the stable form that the catalog keeps; ``mapping_from_dict`` reads it back."""
+        return {"version": FORMAT_VERSION, "kind": self.kind, **self.parameters()}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ReachingMapping(PartitionMapping):
+    """A mapping that can need partitions which the input's definition does not have.
+
+    Parameters
+    ----------
+    nonexistent
+        What then happens to the run that needs them: ``"error"`` fails it, naming them; ``"skip"`` gives it what
+        exists.
+    """
+
+    nonexistent: str = field(default="error", kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_nonexistent(self.nonexistent)
+
+    @property
+    def skips_nonexistent(self) -> bool:
+        """Whether ``nonexistent`` is ``"skip"``."""
+        return self.nonexistent == "skip"
+
+    def parameters(self) -> dict[str, Any]:
+        """Give what differs from a mapping made without arguments, as JSON values."""
+        return {} if self.nonexistent == "error" else {"nonexistent": self.nonexistent}
+
+
+def check_nonexistent(nonexistent: object) -> None:
+    """Refuse what is not one of the ways to treat partitions that do not exist."""
+    if nonexistent not in {"error", "skip"}:
+        raise InvalidInputError(f"nonexistent={nonexistent!r} is not one of 'error', 'skip'.")
+
+
+def map_keys(keys: Iterable[str], definition: PartitionsDefinition) -> Mapped:
+    """Sort keys into those a definition has and those it does not, each of them a run of its own."""
+    everything = PartitionSet.everything(definition)
+    found: list[str] = []
+    absent: list[str] = []
+    for key in dict.fromkeys(keys):
+        (found if key in everything else absent).append(key)
+    return Mapped(PartitionSet.from_keys(definition, found), tuple((key, key) for key in absent))
