@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, assert_type
@@ -124,6 +124,30 @@ def branches(lake: lp.Lake, frame: pd.DataFrame) -> None:
 @lp.producer("delays", partitions=lp.Daily("2013-01-01"), inputs={"flights": "flights"}, code_version="2")
 def delays(part: Any, flights: Any) -> pd.DataFrame:
     return pd.DataFrame({"key": [part.key], "flights": [flights.count_rows()]})
+
+
+@lp.producer(
+    "balance",
+    partitions=lp.Daily("2013-01-01"),
+    inputs={
+        "previous": lp.Input("balance", mapping=lp.TimeOverlap(-1, -1, nonexistent="skip")),
+        "flights": "flights",
+        "regions": lp.Input("regions", mapping=lp.KeyMap({"2013-01-01": ["eu", "us"]})),
+        "paths": lp.Input("paths", mapping=lp.CustomMapping("same", lambda key: [key])),
+    },
+)
+def balance(part: Any, **inputs: Any) -> pd.DataFrame:
+    return pd.DataFrame({"key": [part.key]})
+
+
+def mappings(delays: lp.Asset, flights: lp.Asset) -> None:
+    assert_type(delays["2013-01-05"].needs(), dict[str, lp.Selection])
+    assert_type(flights["2013-01"].needed_by("delays", as_of=datetime.now(UTC)), lp.Selection)
+    mapping: lp.PartitionMapping = lp.TimeOverlap(lookback=6)
+    assert_type(mapping.describe(), str)
+    assert_type(mapping.to_dict(), dict[str, Any])
+    inputs: dict[str, str | lp.Input] = {"flights": lp.Input("flights", mapping=lp.LastPartition())}
+    assert_type(delays["2013-01-05"].plan_backfill(balance, inputs=inputs).nonexistent, Mapping[str, str])
 
 
 def backfills(lake: lp.Lake) -> None:
