@@ -86,7 +86,8 @@ def producer(
         raise InvalidInputError(
             f"code_version={code_version!r} is not a str.", hint=f'write code_version="{code_version}".'
         )
-    for name in inputs or {}:
+    for name, given in (inputs or {}).items():
+        Input.of(given)
         if not name.isidentifier():
             raise InvalidInputError(
                 f"Input {name!r} of {asset!r} is no parameter name.", hint="use a Python identifier."

@@ -95,7 +95,9 @@ class Upstream:
 
 def shares_ordinals(record: InputRecord, downstream: PartitionsDefinition, upstream: PartitionsDefinition) -> bool:
     """Say whether the input partition that was read has the ordinal of the partition it was read for."""
-    return record.mapping["kind"] == IDENTITY and (downstream.kind == "time" or downstream == upstream)
+    if record.mapping["kind"] != IDENTITY:
+        return False
+    return downstream.kind == "time" or (downstream.kind in {"static", "single"} and downstream == upstream)
 
 
 @dataclass(slots=True)

@@ -51,8 +51,6 @@ class Identity(ReachingMapping):
         """Give the input partitions of the same keys."""
         made = downstream.definition
         self.check(made, upstream)
-        if made == upstream:
-            return Mapped(PartitionSet(upstream, downstream.intervals))
         if not isinstance(made, TimeDefinition) or not isinstance(upstream, TimeDefinition):
             return map_keys(downstream, upstream)
         found, _ = sharing(upstream, spans_of(downstream))
@@ -110,7 +108,6 @@ class LastPartition(PartitionMapping):
     """
 
     kind: ClassVar[str] = "last"
-    follows_clock: ClassVar[bool] = True
 
     def upstream(self, downstream: PartitionSet, upstream: PartitionsDefinition, as_of: datetime) -> Mapped:
         """Give the last input partition as of ``as_of``; none where none has elapsed or ``downstream`` is empty."""

@@ -51,7 +51,6 @@ class PartitionMapping(ABC):
     """
 
     kind: ClassVar[str]
-    follows_clock: ClassVar[bool] = False  # whether the answer changes as time passes
 
     @abstractmethod
     def upstream(self, downstream: PartitionSet, upstream: PartitionsDefinition, as_of: datetime) -> Mapped:

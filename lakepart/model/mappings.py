@@ -1,4 +1,4 @@
-"""Which input partitions a partition is made from: every mapping, reading one back, and choosing one."""
+"""Which input partitions a partition is made from: every mapping, and reading one back."""
 
 from __future__ import annotations
 
@@ -7,17 +7,10 @@ from typing import Any
 
 from lakepart.errors import ErrorCode, InvalidInputError
 from lakepart.model.custom_mappings import CustomMapping, KeyFunction
-from lakepart.model.definition_base import FORMAT_VERSION, PartitionsDefinition
-from lakepart.model.definitions import Static, TimeDefinition, Unpartitioned
-from lakepart.model.key_mappings import (
-    AllPartitions,
-    Identity,
-    KeyMap,
-    LastPartition,
-    SpecificPartitions,
-    same_windows,
-)
-from lakepart.model.mapping_base import CHOICES, Mapped, PartitionMapping
+from lakepart.model.definition_base import FORMAT_VERSION
+from lakepart.model.key_mappings import AllPartitions, Identity, KeyMap, LastPartition, SpecificPartitions
+from lakepart.model.mapping_base import Mapped, PartitionMapping
+from lakepart.model.mapping_inference import infer_mapping
 from lakepart.model.time_mappings import TimeOverlap
 
 __all__ = [
@@ -65,29 +58,3 @@ def mapping_from_dict(data: Mapping[str, Any], functions: Mapping[str, KeyFuncti
         )
     mapping = _KINDS[kind].from_parameters({name: value for name, value in data.items() if name not in _FRAME})
     return mapping.with_function((functions or {}).get(mapping.name)) if isinstance(mapping, CustomMapping) else mapping
-
-
-def infer_mapping(downstream: PartitionsDefinition, upstream: PartitionsDefinition) -> PartitionMapping:
-    """Choose the mapping that two definitions suggest.
-
-    Equal windows or equal keys: the same key. Two grains of one zone: shared time. One side unpartitioned: everything.
-
-    Raises
-    ------
-    InvalidInputError
-        The definitions suggest none; the message shows the choices.
-    """
-    if isinstance(downstream, TimeDefinition) and isinstance(upstream, TimeDefinition):
-        if downstream.tz == upstream.tz:
-            same = same_windows(downstream, upstream) and downstream.exclude == upstream.exclude
-            return Identity() if same else TimeOverlap()
-    elif isinstance(downstream, Static) and isinstance(upstream, Static):
-        if downstream.keys == upstream.keys:
-            return Identity()
-    elif isinstance(downstream, Unpartitioned) or isinstance(upstream, Unpartitioned):
-        return AllPartitions()
-    raise InvalidInputError(
-        f"Which partitions of {upstream!r} make one of {downstream!r} is not evident: say it with a mapping.",
-        hint=f"lakepart.Input(asset, mapping=…): {CHOICES}",
-        code=ErrorCode.DEFINITION_MISMATCH,
-    )
