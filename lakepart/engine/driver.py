@@ -154,7 +154,7 @@ class Driver:
 
     def _start(self, workers: Workers[Order, Outcome]) -> None:
         while self._retrying and self._retrying[0][0] <= time.monotonic():
-            self._waiting.appendleft(heappop(self._retrying)[2])  # others may wait for it
+            self._waiting.append(heappop(self._retrying)[2])
         # before the asset has a schema, one order goes first and fixes it
         most = 1 if self._asset.schema_id is None else _QUEUED_PER_WORKER * self.count
         starting = self._take(most - len(self._running))
