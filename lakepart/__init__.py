@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from lakepart.io_manager import IOManager
     from lakepart.lake import Lake, Tier, connect, create
     from lakepart.lake_view import LakeView
+    from lakepart.model.definition_plans import AlterPlan, RepartitionPlan
     from lakepart.model.definitions import (
         Calendar,
         Cron,
@@ -71,6 +72,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AgeRule",
     "AlreadyExistsError",
+    "AlterPlan",
     "Asset",
     "AssetNotFoundError",
     "Backfill",
@@ -107,6 +109,7 @@ __all__ = [
     "Producer",
     "Quarterly",
     "ReadPlan",
+    "RepartitionPlan",
     "ResolvedSelection",
     "SchemaMismatchError",
     "Selection",
@@ -130,6 +133,7 @@ __all__ = [
 
 _HOMES = {
     "AgeRule": "model.policies",
+    "AlterPlan": "model.definition_plans",
     "Asset": "asset",
     "Backfill": "backfill",
     "BackfillPlan": "model.plans",
@@ -152,6 +156,7 @@ _HOMES = {
     "Producer": "producers",
     "Quarterly": "model.definitions",
     "ReadPlan": "model.plans",
+    "RepartitionPlan": "model.definition_plans",
     "ResolvedSelection": "engine.readable",
     "Selection": "selection",
     "Static": "model.definitions",

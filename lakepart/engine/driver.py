@@ -189,6 +189,7 @@ class Driver:
                 upstream = find_asset(connection, declared["asset"])
                 if upstream is None:
                     raise AssertionError(f"input asset {declared['asset']!r} was checked when the plan was made")
+                upstream = self.view.define(connection, upstream)
                 upstream_definition = definition_from_dict(upstream.definition)
                 for target in work.targets:
                     mapped = mapping.upstream(PartitionSet.from_keys(definition, [target.key]), upstream_definition)
@@ -286,7 +287,8 @@ class Driver:
             backfill=claim,
         )
         try:
-            commit_under_current_schema(self.context, request, next(iter(schemas), None))
+            definition = definition_from_dict(self._asset.definition)
+            commit_under_current_schema(self.context, request, next(iter(schemas), None), definition)
         except ConflictError as error:
             lost = {conflict["key"] for conflict in error.context.get("conflicts", ())}
             for work, outcome in computed:

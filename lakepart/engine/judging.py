@@ -11,13 +11,15 @@ from itertools import chain
 import numpy as np
 
 from lakepart.catalog.database import Connection
+from lakepart.catalog.definitions import list_definitions
 from lakepart.catalog.lookups import find_asset
 from lakepart.catalog.reading import contents, find_inputs, find_version_columns
 from lakepart.engine.context import View
 from lakepart.engine.lineage import IDENTITY
-from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
+from lakepart.model.catalog_records import DefinitionRecord
+from lakepart.model.definitions import definition_from_dict
 from lakepart.model.partition_sets import PartitionSet
-from lakepart.model.records import AssetRecord, InputRecord
+from lakepart.model.records import AssetRecord, InputRecord, Redefinition
 from lakepart.planning.staleness import (
     EARLY,
     MISSING_DIGEST,
@@ -29,6 +31,7 @@ from lakepart.planning.staleness import (
     is_early,
     is_stale,
     marked_reason,
+    repartitioned_reason,
 )
 from lakepart.planning.status import Columns
 
@@ -40,24 +43,30 @@ JUDGED = ("ordinal", "written_at_us", "code_version", "stale_mark")
 class Upstream:
     """One input asset now: the content of each partition, and which of them are stale themselves."""
 
-    definition: PartitionsDefinition
+    definitions: Sequence[DefinitionRecord]
     contents: Mapping[int, str]
     stale: set[int]
     _ordinals: list[int] = field(init=False)
-    _digests: dict[str, str] = field(init=False, default_factory=dict)
+    _digests: dict[tuple[int, str], str] = field(init=False, default_factory=dict)
+    _repartitioned_at: int = field(init=False)
 
     def __post_init__(self) -> None:
         self._ordinals = list(self.contents)  # the catalog gives them in order
+        rewrites = (one.began for one in self.definitions if one.change is Redefinition.REPARTITIONED)
+        self._repartitioned_at = max(rewrites, default=0)
+
+    def was_repartitioned_since(self, record: InputRecord) -> bool:
+        """Say whether none of the partitions that were read is a partition any more."""
+        return record.snapshot < self._repartitioned_at
 
     def digest_of(self, record: InputRecord, ordinal: int) -> str:
         """Identify the contents that partition ``ordinal`` of the downstream asset would read now."""
         if record.mapping["kind"] == IDENTITY:
             return self.contents.get(ordinal, MISSING_DIGEST)
-        if record.selection not in self._digests:
-            self._digests[record.selection] = digest_of_contents(
-                (found, self.contents[found]) for found in self._committed(record.selection)
-            )
-        return self._digests[record.selection]
+        read = (self._definition_of(record), record.selection)
+        if read not in self._digests:
+            self._digests[read] = digest_of_contents((found, self.contents[found]) for found in self._committed(*read))
+        return self._digests[read]
 
     def touches_stale(self, record: InputRecord, ordinal: int) -> bool:
         """Say whether any of those partitions is stale."""
@@ -65,10 +74,17 @@ class Upstream:
             return False
         if record.mapping["kind"] == IDENTITY:
             return ordinal in self.stale
-        return not self.stale.isdisjoint(self._committed(record.selection))
+        return not self.stale.isdisjoint(self._committed(self._definition_of(record), record.selection))
 
-    def _committed(self, selection: str) -> list[int]:
-        ranges = PartitionSet.parse(self.definition, selection).ordinal_ranges()
+    def _definition_of(self, record: InputRecord) -> int:
+        """Find the definition under which a selection was noted; everything means everything there is now."""
+        if record.selection == "*":
+            return len(self.definitions) - 1
+        return max(bisect_right(self.definitions, record.snapshot, key=_began) - 1, 0)
+
+    def _committed(self, definition: int, selection: str) -> list[int]:
+        known = definition_from_dict(self.definitions[definition].definition)
+        ranges = PartitionSet.parse(known, selection).ordinal_ranges()
         slices = (slice(bisect_left(self._ordinals, low), bisect_right(self._ordinals, high)) for low, high in ranges)
         return [ordinal for one in slices for ordinal in self._ordinals[one]]
 
@@ -99,9 +115,15 @@ class Judge:
     def _inputs(self, inputs: Mapping[int, Sequence[InputRecord]], ranges: Ranges) -> Iterator[tuple[int, Reason]]:
         upstream = {name: self._look_up(name, inputs, ranges) for name in _input_assets(inputs)}
         for ordinal, lineage in inputs.items():
-            for reason in input_reasons((one, upstream[one.asset].digest_of(one, ordinal)) for one in lineage):
-                yield ordinal, reason
+            comparable = []
             for one in lineage:
+                if upstream[one.asset].was_repartitioned_since(one):
+                    yield ordinal, repartitioned_reason(one)
+                else:
+                    comparable.append(one)
+            for reason in input_reasons((one, upstream[one.asset].digest_of(one, ordinal)) for one in comparable):
+                yield ordinal, reason
+            for one in comparable:
                 if upstream[one.asset].touches_stale(one, ordinal):
                     yield ordinal, Reason(StaleKind.UPSTREAM, f"{StaleKind.UPSTREAM}: {one.asset}")
 
@@ -109,12 +131,14 @@ class Judge:
         asset = find_asset(self.connection, name)
         if asset is None:
             raise AssertionError(f"a version's input refers to asset {name!r}, which the catalog does not have")
+        asset = self.view.define(self.connection, asset)
         definition = definition_from_dict(asset.definition)
         records = [record for lineage in inputs.values() for record in lineage if record.asset == name]
         if any(record.mapping["kind"] != IDENTITY for record in records):
             ranges = tuple(PartitionSet.everything(definition).ordinal_ranges())
         found = dict(contents(self.connection, self.view.scope(asset), ranges))
-        return Upstream(definition, found, self._stale_ordinals(asset, ranges))
+        definitions = list_definitions(self.connection, asset.asset_id, self.view.branch, self.view.snapshot)
+        return Upstream(definitions, found, self._stale_ordinals(asset, ranges))
 
     def _stale_ordinals(self, asset: AssetRecord, ranges: Ranges) -> set[int]:
         seen = (asset.name, ranges)
@@ -124,6 +148,10 @@ class Judge:
             judged = self.judge(asset, versions, ranges)
             self._stale[seen] = {ordinal for ordinal, reasons in judged.items() if is_stale(reasons)}
         return self._stale[seen]
+
+
+def _began(record: DefinitionRecord) -> int:
+    return record.began
 
 
 def _input_assets(inputs: Mapping[int, Sequence[InputRecord]]) -> set[str]:
