@@ -274,12 +274,17 @@ def _stale_marks(context: LakeContext, view: View, asset: AssetRecord) -> dict[i
     with context.database.reading() as connection:
         columns = find_version_columns(connection, view.scope(asset), [EVERY_ORDINAL], JUDGED)
         judged = Judge(connection, view).judge(asset, columns, (EVERY_ORDINAL,))
-    telling = {StaleKind.INPUT, StaleKind.MARKED}
-    return {
-        ordinal: "; ".join(reason.text for reason in reasons if reason.kind in telling)
-        for ordinal, reasons in judged.items()
-        if any(reason.kind in telling for reason in reasons)
+    by_hand = {
+        ordinal: mark
+        for ordinal, mark in zip(columns["ordinal"], columns["stale_mark"], strict=True)
+        if mark is not None
     }
+    marks = {}
+    for ordinal, reasons in judged.items():
+        changed = [reason.text for reason in reasons if reason.kind is StaleKind.INPUT]
+        if changed or ordinal in by_hand:
+            marks[ordinal] = "; ".join([*changed, *([by_hand[ordinal]] if ordinal in by_hand else [])])
+    return marks
 
 
 def _require_routable(asset: str, after: PartitionsDefinition) -> None:
