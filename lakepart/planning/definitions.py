@@ -66,8 +66,8 @@ def compare_expected(
     """Give the partitions that come to be expected by an instant, and those that no longer are."""
     as_of = from_microseconds(as_of_us)
     old, new = PartitionSet(before, before.elapsed(as_of)).ordinals, PartitionSet(after, after.elapsed(as_of)).ordinals
-    appearing = new[~same_partitions(after, before, new)]
-    vanishing = old[~same_partitions(before, after, old)]
+    appearing = new[~(same_partitions(after, before, new) & np.isin(new, old))]
+    vanishing = old[~(same_partitions(before, after, old) & np.isin(old, new))]
     return PartitionSet.from_ordinals(after, appearing), PartitionSet.from_ordinals(before, vanishing)
 
 

@@ -145,6 +145,31 @@ def test_altering_nothing_is_refused_and_makes_no_snapshot(lake, days):
     assert query_catalog(lake.url, "SELECT snapshot FROM head") == [(1,)]
 
 
+WEEKDAYS = lp.Daily("2024-01-01", by="day", exclude=["0 0 * * 6", "0 0 * * 0"])
+
+
+def test_days_without_data_are_excluded_and_included_again(lake, days):
+    days.alter(partitions=WEEKDAYS)  # 2024-01-01, 2024-01-02 and 2024-02-09 are none of a weekend
+    assert len(days.missing()) == 60 - 3 - 16
+    with pytest.raises(lp.InvalidInputError):
+        days.write(frame(6))
+
+    days.alter(partitions=DAYS)
+
+    days.write(frame(6))
+    assert days["2024-01-01":"2024-01-07"].history()["key"].tolist() == ["2024-01-06", "2024-01-01", "2024-01-02"]
+    assert_sound(lake)
+
+
+def test_more_and_fewer_windows_are_expected(days):
+    plan = days.plan_alter(partitions=lp.Daily("2024-01-01", by="day", end_offset=2))
+    assert (plan.appearing, plan.vanishing) == (("2024-03-01..2024-03-02", 2), ("", 0))
+
+    days.alter(partitions=lp.Daily("2024-01-01", by="day", end_offset=-1))
+
+    assert days.status()["key"].tolist()[-1] == "2024-02-28"
+
+
 # What is refused
 
 
@@ -156,6 +181,8 @@ def test_altering_nothing_is_refused_and_makes_no_snapshot(lake, days):
         (lp.Monthly("2024-01-01", by="day"), "3 partitions with data on main"),
         (lp.Daily("2024-01-01", by="day", tz="Asia/Kathmandu"), "3 partitions with data on main"),
         (lp.Unpartitioned(), "3 partitions with data on main"),
+        (lp.Daily("2024-01-01", by="day", fmt="%Y%m%d"), "3 partitions with data on main"),
+        (lp.Daily("2024-01-01", by="day", exclude=["2024-01-02"]), "1 partition with data on main (2024-01-02)"),
     ],
     ids=repr,
 )

@@ -49,6 +49,9 @@ def same_keys(before, after, text):
         (lp.Daily("2024-01-01", by="day", dimension="day"), ["2024-01-01", "2024-01-02", "2024-01-03"]),
         (lp.Daily("2024-01-01", tz="Europe/Berlin"), []),
         (lp.Daily("2024-01-01", tz="Etc/GMT"), ["2024-01-01", "2024-01-02", "2024-01-03"]),
+        (lp.Daily("2024-01-01", exclude=["2024-01-02"]), ["2024-01-01", "2024-01-03"]),
+        (lp.Daily("2024-01-01", end_offset=3), ["2024-01-01", "2024-01-02", "2024-01-03"]),
+        (lp.Cron("0 0 * * *", start="2024-01-01"), ["2024-01-01", "2024-01-02", "2024-01-03"]),
         (lp.Monthly("2024-01-01"), []),  # its ordinal of January is that of the first day
         (lp.Hourly("2024-01-01"), []),
         (lp.Static(["2024-01-01"]), []),
