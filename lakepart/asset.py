@@ -307,7 +307,8 @@ class Asset(PartitionVerbs):
         """Call one partition of a list of keys otherwise; its files stay where they are.
 
         The partition and its history are found under the new key; views of older snapshots keep the old one. Rows are
-        not looked at: where ``by`` says where rows belong, new ones need the new value.
+        not looked at: where ``by`` says where rows belong, new ones need the new value. Where a registered producer
+        could no longer read an input, a RuntimeWarning says so.
 
         Raises
         ------

@@ -55,7 +55,7 @@ def declare_asset(
         if to_json(stored) != to_json(wanted):
             raise AlreadyExistsError(
                 f"Asset {name!r} was declared with another {what}: {to_json(stored)}, not {to_json(wanted)}.",
-                hint="leave the declaration out to use the asset as it is.",
+                hint="leave the declaration out to use the asset as it is, or change it with asset.alter(…).",
                 code=ErrorCode.DEFINITION_MISMATCH,
                 context={"asset": name, what: stored},
             )

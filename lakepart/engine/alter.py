@@ -133,6 +133,7 @@ def rename_key(home: Home, asset: AssetRecord, old: str, new: str) -> Commit:
     with context.database.reading() as connection:
         snapshot = get_head(connection).snapshot
         found = find_versions(connection, View().scope(asset), [(ordinal, ordinal)])
+        remarks = broken_mappings(connection, asset, after)
     changes = [
         Change(
             asset_id=asset.asset_id,
@@ -171,6 +172,7 @@ def rename_key(home: Home, asset: AssetRecord, old: str, new: str) -> Commit:
         require=require,
     )
     write_manifests(context)
+    tell_remarks(remarks)
     return record
 
 
@@ -235,7 +237,7 @@ def check_columns(asset: str, after: PartitionsDefinition, schema: pa.Schema) ->
 def tell_remarks(remarks: Sequence[str]) -> None:
     """Warn of what a change left to do."""
     for remark in remarks:
-        warnings.warn(remark, RuntimeWarning, stacklevel=5)
+        warnings.warn(remark, RuntimeWarning, stacklevel=4)
 
 
 def _orphaned(

@@ -524,6 +524,17 @@ def test_work_that_is_noted_is_noted_under_the_new_name(lake, regions):
     assert_sound(lake)
 
 
+def test_a_producer_that_does_not_know_the_new_name_is_reported(lake, regions):
+    @lp.producer("copies", partitions=lp.Static(["eu", "us", "ap"]), inputs={"regions": "regions"})
+    def copies(part, regions):
+        return regions.to_arrow()
+
+    lake.register(copies)
+
+    with pytest.warns(RuntimeWarning, match="the producer of 'copies' can no longer read 'regions'"):
+        regions.rename_key("eu", "emea")
+
+
 def test_a_name_that_is_taken_or_unknown_is_refused(lake, regions, days):
     with pytest.raises(lp.AlreadyExistsError, match="'us'"):
         regions.rename_key("eu", "us")

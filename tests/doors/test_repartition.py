@@ -99,6 +99,17 @@ def test_every_row_arrives_in_its_partition_and_the_past_is_as_it_was(lake, befo
     assert_sound(lake)
 
 
+def test_rows_that_did_not_say_their_partition_go_where_a_column_says(lake):
+    asset = lake.asset("x", partitions=lp.Static(["a", "b"]))
+    asset.write({"a": frame(*ROWS[:3]), "b": frame(*ROWS[3:])})
+
+    asset.repartition(MONTHS)
+
+    assert (asset.keys, rows_of(asset)) == (["2024-01-01", "2024-02-01"], sorted(rows_of(asset)))
+    assert asset.count_rows() == len(ROWS)
+    assert_sound(lake)
+
+
 def test_each_new_file_lies_under_its_key_and_holds_its_rows(lake, days):
     old = data_files(lake)
 
