@@ -67,8 +67,9 @@ class PartitionVerbs(Readable):
     @property
     def windows(self) -> list[Window | None]:
         """The time that each of :attr:`keys` covers; None where partitions are not cut by time."""
+        keys = self.keys
         definition = self._partitions.definition
-        return [definition.window_at(definition.position_of(key)) for key in self.keys]
+        return [definition.window_at(definition.position_of(key)) for key in keys]
 
     def __len__(self) -> int:
         return len(self._partitions if self._explicit else self._committed())
