@@ -44,7 +44,7 @@ def same_partitions(
     ends, new_ends = before.window_ends_of(chosen), after.window_ends_of(chosen)
     by_time = ends is not None and new_ends is not None
     agree = np.asarray(ends == new_ends) if by_time else np.full(chosen.size, ends is new_ends)
-    if keys is not None or ends is None:
+    if keys is not None or before.kind != "time":
         wanted = before.keys_at(before.positions_at(chosen)) if keys is None else np.array(keys, dtype=object)[same]
         found = after.keys_at(after.positions_at(chosen))
         agree &= np.fromiter((one == other for one, other in zip(wanted, found, strict=True)), dtype=np.bool_)
@@ -65,7 +65,7 @@ def compare_expected(
 ) -> tuple[PartitionSet, PartitionSet]:
     """Give the partitions that come to be expected by an instant, and those that no longer are."""
     as_of = from_microseconds(as_of_us)
-    old, new = PartitionSet(before, before.elapsed(as_of)).ordinals, PartitionSet(after, after.elapsed(as_of)).ordinals
+    old, new = (PartitionSet.everything(one).elapsed(as_of).ordinals for one in (before, after))
     appearing = new[~(same_partitions(after, before, new) & np.isin(new, old))]
     vanishing = old[~(same_partitions(before, after, old) & np.isin(old, new))]
     return PartitionSet.from_ordinals(after, appearing), PartitionSet.from_ordinals(before, vanishing)
@@ -121,7 +121,7 @@ def known_windows(
     is known where one of the two is not cut by time, or another column says where rows belong.
     """
     ends = before.window_ends_of(ordinals)
-    if ends is None or after.window_ends_of(ordinals[:0]) is None or before.by != after.by:
+    if ends is None or (before.kind, after.kind) != ("time", "time") or before.by != after.by:
         return PartitionSet.empty(after)
     spans = zip(ordinals.tolist(), np.minimum(ends, written_at_us).tolist(), strict=True)
     found = Intervals()
