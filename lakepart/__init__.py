@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from lakepart.io_manager import IOManager
     from lakepart.lake import Lake, Tier, connect, create
     from lakepart.lake_view import LakeView
+    from lakepart.model.definition_plans import AlterPlan, RepartitionPlan
     from lakepart.model.definitions import (
         Calendar,
         Cron,
@@ -84,6 +85,7 @@ __all__ = [
     "AgeRule",
     "AllPartitions",
     "AlreadyExistsError",
+    "AlterPlan",
     "Asset",
     "AssetNotFoundError",
     "Backfill",
@@ -127,6 +129,7 @@ __all__ = [
     "Producer",
     "Quarterly",
     "ReadPlan",
+    "RepartitionPlan",
     "ResolvedSelection",
     "SchemaMismatchError",
     "Selection",
@@ -153,6 +156,7 @@ __all__ = [
 _HOMES = {
     "AgeRule": "model.policies",
     "AllPartitions": "model.mappings",
+    "AlterPlan": "model.definition_plans",
     "Asset": "asset",
     "Backfill": "backfill",
     "BackfillPlan": "model.plans",
@@ -182,6 +186,7 @@ _HOMES = {
     "Producer": "producers",
     "Quarterly": "model.definitions",
     "ReadPlan": "model.plans",
+    "RepartitionPlan": "model.definition_plans",
     "ResolvedSelection": "engine.readable",
     "Selection": "selection",
     "SpecificPartitions": "model.mappings",

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, SupportsIndex
 
+from lakepart.engine.alter import apply_alter, plan_alter, rename_key
 from lakepart.engine.commit import write_frame, write_keyed, write_partitions
 from lakepart.engine.home import Home
 from lakepart.engine.pieces import pairs_or_rows
+from lakepart.engine.repartition import apply_repartition, plan_repartition
 from lakepart.engine.status import as_of_now
-from lakepart.errors import ErrorCode, InvalidInputError, PartitionNotFoundError
-from lakepart.model.definitions import definition_from_dict
+from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError, PartitionNotFoundError
+from lakepart.model.definition_plans import AlterPlan, RepartitionPlan
+from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
 from lakepart.model.intervals import IntegerArray
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import count_of
@@ -20,6 +23,16 @@ from lakepart.model.records import Commit
 from lakepart.model.selectors import select
 from lakepart.parquet.schemas import plain
 from lakepart.selection import PartitionVerbs, Selection
+
+
+def declared_options(complete_after: timedelta | None, description: str | None) -> dict[str, Any]:
+    """Give the options of a declaration as the catalog keeps them; those that were left out are not there."""
+    options: dict[str, Any] = {}
+    if complete_after is not None:
+        options["complete_after_us"] = complete_after // timedelta(microseconds=1)
+    if description is not None:
+        options["description"] = description
+    return options
 
 
 class Asset(PartitionVerbs):
@@ -43,7 +56,14 @@ class Asset(PartitionVerbs):
         self.name = name
 
     def __getitem__(self, item: Any) -> Selection:
-        partitions, explicit = select(self.partitions, item)
+        try:
+            partitions, explicit = select(self.partitions, item)
+        except PartitionKeyError:  # perhaps of a definition that somebody has extended since
+            known = self.partitions
+            self._record()
+            if self.partitions == known:
+                raise
+            partitions, explicit = select(self.partitions, item)
         return self._select(partitions, explicit=explicit)
 
     def between(self, start: datetime, end: datetime) -> Selection:
@@ -215,6 +235,138 @@ class Asset(PartitionVerbs):
         if frames is not None:
             return write_keyed(home.context, home.view, record, frames, if_exists="append", details=details)
         return write_frame(home.context, home.view, record, data, if_exists="append", details=details)
+
+    # Cutting it otherwise
+
+    def plan_alter(
+        self,
+        *,
+        partitions: PartitionsDefinition | None = None,
+        complete_after: timedelta | None = None,
+        description: str | None = None,
+        as_of: datetime | None = None,
+    ) -> AlterPlan:
+        """Say what :meth:`alter` would change: which partitions come to be expected, which go, what is refused.
+
+        Parameters
+        ----------
+        as_of
+            The instant up to which partitions are expected; now by default.
+
+        Raises
+        ------
+        InvalidInputError
+            The asset's columns do not allow the definition.
+        """
+        if partitions is not None and not isinstance(partitions, PartitionsDefinition):
+            raise InvalidInputError(
+                f"partitions={partitions!r} is no partitions definition.", hint='use one, such as Daily("2013-01-01").'
+            )
+        home, record = self._home, self._record()
+        options = declared_options(complete_after, description)
+        return plan_alter(home, record, partitions, options, as_of_now(home.context, home.view, as_of))
+
+    def alter(
+        self,
+        *,
+        partitions: PartitionsDefinition | None = None,
+        complete_after: timedelta | None = None,
+        description: str | None = None,
+    ) -> Commit:
+        """Change how the asset is cut, or its options, without touching its rows.
+
+        Everything that leaves each committed partition what it is may change: an earlier or later ``start``, another
+        ``end`` or none, keys added at the end of a list. Snapshots before this one keep the definition of then.
+
+        Parameters
+        ----------
+        partitions, complete_after, description
+            As in :meth:`Lake.asset <lakepart.Lake.asset>`; what is left out stays.
+
+        Raises
+        ------
+        StateError
+            Nothing changes; or committed partitions, on main or an open branch, would be none of the new definition
+            (``would-orphan``): they are named, and :meth:`repartition` is the way.
+        ConflictError
+            Somebody committed a partition that would be none of it, or altered the asset, meanwhile.
+        InvalidInputError
+            The asset's columns do not allow the definition.
+
+        Notes
+        -----
+        Planning reads one row for each committed partition; the change itself is one short transaction. Where a
+        registered producer could no longer read an input, a RuntimeWarning says so.
+        """
+        plan = self.plan_alter(partitions=partitions, complete_after=complete_after, description=description)
+        commit = apply_alter(self._home, plan)
+        self._record()
+        return commit
+
+    def rename_key(self, old: str, new: str) -> Commit:
+        """Call one partition of a list of keys otherwise; its files stay where they are.
+
+        The partition and its history are found under the new key; views of older snapshots keep the old one. Rows are
+        not looked at: where ``by`` says where rows belong, new ones need the new value. Where a registered producer
+        could no longer read an input, a RuntimeWarning says so.
+
+        Raises
+        ------
+        PartitionKeyError
+            There is no key ``old``.
+        AlreadyExistsError
+            There is a key ``new``.
+        StateError
+            A backfill, a move or an open branch has the partition open.
+        InvalidInputError
+            The asset is not cut by a list of keys.
+        ConflictError
+            Somebody committed to the partition, or altered the asset, meanwhile.
+        """
+        commit = rename_key(self._home, self._record(), old, new)
+        self._record()
+        return commit
+
+    def plan_repartition(self, partitions: PartitionsDefinition) -> RepartitionPlan:
+        """Say which rows :meth:`repartition` would move to which partition, and what is refused.
+
+        Notes
+        -----
+        Reads the column that decides, of every file, and nothing else.
+        """
+        return plan_repartition(self._home, self._record(), partitions)
+
+    def repartition(self, partitions: PartitionsDefinition) -> Commit:
+        """Cut the asset otherwise by writing all its rows anew: days to months, hours to days, keys to days, ….
+
+        One commit ends the old partitions and begins the new ones. Snapshots before it keep reading the old files
+        under the old definition. What stands for a partition's rows goes with them: when they were made, their code
+        version, why they are stale; what they were made from does not, and the plan says so. A new window without
+        rows is known to be empty if committed windows cover it whole; anything else without rows is missing.
+
+        Parameters
+        ----------
+        partitions
+            How to cut it; ``by`` names the column that says where each row belongs.
+
+        Raises
+        ------
+        StateError
+            It is cut that way already; rows have no place in the new definition (the plan names partitions and rows);
+            or open branches with versions of their own, backfills or moves hold the asset.
+        ConflictError
+            Somebody committed to the asset after the plan was made; nothing is changed.
+        InvalidInputError
+            The definition names no column, or the asset's columns do not allow it.
+
+        Notes
+        -----
+        Reads every row once, after the deciding column for the plan, and writes it to the hottest tier; memory stays
+        flat.
+        """
+        commit = apply_repartition(self._home, self.plan_repartition(partitions))
+        self._record()
+        return commit
 
     def _one(self, key: Any) -> PartitionSet:
         partitions, _ = select(self.partitions, key)

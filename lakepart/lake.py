@@ -15,18 +15,21 @@ from lakepart.display.html import lake_html
 from lakepart.display.progress import backfill_bar, move_bar
 from lakepart.engine import backfill as backfills
 from lakepart.engine import branches
+from lakepart.engine.alter import apply_alter
 from lakepart.engine.check import Finding, check_lake
 from lakepart.engine.context import View, require_writable
 from lakepart.engine.home import Home, get_open_branch
 from lakepart.engine.move import MoveReport, apply_moves, plan_tiering
 from lakepart.engine.opening import absolute_address, absolute_catalog, create_lake, open_lake
+from lakepart.engine.repartition import apply_repartition
 from lakepart.engine.vacuum import GRACE, RETENTION, VacuumReport, apply_vacuum, plan_vacuum
 from lakepart.errors import InvalidInputError
 from lakepart.lake_view import LakeView
+from lakepart.model.definition_plans import AlterPlan, RepartitionPlan
 from lakepart.model.names import check_branch_name
 from lakepart.model.plans import BackfillPlan, TieringPlan, VacuumPlan
 from lakepart.model.policies import TieringPolicy
-from lakepart.model.records import TierRecord
+from lakepart.model.records import Commit, TierRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,16 +107,17 @@ class Lake(LakeView):
 
     def apply(
         self,
-        plan: BackfillPlan | TieringPlan | VacuumPlan,
+        plan: AlterPlan | BackfillPlan | RepartitionPlan | TieringPlan | VacuumPlan,
         *,
         fn: Callable[..., Any] | None = None,
         workers: int = 1,
         progress: bool = True,
-    ) -> Backfill | MoveReport | VacuumReport:
+    ) -> Backfill | Commit | MoveReport | VacuumReport:
         """Carry out exactly what a plan says.
 
         Partitions of a tiering plan that were rewritten since are skipped and reported; those of a backfill plan
-        make it fail with a conflict. ``fn`` is the producer of a backfill plan that was made with a function which
+        make it fail with a conflict, as does a partition committed since that a plan to alter or repartition does not
+        know. ``fn`` is the producer of a backfill plan that was made with a function which
         cannot be imported by name.
         """
         match plan:
@@ -127,9 +131,13 @@ class Lake(LakeView):
                 return handle._settled()
             case VacuumPlan():
                 return apply_vacuum(self._home.context, plan)
+            case AlterPlan():
+                return apply_alter(self._home, plan)
+            case RepartitionPlan():
+                return apply_repartition(self._home, plan)
             case _:
                 raise InvalidInputError(
-                    f"{plan!r} is not a plan.", hint="plans come from plan_tiering, plan_vacuum and plan_backfill."
+                    f"{plan!r} is not a plan.", hint="plans come from the verbs that begin with plan_."
                 )
 
     # Care

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from operator import index
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
-from lakepart.asset import Asset
+from lakepart.asset import Asset, declared_options
 from lakepart.catalog.declaring import declare_asset, register_producer
 from lakepart.engine import history as histories
 from lakepart.engine import overview
@@ -64,11 +64,7 @@ class LakeView:
         AlreadyExistsError
             It was declared otherwise; both declarations are shown.
         """
-        options: dict[str, Any] = {}
-        if complete_after is not None:
-            options["complete_after_us"] = complete_after // timedelta(microseconds=1)
-        if description is not None:
-            options["description"] = description
+        options = declared_options(complete_after, description)
         if partitions is not None:
             self._declare(check_asset_name(name), partitions, options)
         elif options:
@@ -121,7 +117,7 @@ class LakeView:
         asset = self._asset_of(producer)
         record = home.record(producer.asset)
         with home.context.database.reading() as connection:
-            inputs = choose_inputs(connection, record, producer.inputs)
+            inputs = choose_inputs(connection, home.view, record, producer.inputs)
         register_producer(home.context.database, record.asset_id, producer.record)
         home.functions[producer.asset] = producer.function
         remember_functions(home, inputs)

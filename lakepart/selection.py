@@ -20,7 +20,7 @@ from lakepart.engine.commit import Details, write_partitions
 from lakepart.engine.context import require_writable
 from lakepart.engine.explain import explain_frame
 from lakepart.engine.home import Home
-from lakepart.engine.lineage import expected_contents, record_input
+from lakepart.engine.lineage import expected_contents, record_selection
 from lakepart.engine.needs import needed_inputs, partitions_needing
 from lakepart.engine.read import ReadOptions, Resolved, Stores, files_frame, plan_read, resolve
 from lakepart.engine.readable import Readable, ResolvedSelection
@@ -32,12 +32,13 @@ from lakepart.engine.status import (
     status_frame,
 )
 from lakepart.errors import InvalidInputError
-from lakepart.model.definitions import PartitionsDefinition
+from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
 from lakepart.model.inputs import Input
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import BackfillPlan, ReadPlan, TieringPlan
 from lakepart.model.records import AssetRecord, Commit
 from lakepart.model.windows import Window
+from lakepart.planning.definitions import follow
 from lakepart.planning.status import Statuses
 
 if TYPE_CHECKING:
@@ -68,8 +69,9 @@ class PartitionVerbs(Readable):
     @property
     def windows(self) -> list[Window | None]:
         """The time that each of :attr:`keys` covers; None where partitions are not cut by time."""
+        keys = self.keys
         definition = self._partitions.definition
-        return [definition.window_at(definition.position_of(key)) for key in self.keys]
+        return [definition.window_at(definition.position_of(key)) for key in keys]
 
     def __len__(self) -> int:
         return len(self._partitions if self._explicit else self._committed())
@@ -99,7 +101,7 @@ class PartitionVerbs(Readable):
         return resolve(
             home.context,
             home.view,
-            home.record(self._asset),
+            self._record(),
             self._partitions,
             explicit=self._explicit,
             statistics=statistics,
@@ -374,7 +376,11 @@ class PartitionVerbs(Readable):
     # Shared
 
     def _record(self) -> AssetRecord:
-        return self._home.record(self._asset)
+        """Look the asset up; where it is cut otherwise now, go on with the same partitions of the new definition."""
+        record = self._home.record(self._asset)
+        if record.definition != self._partitions.definition.to_dict():
+            self._partitions = follow(self._asset, self._partitions, definition_from_dict(record.definition))
+        return record
 
     def _committed(self) -> PartitionSet:
         home = self._home
@@ -412,7 +418,7 @@ class PartitionVerbs(Readable):
         with home.context.database.reading() as connection:
             return Details(
                 inputs=tuple(
-                    record_input(connection, read._home.view, name, read._record(), read._partitions)
+                    record_selection(connection, read._home.view, name, read._asset, read._partitions)
                     for name, read in (inputs or {}).items()
                 ),
                 code_version=code_version,
@@ -482,7 +488,8 @@ class Selection(PartitionVerbs):
         return self._select(self._partitions | theirs, explicit=self._explicit and other._explicit)
 
     def __sub__(self, other: Selection) -> Selection:
-        return self._select(self._partitions - self._of_same_asset(other), explicit=self._explicit)
+        theirs = self._of_same_asset(other)
+        return self._select(self._partitions - theirs, explicit=self._explicit)
 
     def _of_same_asset(self, other: Selection) -> PartitionSet:
         if not isinstance(other, Selection):
@@ -494,6 +501,9 @@ class Selection(PartitionVerbs):
                 f"{self!r} and {other!r} are not selections of one asset in one view of one lake.",
                 hint="combine selections made from the same asset handle.",
             )
+        if other.partitions != self.partitions:  # one of them was made before the definition changed
+            self._record()
+            other._record()
         return other._partitions
 
     def __repr__(self) -> str:

@@ -145,9 +145,11 @@ class _Rows:
             content["file_count"] += 1
         self.inputs += [self._input_row(one) for one in change.inputs]
         content["content_id"] = content_id_of([*digests, *(new.data_digest for new in change.files)])
-        content["written_at_us"] = self.moment.at_us
+        content["written_at_us"] = self.moment.at_us if change.written_at_us is None else change.written_at_us
         if change.code_version is not None:
             content["code_version"] = change.code_version
+        if change.stale_mark is not None:
+            content["stale_mark"] = change.stale_mark
         return content
 
     def _take_over(self, source: Shown, *, inputs: bool) -> None:

@@ -15,6 +15,7 @@ from lakepart.catalog.campaigns import accept_claim
 from lakepart.catalog.changes import Moment, Totals, write_changes
 from lakepart.catalog.database import Database
 from lakepart.catalog.declaring import close_branch, next_id, require_open
+from lakepart.catalog.definitions import redefine, require_same_cut
 from lakepart.catalog.encoding import to_json
 from lakepart.catalog.guards import find_current, require_unmoved
 from lakepart.catalog.intents import end_intent, require_intent
@@ -44,8 +45,15 @@ class _DoneBeforeError(Exception):
         self.record = record
 
 
-def commit(database: Database, request: CommitRequest) -> Commit:
+def commit(
+    database: Database, request: CommitRequest, *, require: Callable[[Connection], None] | None = None
+) -> Commit:
     """Publish ``request`` as the next snapshot, whole or not at all; the same token again gives the first outcome.
+
+    Parameters
+    ----------
+    require
+        Asked once nobody else can commit any more; what it raises, the commit fails with.
 
     Raises
     ------
@@ -62,6 +70,8 @@ def commit(database: Database, request: CommitRequest) -> Commit:
 
     def work(connection: Connection) -> Commit:
         number, at_us = _advance(connection, database.now_us(), request.token)
+        if require is not None:
+            require(connection)
         return _apply(connection, request, number, at_us)
 
     return _once(database, request.token, work)
@@ -162,7 +172,9 @@ def _apply(connection: Connection, request: CommitRequest, number: int, at_us: i
             end_intent(connection, request.intent_id)
     if request.backfill is not None:
         accept_claim(connection, request.backfill, at_us)
-    schema_ids = _check_assets(connection, request, {change.asset_id for change in request.changes})
+    changed = {change.asset_id for change in request.changes}
+    require_same_cut(connection, branch, changed)
+    schema_ids = _check_assets(connection, request, changed, number)
     current = find_current(connection, branch, request.changes)
     require_unmoved(connection, branch, request.changes, current)
     moment = Moment(branch.branch_id, number, at_us, schema_ids)
@@ -203,8 +215,10 @@ def _insert_snapshot(connection: Connection, request: CommitRequest, number: int
     )
 
 
-def _check_assets(connection: Connection, request: CommitRequest, asset_ids: set[int]) -> dict[int, int | None]:
-    """Check the declarations the commit was prepared under; gives the schema ids for its new files."""
+def _check_assets(
+    connection: Connection, request: CommitRequest, asset_ids: set[int], number: int
+) -> dict[int, int | None]:
+    """Check the declarations the commit was prepared under, replace some; gives the schema ids for its new files."""
     guards = {guard.asset_id: guard for guard in request.assets}
     wanted = sorted(asset_ids | guards.keys())
     rows = connection.execute(_ASSETS, {"wanted": wanted}).all()
@@ -226,6 +240,8 @@ def _check_assets(connection: Connection, request: CommitRequest, asset_ids: set
             )
         if guard.new_schema is not None:
             schema_ids[row.asset_id] = _replace_schema(connection, guard, guard.new_schema)
+        if guard.new_definition is not None:
+            redefine(connection, guard, guard.new_definition, number)
     return schema_ids
 
 

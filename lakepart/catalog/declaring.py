@@ -8,11 +8,19 @@ from typing import Any
 from sqlalchemy import Connection, insert, update
 
 from lakepart.catalog.database import Database
+from lakepart.catalog.definitions import note_definition
 from lakepart.catalog.encoding import to_json
 from lakepart.catalog.lookups import find_asset, find_branch, get_asset, get_branch, get_head
 from lakepart.catalog.tables import asset, branch, head
 from lakepart.errors import AlreadyExistsError, ErrorCode, SnapshotNotFoundError, StateError
-from lakepart.model.records import MAIN_BRANCH_ID, AssetRecord, BranchRecord, ProducerRecord
+from lakepart.model.records import (
+    MAIN_BRANCH_ID,
+    AssetRecord,
+    BranchRecord,
+    NewDefinition,
+    ProducerRecord,
+    Redefinition,
+)
 
 
 def declare_asset(
@@ -40,23 +48,18 @@ def declare_asset(
                     created_at_us=database.now_us(),
                 )
             )
+            new = NewDefinition(definition, options, Redefinition.DECLARED)
+            note_definition(connection, asset_id, get_head(connection).snapshot, new)
             return get_asset(connection, asset_id)
     for what, stored, wanted in (("definition", found.definition, definition), ("options", found.options, options)):
         if to_json(stored) != to_json(wanted):
             raise AlreadyExistsError(
                 f"Asset {name!r} was declared with another {what}: {to_json(stored)}, not {to_json(wanted)}.",
-                hint="leave the declaration out to use the asset as it is.",
+                hint="leave the declaration out to use the asset as it is, or change it with asset.alter(…).",
                 code=ErrorCode.DEFINITION_MISMATCH,
                 context={"asset": name, what: stored},
             )
     return found
-
-
-def alter_options(database: Database, asset_id: int, options: Mapping[str, Any]) -> AssetRecord:
-    """Replace an asset's options; commits under way are not disturbed."""
-    with database.writing() as connection:
-        connection.execute(update(asset).where(asset.c.asset_id == asset_id).values(options=to_json(options)))
-        return get_asset(connection, asset_id)
 
 
 def register_producer(database: Database, asset_id: int, producer: ProducerRecord | None) -> AssetRecord:

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, Select, Table, and_, bindparam, func, literal_column, select, true, update
 
 from lakepart.catalog.database import Database
+from lakepart.catalog.definitions import definitions_in
 from lakepart.catalog.encoding import from_json
-from lakepart.catalog.lookups import SNAPSHOT_COLUMNS, get_asset, snapshot_from_row
+from lakepart.catalog.lookups import SNAPSHOT_COLUMNS, snapshot_from_row
 from lakepart.catalog.tables import (
     BIG,
     branch,
@@ -23,6 +24,7 @@ from lakepart.catalog.tables import (
     version_file,
     version_input,
 )
+from lakepart.model.records import Redefinition
 
 MANIFEST_FORMAT = 1
 
@@ -83,17 +85,17 @@ def manifest_of(connection: Connection, number: int) -> dict[str, Any]:
 
 
 def _assets_of(connection: Connection, asset_ids: Iterable[int], number: int) -> list[dict[str, Any]]:
-    """Describe the assets the commit touched, with the schemas of the files it brought."""
+    """Describe the assets the commit touched as it left them, with the schemas of the files it brought."""
     schemas = connection.execute(_SCHEMAS, {"number": number}).all()
     described = []
-    for asset_id in sorted(asset_ids):
-        found = get_asset(connection, asset_id)
+    for asset_id, (name, then) in definitions_in(connection, asset_ids, number).items():
         described.append(
             {
                 "asset_id": asset_id,
-                "name": found.name,
-                "definition": dict(found.definition),
-                "options": dict(found.options),
+                "name": name,
+                "definition": dict(then.definition),
+                "options": dict(then.options),
+                "redefined": then.change.value if then.began == number and then.change in _MADE_BY_COMMITS else None,
                 "schemas": [
                     {"schema_id": row.schema_id, "arrow_schema": base64.b64encode(row.arrow_schema).decode()}
                     for row in schemas
@@ -108,6 +110,7 @@ def _whole(table: Table, *, without: Collection[str] = ()) -> list[Any]:
     return [column for column in table.c if column.name not in without]
 
 
+_MADE_BY_COMMITS = set(Redefinition) - {Redefinition.DECLARED}
 _LATER = {"ended", "stale_mark"}  # what may be said of a version after the commit that made it
 
 # Made once: making a statement costs more than carrying it out.

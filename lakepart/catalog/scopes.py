@@ -33,6 +33,7 @@ from lakepart.catalog.tables import BIG, TEXT, version
 from lakepart.model.records import MAIN_BRANCH_ID, BranchRecord
 
 Ranges = Sequence[tuple[int, int]]  # disjoint, ordinals, both ends included
+EVERY_ORDINAL = (-(2**63), 2**63 - 1)  # whatever the definition
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,20 @@ asset = Table(
     sqlite_strict=True,
 )
 
+# How an asset was cut, and its options, from the snapshot ``began`` on; the newest is what ``asset`` says.
+asset_definition = Table(
+    "asset_definition",
+    metadata,
+    Column("asset_id", BIG, ForeignKey("asset.asset_id"), primary_key=True, autoincrement=False),
+    Column("began", BIG, primary_key=True, autoincrement=False),
+    Column("definition", TEXT, nullable=False),
+    Column("options", TEXT, nullable=False),
+    Column("change", TEXT, nullable=False),  # how it came about: declared, altered, renamed or repartitioned
+    Index("ix_asset_definition_began", "began"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
 schema = Table(
     "schema",
     metadata,

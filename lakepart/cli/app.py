@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lakepart import __version__
-from lakepart.cli import backfills, branches, changing, demo, reading, tiers
+from lakepart.cli import backfills, branches, changing, demo, reading, redefining, tiers
 from lakepart.cli.exits import ExitCode, report, report_error
 from lakepart.errors import LakepartError
 
@@ -94,6 +94,8 @@ _add(_branch, "create", branches.create, "branch create demo-lake trial")
 _add(_branch, "diff", branches.diff, "branch diff demo-lake trial")
 _add(_branch, "publish", branches.publish, "branch publish demo-lake trial --apply")
 _add(_branch, "discard", branches.discard, "branch discard demo-lake trial --apply")
+_add(app, "alter", redefining.alter, "alter demo-lake flights --set end=2014-01-01 --apply")
+_add(app, "repartition", redefining.repartition, "repartition demo-lake flights --set kind=monthly --apply")
 _add(app, "rollback", changing.rollback, "rollback demo-lake daily_delays 2013-03 --to 2 --apply")
 
 

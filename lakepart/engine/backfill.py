@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lakepart.catalog import campaigns
 from lakepart.catalog.database import Connection
 from lakepart.catalog.declaring import create_branch, discard
+from lakepart.catalog.definitions import list_definitions
 from lakepart.catalog.lookups import find_branch, get_asset, get_branch, list_assets, list_snapshots
 from lakepart.catalog.reading import contents, find_versions
 from lakepart.engine.branches import diff_changes, diff_frame
@@ -33,7 +34,7 @@ from lakepart.model.instants import from_microseconds, to_microseconds
 from lakepart.model.names import check_branch_name
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import BackfillPlan, Target
-from lakepart.model.records import MAIN, AssetRecord, Commit
+from lakepart.model.records import MAIN, AssetRecord, Commit, Redefinition
 from lakepart.model.states import BackfillState, TargetState
 from lakepart.planning.backfill import check_which, choose_publication, choose_targets
 
@@ -86,7 +87,7 @@ def plan_backfill(
     targets = choose_targets(statuses, states, batch)
     publication = choose_publication(publish, targets, on_branch=view.branch.branch_id != MAIN.branch_id)
     with context.database.reading() as connection:
-        mapped_inputs = choose_inputs(connection, asset, inputs)
+        mapped_inputs = choose_inputs(connection, view, asset, inputs)
         targets = _as_found_on(connection, publication, asset, partitions, targets)
         snapshot = list_snapshots(connection, branch=view.branch, limit=1)[0].snapshot
     remember_functions(home, mapped_inputs)
@@ -141,6 +142,7 @@ def start_backfill(
         raise InvalidInputError(
             f"The plan is for another branch than {home.view.branch.name!r}.", hint="apply it where it was made."
         )
+    _require_same_cut(context, plan.asset_id, plan.snapshot, plan.name)
     chosen = _function(home, plan.asset, plan.function, function)
     branch_id, staging_branch_id, made_branch_id = _result_branch(context, plan)
     try:
@@ -168,6 +170,7 @@ def resume_backfill(
     record = get_backfill(home.context, name)
     if record.state is BackfillState.COMPLETED:
         raise StateError(f"Backfill {name!r} is completed; there is nothing to resume.", hint="start another one.")
+    _require_same_cut(home.context, record.asset_id, record.plan["snapshot"], name)
     chosen = _function(home, record.plan["asset"], record.plan["function"], function)
     epoch = campaigns.take_over(home.context.database, record.backfill_id, record.epoch)
     return _drive(home, replace(record, epoch=epoch), chosen, workers, on_progress)
@@ -189,6 +192,7 @@ def rollback_backfill(home: Home, name: str) -> Commit:
     """Give every partition that the campaign published the content it had when it was planned."""
     context = home.context
     record = get_backfill(context, name)
+    _require_same_cut(context, record.asset_id, record.plan["snapshot"], name)
     with context.database.reading() as connection:
         done = campaigns.list_targets(connection, record.backfill_id, states=[TargetState.DONE])
         asset = get_asset(connection, record.asset_id)
@@ -208,6 +212,7 @@ def diff_backfill(home: Home, name: str) -> pd.DataFrame:
     """Compare what the campaign made with what was there when it was planned."""
     context = home.context
     record = get_backfill(context, name)
+    _require_same_cut(context, record.asset_id, record.plan["snapshot"], name)
     with context.database.reading() as connection:
         asset = get_asset(connection, record.asset_id)
         made = campaigns.list_targets(connection, record.backfill_id, states=[TargetState.DONE, TargetState.STAGED])
@@ -352,6 +357,20 @@ def _function(home: Home, asset: str, recorded: str | None, given: Callable[...,
             hint="register it, lake.register(producer), or pass the function.",
         )
     return chosen
+
+
+def _require_same_cut(context: LakeContext, asset_id: int, snapshot: int, name: str) -> None:
+    """Refuse a campaign whose partitions are none of its asset's any more."""
+    with context.database.reading() as connection:
+        definitions = list_definitions(connection, asset_id, MAIN, None)
+    rewrites = [one.began for one in definitions if one.change is Redefinition.REPARTITIONED and one.began > snapshot]
+    if rewrites:
+        raise StateError(
+            f"Backfill {name!r} was planned at snapshot {snapshot}, and its asset was repartitioned in snapshot "
+            f"{rewrites[0]}: its partitions are none any more.",
+            hint="plan another one.",
+            context={"backfill": name, "repartitioned_at": rewrites[0]},
+        )
 
 
 def _check_workers(workers: int) -> None:

@@ -48,6 +48,7 @@ from lakepart.model.records import (
     NewFile,
 )
 from lakepart.parquet.schemas import fingerprint, serialise
+from lakepart.planning.definitions import require_fitting
 
 IF_EXISTS = ("error", "replace", "append")
 NO_ROWS = ("empty", "keep", "error")
@@ -160,22 +161,13 @@ def _stage_and_commit(
     reconciled = prepared.reconciled
     operation = "append" if if_exists == "append" else "write"
     intent_id = context.new_id()
-    tier = context.hottest.name
-    stager = Stager(
-        store=context.stores[tier],
-        tier=tier,
-        asset=asset.name,
-        definition=definition,
-        schema=reconciled.schema,
-        name_prefix=intent_id,
-        metadata=file_metadata(reconciled.schema, intent_id, details.code_version),
-    )
-    with _undone_on_failure(context, stager, intent_id):
+    stager = make_stager(context, asset, definition, reconciled.schema, intent_id, details.code_version)
+    with undone_on_failure(context, stager, intent_id):
         open_intent(context.database, intent_id, operation)
         request = CommitRequest(
             token=intent_id,
             operation=operation,
-            changes=tuple(changes(stager.stage(_renewing(context, intent_id, prepared.pieces)))),
+            changes=tuple(changes(stager.stage(renewing(context, intent_id, prepared.pieces)))),
             assets=(
                 AssetGuard(
                     asset.asset_id, asset.revision, serialise(reconciled.schema) if reconciled.changed else None
@@ -188,7 +180,7 @@ def _stage_and_commit(
             metadata=details.metadata,
         )
         try:
-            record = commit_under_current_schema(context, request, serialise(reconciled.schema))
+            record = commit_under_current_schema(context, request, serialise(reconciled.schema), definition)
         except ConflictError as error:  # a stream's partitions are known only now; another writer may have come first
             if if_exists != "error" or error.code is ErrorCode.ASSET_CHANGED:
                 raise
@@ -197,8 +189,17 @@ def _stage_and_commit(
     return record
 
 
-def commit_under_current_schema(context: LakeContext, request: CommitRequest, schema: bytes | None) -> Commit:
-    """Commit files written under ``schema``; where the asset was declared anew but they still fit, commit again."""
+def commit_under_current_schema(
+    context: LakeContext, request: CommitRequest, schema: bytes | None, definition: PartitionsDefinition
+) -> Commit:
+    """Commit files written under ``schema`` and ``definition``; where the asset was declared anew, again if they fit.
+
+    Raises
+    ------
+    ConflictError
+        They do not: another schema, or partitions that are gone; or what :func:`~lakepart.catalog.committing.commit`
+        refuses.
+    """
     for _ in range(_SCHEMA_RACES):
         try:
             return commit(context.database, request)
@@ -210,6 +211,8 @@ def commit_under_current_schema(context: LakeContext, request: CommitRequest, sc
                 stored = None if asset.schema_id is None else get_schema(connection, asset.schema_id).arrow_schema
             if None not in (stored, schema) and stored != schema:
                 raise
+            now = definition_from_dict(asset.definition)
+            require_fitting(asset.name, definition, now, {change.ordinal: change.key for change in request.changes})
             new_schema = schema if stored is None else None
             request = replace(request, assets=(AssetGuard(asset.asset_id, asset.revision, new_schema),))
     raise ConflictError(
@@ -224,8 +227,29 @@ def file_metadata(schema: pa.Schema, token: str, code_version: str | None) -> di
     return metadata | ({"lakepart.code_version": code_version} if code_version is not None else {})
 
 
+def make_stager(
+    context: LakeContext,
+    asset: AssetRecord,
+    definition: PartitionsDefinition,
+    schema: pa.Schema,
+    intent_id: str,
+    code_version: str | None = None,
+) -> Stager:
+    """Make what writes the files of one commit, to the hottest tier."""
+    tier = context.hottest.name
+    return Stager(
+        store=context.stores[tier],
+        tier=tier,
+        asset=asset.name,
+        definition=definition,
+        schema=schema,
+        name_prefix=intent_id,
+        metadata=file_metadata(schema, intent_id, code_version),
+    )
+
+
 @contextmanager
-def _undone_on_failure(context: LakeContext, stager: Stager, intent_id: str) -> Iterator[None]:
+def undone_on_failure(context: LakeContext, stager: Stager, intent_id: str) -> Iterator[None]:
     """Delete the new files of a write that failed, unless it may have been committed all the same.
 
     The commit ends the intent. Whoever ends it here instead knows that nothing was committed and never will be; where
@@ -241,7 +265,7 @@ def _undone_on_failure(context: LakeContext, stager: Stager, intent_id: str) -> 
         raise
 
 
-def _renewing(context: LakeContext, intent_id: str, pieces: Iterable[Piece]) -> Iterator[Piece]:
+def renewing(context: LakeContext, intent_id: str, pieces: Iterable[Piece]) -> Iterator[Piece]:
     """Pass pieces on, and now and then say that this writer is still at work."""
     renewed_at = time.monotonic()
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from lakepart.catalog.database import Database
+from lakepart.catalog.database import Connection, Database
+from lakepart.catalog.definitions import as_seen
 from lakepart.catalog.scopes import Scope
 from lakepart.errors import ErrorCode, StateError
 from lakepart.model.records import MAIN, AssetRecord, BranchRecord, TierRecord
@@ -72,6 +73,10 @@ class View:
     def scope(self, asset: AssetRecord) -> Scope:
         """Give what the catalog needs to find the asset's versions in this view."""
         return Scope(asset.asset_id, self.branch, self.snapshot)
+
+    def define(self, connection: Connection, asset: AssetRecord) -> AssetRecord:
+        """Give an asset as it is, or was, defined in this view; a query only for the past and for branches."""
+        return as_seen(connection, asset, self.branch, self.snapshot)
 
     def at(self, snapshot: int) -> View:
         """Give this branch as it was at ``snapshot``."""

@@ -114,7 +114,7 @@ class Driver:
         with self.context.database.reading() as connection:
             self._asset = get_asset(connection, self.record.asset_id)
             targets = campaigns.list_targets(connection, self.record.backfill_id)
-            inputs = planned_inputs(connection, self.record.plan["inputs"], self.mapping_functions)
+            inputs = planned_inputs(connection, self.view, self.record.plan["inputs"], self.mapping_functions)
         self._turns = self._make_turns(inputs, targets)
         self._total = len(targets)
         for target in targets:
@@ -312,7 +312,8 @@ class Driver:
             backfill=claim,
         )
         try:
-            commit_under_current_schema(self.context, request, next(iter(schemas), None))
+            definition = definition_from_dict(self._asset.definition)
+            commit_under_current_schema(self.context, request, next(iter(schemas), None), definition)
         except ConflictError as error:
             lost = {conflict["key"] for conflict in error.context.get("conflicts", ())}
             for work, outcome in computed:

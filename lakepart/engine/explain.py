@@ -42,7 +42,7 @@ def explain_frame(
         for ordinal, record in find_inputs(connection, home.view.scope(asset), partitions.ordinal_ranges()):
             upstream = find_asset(connection, record.asset)
             made_from.setdefault(ordinal, []).append(("made from", _reading(record, definition, upstream)))
-        inputs = producer_inputs(connection, asset, home.mapping_functions)
+        inputs = producer_inputs(connection, home.view, asset, home.mapping_functions)
     listed = PartitionSet.from_ordinals(definition, [status.ordinal for status in statuses])
     inputs = tuple(one for one in inputs if _lacks(one, listed, as_of))  # of most, nothing need be said
     rows = [

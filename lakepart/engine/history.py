@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from lakepart.catalog.committing import commit
+from lakepart.catalog.database import Connection
+from lakepart.catalog.definitions import list_definitions
 from lakepart.catalog.lookups import list_snapshots, visible_snapshot
-from lakepart.catalog.reading import find_versions, history
+from lakepart.catalog.reading import find_version_columns, find_versions, history
+from lakepart.catalog.scopes import EVERY_ORDINAL
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.manifests import write_manifests
-from lakepart.errors import StateError
+from lakepart.errors import ErrorCode, StateError
+from lakepart.model.catalog_records import DefinitionRecord
+from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
 from lakepart.model.partition_sets import PartitionSet
+from lakepart.model.plans import count_of, list_some
 from lakepart.model.records import (
     AssetGuard,
     AssetRecord,
@@ -19,24 +27,34 @@ from lakepart.model.records import (
     ChangeKind,
     Commit,
     CommitRequest,
+    Redefinition,
+    SnapshotRecord,
     VersionRecord,
 )
+from lakepart.planning.definitions import still_the_same
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def history_frame(context: LakeContext, view: View, asset: AssetRecord, partitions: PartitionSet) -> pd.DataFrame:
-    """Give every version of the partitions that the view sees, newest first."""
+    """Give every version of the partitions that the view sees, newest first, by their keys of now.
+
+    What was committed before the rows were repartitioned is in the history of a view of then.
+    """
     import pandas as pd
 
     with context.database.reading() as connection:
         found = history(connection, asset.asset_id, partitions.ordinal_ranges(), view.branch)
+        definitions = list_definitions(connection, asset.asset_id, view.branch, view.snapshot)
     if view.snapshot is not None:
         found = [(version, snapshot) for version, snapshot in found if version.began <= view.snapshot]
+    if len(definitions) > 1:
+        found = _of_these_partitions(definitions, found)
+    key_of = partitions.definition.key_of_ordinal if len(definitions) > 1 else None
     return pd.DataFrame(
         {
-            "key": [version.key for version, _ in found],
+            "key": [version.key if key_of is None else key_of(version.ordinal) for version, _ in found],
             "snapshot": [version.began for version, _ in found],
             "ended": pd.array([version.ended for version, _ in found], dtype="Int64"),
             "at": pd.to_datetime([snapshot.at_us for _, snapshot in found], unit="us", utc=True),
@@ -50,6 +68,19 @@ def history_frame(context: LakeContext, view: View, asset: AssetRecord, partitio
             "content": [None if version.content_id is None else version.content_id[:12] for version, _ in found],
         }
     )
+
+
+def _of_these_partitions(
+    definitions: Sequence[DefinitionRecord], found: list[tuple[VersionRecord, SnapshotRecord]]
+) -> list[tuple[VersionRecord, SnapshotRecord]]:
+    """Leave out versions whose ordinal stood for another partition when they were made."""
+    began = np.array([version.began for version, _ in found], dtype=np.int64)
+    kept = np.zeros(len(found), dtype=np.bool_)
+    before = np.iinfo(np.int64).max
+    for since, same in still_the_same(definitions, np.array([one.ordinal for one, _ in found], dtype=np.int64)):
+        kept |= same & (began >= since) & (began < before)
+        before = since
+    return [one for one, keep in zip(found, kept.tolist(), strict=True) if keep]
 
 
 def snapshots_frame(context: LakeContext, view: View, *, after: int, limit: int | None) -> pd.DataFrame:
@@ -95,9 +126,11 @@ def rollback(
         then = view.at(visible_snapshot(connection, view.branch, number=to).snapshot)
         for asset, partitions in selections:
             ranges = partitions.ordinal_ranges()
+            if then.define(connection, asset).definition != asset.definition:
+                ranges = _require_same_cut(connection, view, then, asset, partitions)
             old = find_versions(connection, then.scope(asset), ranges)
             new = find_versions(connection, view.scope(asset), ranges)
-            changes += _changes_back(asset, old, new)
+            changes += _changes_back(asset, partitions.definition, old, new)
     if not changes:
         raise StateError(
             f"Nothing to roll back: the selected partitions hold what they held at snapshot {to}.",
@@ -118,23 +151,63 @@ def rollback(
     return record
 
 
-def _changes_back(asset: AssetRecord, old: Iterable[VersionRecord], new: Iterable[VersionRecord]) -> list[Change]:
+def _require_same_cut(
+    connection: Connection, view: View, then: View, asset: AssetRecord, partitions: PartitionSet
+) -> list[tuple[int, int]]:
+    """Refuse to bring contents back whose partitions are none of now; gives the ranges to look for contents in."""
+    definitions = list_definitions(connection, asset.asset_id, view.branch, None)
+    rewrites = [one.began for one in definitions if one.change is Redefinition.REPARTITIONED]
+    rewritten_at = max(rewrites, default=0)
+    if then.snapshot is not None and then.snapshot < rewritten_at:
+        raise StateError(
+            f"Asset {asset.name!r} was repartitioned in snapshot {rewritten_at}: the partitions of snapshot "
+            f"{then.snapshot} are none of its own any more.",
+            hint=f"lake.at({then.snapshot}) still reads them; repartition back, or write their rows again.",
+            code=ErrorCode.DEFINITION_MISMATCH,
+            context={"asset": asset.name, "repartitioned_at": rewritten_at},
+        )
+    whole = partitions == PartitionSet.everything(partitions.definition)
+    ranges = [EVERY_ORDINAL] if whole else partitions.ordinal_ranges()
+    columns = find_version_columns(connection, then.scope(asset), ranges, ("ordinal", "began"))
+    ordinals = np.array(columns["ordinal"], dtype=np.int64)
+    same = np.zeros(ordinals.size, dtype=np.bool_)
+    for since, still in still_the_same(definitions, ordinals):
+        same = still
+        if then.snapshot is not None and since <= then.snapshot:
+            break
+    gone = definition_from_dict(then.define(connection, asset).definition)
+    if not same.all():
+        keys = [gone.key_of_ordinal(ordinal) for ordinal in ordinals[~same].tolist()]
+        raise StateError(
+            f"{count_of(len(keys), 'partition')} of snapshot {then.snapshot} of {asset.name!r} "
+            f"{'is' if len(keys) == 1 else 'are'} no partition of it any more: {list_some(keys)}.",
+            hint="alter the definition so that it has them again, or roll back others.",
+            code=ErrorCode.DEFINITION_MISMATCH,
+            context={"asset": asset.name, "gone": keys},
+        )
+    return ranges
+
+
+def _changes_back(
+    asset: AssetRecord, definition: PartitionsDefinition, old: Iterable[VersionRecord], new: Iterable[VersionRecord]
+) -> list[Change]:
     current = {version.ordinal: version for version in new}
     changes = []
     for version in old:
         now = current.pop(version.ordinal, None)
         if now is not None and now.content_id == version.content_id:
             continue
-        changes.append(_change(asset, version, ChangeKind.REINSTATE, now, source_version_id=version.version_id))
-    return changes + [_change(asset, version, ChangeKind.REMOVE, version) for version in current.values()]
+        key = definition.key_of_ordinal(version.ordinal)  # by which it may have been renamed since
+        changes.append(_change(asset, version, key, ChangeKind.REINSTATE, now, source_version_id=version.version_id))
+    return changes + [_change(asset, version, version.key, ChangeKind.REMOVE, version) for version in current.values()]
 
 
 def _change(
-    asset: AssetRecord, version: VersionRecord, kind: ChangeKind, now: VersionRecord | None, **details: Any
+    asset: AssetRecord, version: VersionRecord, key: str, kind: ChangeKind, now: VersionRecord | None, **details: Any
 ) -> Change:
     return Change(
         asset_id=asset.asset_id,
-        key=version.key,
+        key=key,
         ordinal=version.ordinal,
         kind=kind,
         expected=None if now is None else now.content_id,

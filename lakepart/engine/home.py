@@ -26,12 +26,12 @@ class Home:
     mapping_functions: dict[str, Callable[..., Any]] = field(default_factory=dict)  # of custom mappings, by name
 
     def record(self, asset: str) -> AssetRecord:
-        """Look an asset up; AssetNotFoundError suggests close names."""
+        """Look an asset up, as it is defined in this view; AssetNotFoundError suggests close names."""
         with self.context.database.reading() as connection:
             found = find_asset(connection, asset)
             if found is None:
                 raise asset_not_found(connection, asset)
-            return found
+            return self.view.define(connection, found)
 
     def in_view(self, view: View) -> Home:
         """Give the same lake in another view."""

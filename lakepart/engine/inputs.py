@@ -9,6 +9,7 @@ from typing import Any
 
 from lakepart.catalog.database import Connection
 from lakepart.catalog.lookups import asset_not_found, find_asset
+from lakepart.engine.context import View
 from lakepart.engine.home import Home
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionNotFoundError
 from lakepart.model.custom_mappings import KeyFunction
@@ -66,7 +67,7 @@ class MappedInput:
 
 
 def choose_inputs(
-    connection: Connection, asset: AssetRecord, inputs: Mapping[str, str | Input]
+    connection: Connection, view: View, asset: AssetRecord, inputs: Mapping[str, str | Input]
 ) -> tuple[MappedInput, ...]:
     """Find the input assets, each with the mapping that was given or that the two definitions suggest.
 
@@ -85,6 +86,7 @@ def choose_inputs(
         upstream = find_asset(connection, wanted.asset)
         if upstream is None:
             raise asset_not_found(connection, wanted.asset)
+        upstream = view.define(connection, upstream)
         if upstream.asset_id == asset.asset_id and (wanted.mapping is None or not wanted.mapping.looks_back):
             raise InvalidInputError(
                 f"Asset {asset.name!r} cannot be its own input {name!r}: its partitions would depend on each other.",
@@ -100,25 +102,26 @@ def choose_inputs(
 
 
 def planned_inputs(
-    connection: Connection, planned: Mapping[str, Any], functions: Mapping[str, KeyFunction]
+    connection: Connection, view: View, planned: Mapping[str, Any], functions: Mapping[str, KeyFunction]
 ) -> tuple[MappedInput, ...]:
-    """Read the inputs of a plan back, with their assets as they are declared now."""
+    """Read the inputs of a plan back, with their assets as the view has them now."""
     found = []
     for name, one in planned.items():
         upstream = find_asset(connection, one["asset"])
         if upstream is None:
             raise AssertionError(f"input asset {one['asset']!r} was checked when the plan was made")
-        found.append(MappedInput(name, upstream, mapping_from_dict(one["mapping"], functions)))
+        mapping = mapping_from_dict(one["mapping"], functions)
+        found.append(MappedInput(name, view.define(connection, upstream), mapping))
     return tuple(found)
 
 
 def producer_inputs(
-    connection: Connection, asset: AssetRecord, functions: Mapping[str, KeyFunction]
+    connection: Connection, view: View, asset: AssetRecord, functions: Mapping[str, KeyFunction]
 ) -> tuple[MappedInput, ...]:
     """Find the inputs of an asset's registered producer; none where it has no producer."""
     recorded = {} if asset.producer is None else asset.producer.inputs
     inputs = {name: Input.from_recorded(one, functions) for name, one in recorded.items()}
-    return choose_inputs(connection, asset, inputs)
+    return choose_inputs(connection, view, asset, inputs)
 
 
 def remember_functions(home: Home, inputs: Iterable[MappedInput]) -> None:

@@ -12,14 +12,16 @@ from itertools import chain
 import numpy as np
 
 from lakepart.catalog.database import Connection
+from lakepart.catalog.definitions import list_definitions
 from lakepart.catalog.lookups import find_asset
 from lakepart.catalog.reading import contents, find_inputs, find_version_columns
 from lakepart.engine.context import View
 from lakepart.engine.lineage import IDENTITY, WITHOUT
+from lakepart.model.catalog_records import DefinitionRecord
 from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
 from lakepart.model.mappings import CustomMapping, LastPartition, PartitionMapping, mapping_from_dict
 from lakepart.model.partition_sets import PartitionSet
-from lakepart.model.records import AssetRecord, InputRecord
+from lakepart.model.records import AssetRecord, InputRecord, Redefinition
 from lakepart.planning.staleness import (
     EARLY,
     MISSING_DIGEST,
@@ -31,6 +33,7 @@ from lakepart.planning.staleness import (
     is_early,
     is_stale,
     marked_reason,
+    repartitioned_reason,
 )
 from lakepart.planning.status import Columns
 
@@ -42,27 +45,37 @@ JUDGED = ("ordinal", "written_at_us", "code_version", "stale_mark")
 class Upstream:
     """One input asset now, as an asset made from it sees it: contents, and which partitions are stale themselves."""
 
-    definition: PartitionsDefinition
+    definitions: Sequence[DefinitionRecord]
     downstream: PartitionsDefinition
     contents: Mapping[int, str]
     stale: set[int]
     as_of: datetime
     _ordinals: list[int] = field(init=False)
-    _digests: dict[tuple[str, bool], str] = field(init=False, default_factory=dict)
+    definition: PartitionsDefinition = field(init=False)
+    _digests: dict[tuple[int, str, bool], str] = field(init=False, default_factory=dict)
     _last: str | None = field(init=False, default=None)
+    _repartitioned_at: int = field(init=False)
 
     def __post_init__(self) -> None:
+        self.definition = definition_from_dict(self.definitions[-1].definition)
         self._ordinals = list(self.contents)  # the catalog gives them in order
+        rewrites = (one.began for one in self.definitions if one.change is Redefinition.REPARTITIONED)
+        self._repartitioned_at = max(rewrites, default=0)
+
+    def was_repartitioned_since(self, record: InputRecord) -> bool:
+        """Say whether none of the partitions that were read is a partition any more."""
+        return record.snapshot < self._repartitioned_at
 
     def digest_of(self, record: InputRecord, ordinal: int) -> str:
         """Identify the contents that partition ``ordinal`` of the downstream asset would read now."""
         if shares_ordinals(record, self.downstream, self.definition):
             return self.contents.get(ordinal, MISSING_DIGEST)
-        selection, one_to_one = self._selection_now(record, ordinal), record.mapping["kind"] == IDENTITY
-        if (selection, one_to_one) not in self._digests:
-            found = ((one, self.contents[one]) for one in self._committed(selection))
-            self._digests[selection, one_to_one] = digest_of_contents(found, one_to_one=one_to_one)
-        return self._digests[selection, one_to_one]
+        read = self._read_now(record, ordinal)
+        one_to_one = record.mapping["kind"] == IDENTITY
+        if (*read, one_to_one) not in self._digests:
+            found = ((one, self.contents[one]) for one in self._committed(*read))
+            self._digests[*read, one_to_one] = digest_of_contents(found, one_to_one=one_to_one)
+        return self._digests[*read, one_to_one]
 
     def touches_stale(self, record: InputRecord, ordinal: int) -> bool:
         """Say whether any of those partitions is stale."""
@@ -70,25 +83,36 @@ class Upstream:
             return False
         if shares_ordinals(record, self.downstream, self.definition):
             return ordinal in self.stale
-        return not self.stale.isdisjoint(self._committed(self._selection_now(record, ordinal)))
+        return not self.stale.isdisjoint(self._committed(*self._read_now(record, ordinal)))
 
-    def _selection_now(self, record: InputRecord, ordinal: int) -> str:
-        """Map again where the answer may have changed: it follows the clock, or needed what did not exist then."""
+    def _read_now(self, record: InputRecord, ordinal: int) -> tuple[int, str]:
+        """Give a selection and the definition that it is in; mapped again where the answer may have changed.
+
+        That is where it follows the clock, or needed what did not exist then.
+        """
+        today = len(self.definitions) - 1
         if record.mapping["kind"] == LastPartition.kind:  # the same for every partition
             if self._last is None:
                 self._last = self._mapped(LastPartition(), ordinal)
-            return self._last
+            return today, self._last
         if WITHOUT not in record.mapping or record.mapping["kind"] == CustomMapping.kind:
-            return record.selection
+            return self._definition_of(record), record.selection
         noted = {name: value for name, value in record.mapping.items() if name != WITHOUT}
-        return self._mapped(mapping_from_dict(noted), ordinal)
+        return today, self._mapped(mapping_from_dict(noted), ordinal)
 
     def _mapped(self, mapping: PartitionMapping, ordinal: int) -> str:
         partition = PartitionSet.from_ordinals(self.downstream, [ordinal])
         return mapping.upstream(partition, self.definition, self.as_of).partitions.to_text()
 
-    def _committed(self, selection: str) -> list[int]:
-        ranges = PartitionSet.parse(self.definition, selection).ordinal_ranges()
+    def _definition_of(self, record: InputRecord) -> int:
+        """Find the definition under which a selection was noted; everything means everything there is now."""
+        if record.selection == "*":
+            return len(self.definitions) - 1
+        return max(bisect_right(self.definitions, record.snapshot, key=_began) - 1, 0)
+
+    def _committed(self, definition: int, selection: str) -> list[int]:
+        known = definition_from_dict(self.definitions[definition].definition)
+        ranges = PartitionSet.parse(known, selection).ordinal_ranges()
         slices = (slice(bisect_left(self._ordinals, low), bisect_right(self._ordinals, high)) for low, high in ranges)
         return [ordinal for one in slices for ordinal in self._ordinals[one]]
 
@@ -133,9 +157,15 @@ class Judge:
         downstream = definition_from_dict(asset.definition)
         upstream = {name: self._look_up(name, downstream, inputs, ranges) for name in _input_assets(inputs)}
         for ordinal, lineage in inputs.items():
-            for reason in input_reasons((one, upstream[one.asset].digest_of(one, ordinal)) for one in lineage):
-                yield ordinal, reason
+            comparable = []
             for one in lineage:
+                if upstream[one.asset].was_repartitioned_since(one):
+                    yield ordinal, repartitioned_reason(one)
+                else:
+                    comparable.append(one)
+            for reason in input_reasons((one, upstream[one.asset].digest_of(one, ordinal)) for one in comparable):
+                yield ordinal, reason
+            for one in comparable:
                 if upstream[one.asset].touches_stale(one, ordinal):
                     yield ordinal, Reason(StaleKind.UPSTREAM, f"{StaleKind.UPSTREAM}: {one.asset}")
 
@@ -149,12 +179,14 @@ class Judge:
         asset = find_asset(self.connection, name)
         if asset is None:
             raise AssertionError(f"a version's input refers to asset {name!r}, which the catalog does not have")
+        asset = self.view.define(self.connection, asset)
         definition = definition_from_dict(asset.definition)
         records = [record for lineage in inputs.values() for record in lineage if record.asset == name]
         if not all(shares_ordinals(record, downstream, definition) for record in records):
             ranges = tuple(PartitionSet.everything(definition).ordinal_ranges())
         found = dict(contents(self.connection, self.view.scope(asset), ranges))
-        return Upstream(definition, downstream, found, self._stale_ordinals(asset, ranges), self.as_of)
+        definitions = list_definitions(self.connection, asset.asset_id, self.view.branch, self.view.snapshot)
+        return Upstream(definitions, downstream, found, self._stale_ordinals(asset, ranges), self.as_of)
 
     def _stale_ordinals(self, asset: AssetRecord, ranges: Ranges) -> set[int]:
         seen = (asset.name, ranges)
@@ -164,6 +196,10 @@ class Judge:
             judged = self.judge(asset, versions, ranges)
             self._stale[seen] = {ordinal for ordinal, reasons in judged.items() if is_stale(reasons)}
         return self._stale[seen]
+
+
+def _began(record: DefinitionRecord) -> int:
+    return record.began
 
 
 def _input_assets(inputs: Mapping[int, Sequence[InputRecord]]) -> set[str]:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lakepart.catalog.database import Connection
-from lakepart.catalog.lookups import get_head, visible_snapshot
+from lakepart.catalog.lookups import asset_not_found, find_asset, get_head, visible_snapshot
 from lakepart.catalog.reading import contents
 from lakepart.engine.context import View
+from lakepart.model.definitions import definition_from_dict
 from lakepart.model.mappings import Identity, Mapped, PartitionMapping
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import ANYTHING, Anything, AssetRecord, InputRecord
+from lakepart.planning.definitions import follow
 from lakepart.planning.staleness import digest_of_contents
 
 IDENTITY = Identity.kind
@@ -32,6 +34,19 @@ def record_input(
     snapshot = view.snapshot if view.snapshot is not None else get_head(connection).snapshot
     digest = digest_of_contents(found, one_to_one=mapping["kind"] == IDENTITY)
     return InputRecord(name, asset.name, mapping, partitions.to_text(), snapshot, digest)
+
+
+def record_selection(
+    connection: Connection, view: View, name: str, asset: str, partitions: PartitionSet
+) -> InputRecord:
+    """Note which contents of a caller's selection are being read now, by the keys its partitions have now."""
+    found = find_asset(connection, asset)
+    if found is None:
+        raise asset_not_found(connection, asset)
+    found = view.define(connection, found)
+    return record_input(
+        connection, view, name, found, follow(asset, partitions, definition_from_dict(found.definition))
+    )
 
 
 def expected_contents(

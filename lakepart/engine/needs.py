@@ -24,7 +24,7 @@ def needed_inputs(
             hint="register one: lake.register(producer).",
         )
     with home.context.database.reading() as connection:
-        inputs = producer_inputs(connection, asset, home.mapping_functions)
+        inputs = producer_inputs(connection, home.view, asset, home.mapping_functions)
     return {
         one.name: (
             one.asset.name,
@@ -41,7 +41,7 @@ def partitions_needing(
     """Give the partitions of the asset ``by`` that are made from any of ``partitions``; of all, those that elapsed."""
     made = home.record(by)
     with home.context.database.reading() as connection:
-        inputs = producer_inputs(connection, made, home.mapping_functions)
+        inputs = producer_inputs(connection, home.view, made, home.mapping_functions)
     definition = definition_from_dict(made.definition)
     everything = PartitionSet.everything(definition)
     found = PartitionSet.empty(definition)

@@ -47,7 +47,7 @@ def read_inputs(
     resolved: dict[str, Resolved] = {}
     lineage: dict[int, list[InputRecord]] = {ordinal: [] for ordinal in partitions.ordinals.tolist()}
     with context.database.reading() as connection:
-        inputs = planned_inputs(connection, planned, functions)
+        inputs = planned_inputs(connection, view, planned, functions)
     for one in inputs:
         needed = one.needed(partitions, as_of)
         with context.database.reading() as connection:

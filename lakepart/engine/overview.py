@@ -39,7 +39,7 @@ def lake_status(home: Home) -> pd.DataFrame:
     rows = []
     as_of = as_of_now(home.context, home.view, None)
     with home.context.database.reading() as connection:
-        assets = list_assets(connection)
+        assets = [home.view.define(connection, asset) for asset in list_assets(connection)]
     for asset in assets:
         everything = PartitionSet.everything(definition_from_dict(asset.definition))
         statuses = read_statuses(home.context, home.view, asset, everything, explicit=False, as_of=as_of)
@@ -56,7 +56,7 @@ def tier_report(home: Home) -> pd.DataFrame:
     rows = []
     with home.context.database.reading() as connection:
         for asset in list_assets(connection):
-            definition = definition_from_dict(asset.definition)
+            definition = definition_from_dict(home.view.define(connection, asset).definition)
             ranges = PartitionSet.everything(definition).ordinal_ranges()
             found = find_files(connection, home.view.scope(asset), ranges)
             for tier in home.context.tiers:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakepart.catalog.lookups import get_head
+from lakepart.catalog.database import Connection
+from lakepart.catalog.lookups import find_asset_state
 from lakepart.catalog.reading import find_files, find_versions
 from lakepart.engine.context import LakeContext, View
 from lakepart.engine.schemas import stored_schema
-from lakepart.errors import InvalidInputError, PartitionNotFoundError
+from lakepart.errors import ConflictError, ErrorCode, InvalidInputError, PartitionNotFoundError
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import ReadPlan, count_of, list_some
 from lakepart.model.records import AssetRecord, DataFile, VersionRecord
@@ -77,11 +78,16 @@ def resolve(
     """Find the versions and files of ``partitions``; ``explicit`` ones that are not committed are ``missing``.
 
     Costs four queries, whatever the number of partitions.
+
+    Raises
+    ------
+    ConflictError
+        The asset was cut otherwise since it was looked up.
     """
     scope, ranges = view.scope(asset), partitions.ordinal_ranges()
     schema = stored_schema(context, asset)
     with context.database.reading() as connection:
-        snapshot = view.snapshot if view.snapshot is not None else get_head(connection).snapshot
+        snapshot = view.snapshot if view.snapshot is not None else _newest_snapshot(connection, view, asset)
         versions = find_versions(connection, scope, ranges)
         files = find_files(connection, scope, ranges, statistics=statistics)
     missing: tuple[str, ...] = ()
@@ -89,6 +95,21 @@ def resolve(
         found = {version.key for version in versions}
         missing = tuple(key for key in partitions if key not in found)
     return Resolved(asset, partitions, snapshot, schema or pa.schema([]), tuple(versions), tuple(files), missing)
+
+
+def _newest_snapshot(connection: Connection, view: View, asset: AssetRecord) -> int:
+    """Give the newest snapshot, in which the asset must still be cut as it was when it was looked up."""
+    state = find_asset_state(connection, asset.name)
+    if state is None or (
+        state.asset.revision != asset.revision and view.define(connection, state.asset).definition != asset.definition
+    ):
+        raise ConflictError(
+            f"Asset {asset.name!r} was cut otherwise while this read began.",
+            hint="select again and read.",
+            code=ErrorCode.ASSET_CHANGED,
+            context={"asset": asset.name},
+        )
+    return state.head.snapshot
 
 
 def plan_read(resolved: Resolved, options: ReadOptions) -> ReadPlan:

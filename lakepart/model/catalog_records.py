@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from lakepart.model.records import AssetRecord, SchemaRecord
+from lakepart.model.records import AssetRecord, Redefinition, SchemaRecord
 from lakepart.model.states import BackfillState, MoveState, TargetState
 
 
@@ -30,6 +30,16 @@ class AssetState:
     asset: AssetRecord
     schema: SchemaRecord | None
     head: HeadRecord
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionRecord:
+    """How an asset was cut from snapshot ``began`` on, its options, and how that came about."""
+
+    began: int
+    definition: Mapping[str, Any]
+    options: Mapping[str, Any]
+    change: Redefinition
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,13 +175,31 @@ class Anything:
 ANYTHING = Anything()
 
 
+class Redefinition(StrEnum):
+    """How a partitions definition came about."""
+
+    DECLARED = "declared"
+    ALTERED = "altered"  # partitions may have come or gone; those with data are what they were
+    RENAMED = "renamed"  # a key is called otherwise; the partitions are the same
+    REPARTITIONED = "repartitioned"  # rows were written anew; no partition is one of those before
+
+
+@dataclass(frozen=True, slots=True)
+class NewDefinition:
+    """How an asset is cut, and its options, from the commit on that holds this."""
+
+    definition: Mapping[str, Any]
+    options: Mapping[str, Any]
+    change: Redefinition
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One partition's part of a commit.
 
     ``expected`` is the content id this change was based on: None means "missing", :data:`ANYTHING` no guard.
     ``base`` matters on a branch only: main's content id that a publish must still find; :data:`ANYTHING` means
-    whatever main has at the fork.
+    whatever main has at the fork. ``written_at_us`` is when the rows were made, where they are merely written anew.
     """
 
     asset_id: int
@@ -195,15 +213,18 @@ class Change:
     base: str | Anything | None = ANYTHING
     code_version: str | None = None
     inputs: tuple[InputRecord, ...] = ()
+    written_at_us: int | None = None
+    stale_mark: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AssetGuard:
-    """The declaration a commit was prepared under; ``new_schema`` replaces the asset's schema in the same commit."""
+    """The declaration a commit was prepared under, and what replaces the asset's schema or definition with it."""
 
     asset_id: int
     revision: int
     new_schema: bytes | None = None
+    new_definition: NewDefinition | None = None
 
 
 @dataclass(frozen=True, slots=True)

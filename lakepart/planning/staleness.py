@@ -89,3 +89,8 @@ def marked_reason(mark: str | None) -> Reason | None:
 def input_reasons(inputs: Iterable[tuple[InputRecord, str]]) -> list[Reason]:
     """Name the inputs, given with their digests of now, whose mapped partitions have other content than was read."""
     return [Reason(StaleKind.INPUT, f"input {record.asset} changed") for record, now in inputs if now != record.digest]
+
+
+def repartitioned_reason(record: InputRecord) -> Reason:
+    """Say that what was read is in no partition of the input any more."""
+    return Reason(StaleKind.INPUT, f"input {record.asset} was repartitioned")

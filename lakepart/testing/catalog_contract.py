@@ -14,6 +14,7 @@ from lakepart.catalog import campaigns, moves, upkeep
 from lakepart.catalog.committing import commit, publish
 from lakepart.catalog.database import Database
 from lakepart.catalog.declaring import create_branch, declare_asset, discard, register_producer
+from lakepart.catalog.definitions import as_seen
 from lakepart.catalog.intents import close_intent, expire_intents, list_intents, open_intent, renew_intents
 from lakepart.catalog.lookups import (
     find_asset,
@@ -61,8 +62,10 @@ from lakepart.model.records import (
     Commit,
     CommitRequest,
     InputRecord,
+    NewDefinition,
     NewFile,
     ProducerRecord,
+    Redefinition,
 )
 from lakepart.model.states import BackfillState, MoveState, TargetState
 
@@ -115,6 +118,20 @@ def run(
     )
 
 
+def redefine(
+    database: Database,
+    asset: AssetRecord,
+    definition: dict[str, Any],
+    *,
+    change: Redefinition = Redefinition.ALTERED,
+) -> Commit:
+    """Cut an asset otherwise in a commit that changes no partition."""
+    with database.reading() as connection:
+        revision = get_asset(connection, asset.asset_id).revision
+    guard = AssetGuard(asset.asset_id, revision, new_definition=NewDefinition(definition, {}, change))
+    return commit(database, CommitRequest(f"token {next(_numbers)}", "alter", (), (guard,)))
+
+
 def content_of(
     database: Database, asset: AssetRecord, *, branch: BranchRecord = MAIN, at: int | None = None, within: Any = None
 ) -> dict[int, str]:
@@ -160,6 +177,70 @@ class CatalogContract:
     def test_an_unknown_asset_is_none(self, database: Database) -> None:
         with database.reading() as connection:
             assert find_asset(connection, "nothing") is None
+
+    # definitions
+
+    def test_an_asset_is_seen_as_it_was_defined_then(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"))
+        redefine(database, asset, {"version": 1, "kind": "hourly"})
+        run(database, change(asset, 2, "b"))
+
+        with database.reading() as connection:
+            now = get_asset(connection, asset.asset_id)
+            seen = [as_seen(connection, now, MAIN, at).definition["kind"] for at in (0, 1, 2, 3, None)]
+
+        assert seen == ["daily", "daily", "hourly", "hourly", "hourly"]
+
+    def test_a_commit_under_an_older_definition_is_refused(self, database: Database, asset: AssetRecord) -> None:
+        redefine(database, asset, {"version": 1, "kind": "hourly"})
+
+        with pytest.raises(ConflictError) as caught:
+            commit(database, CommitRequest("late", "write", (), (AssetGuard(asset.asset_id, asset.revision),)))
+
+        assert caught.value.code is ErrorCode.ASSET_CHANGED
+
+    def test_a_branch_made_before_the_rows_were_written_anew_stays_behind(
+        self, database: Database, asset: AssetRecord
+    ) -> None:
+        behind = create_branch(database, "behind")
+        redefine(database, asset, {"version": 1, "kind": "hourly"}, change=Redefinition.ALTERED)
+        redefine(database, asset, {"version": 1, "kind": "weekly"}, change=Redefinition.REPARTITIONED)
+        after = create_branch(database, "after")
+
+        with database.reading() as connection:
+            now = get_asset(connection, asset.asset_id)
+            seen = [as_seen(connection, now, branch, None).definition["kind"] for branch in (behind, after)]
+        with pytest.raises(StateError):
+            run(database, change(asset, 1, "a"), branch=behind)
+
+        assert seen == ["hourly", "weekly"]
+        run(database, change(asset, 1, "a"), branch=after)
+
+    def test_a_commit_that_is_refused_under_its_lock_changes_nothing(
+        self, database: Database, asset: AssetRecord
+    ) -> None:
+        def refuse(_: object) -> None:
+            raise StateError("no")
+
+        guard = AssetGuard(asset.asset_id, asset.revision, b"schema")
+        with pytest.raises(StateError, match="no"):
+            commit(database, CommitRequest("t", "write", (change(asset, 1, "a"),), (guard,)), require=refuse)
+
+        assert run(database, change(asset, 1, "a")).snapshot == 1
+
+    def test_a_manifest_tells_how_an_asset_was_defined_then(self, database: Database, asset: AssetRecord) -> None:
+        run(database, change(asset, 1, "a"))
+        redefine(database, asset, {"version": 1, "kind": "hourly"})
+        redefine(database, asset, {"version": 1, "kind": "weekly"}, change=Redefinition.REPARTITIONED)
+
+        with database.reading() as connection:
+            described = [manifest_of(connection, number)["assets"] for number in (1, 2, 3)]
+
+        assert [(one["definition"]["kind"], one["redefined"]) for (one,) in described] == [
+            ("daily", None),
+            ("hourly", "altered"),
+            ("weekly", "repartitioned"),
+        ]
 
     # commits
 

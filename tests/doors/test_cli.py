@@ -346,6 +346,10 @@ def test_a_given_address_beats_the_environment(call, finished_lake, monkeypatch,
         (["frobnicate"], 2, "wrong-call"),
         (["head", "LAKE", "readings", "-n", "0"], 2, "wrong-call"),
         (["rollback", "LAKE"], 2, "wrong-call"),
+        (["alter", "LAKE", "readings", "--set", "start"], 2, "invalid-input"),
+        (["alter", "LAKE", "readings", "--set", "sooner=1"], 2, "unsupported"),
+        (["alter", "LAKE", "readings", "--set", "kind=dayly"], 2, "unsupported"),
+        (["repartition", "LAKE", "reading", "--set", "kind=monthly"], 3, "asset-not-found"),
         (["tier", "plan", "LAKE"], 2, "invalid-input"),
         (["tier", "plan", "LAKE", "--older-than", "180", "--to", "cold"], 2, "invalid-input"),
         (["tier", "demote", "LAKE", "readings", "--to", "icy"], 2, "invalid-input"),
@@ -415,6 +419,8 @@ def test_an_output_that_is_not_read_to_its_end_is_no_error_of_ours(finished_lake
         ["tier", "demote", "LAKE", "readings", "2013-01"],
         ["vacuum", "LAKE", "--retention", "0h", "--grace", "0h"],
         ["rollback", "LAKE", "--to", "1"],
+        ["alter", "LAKE", "readings", "--set", "start=2012-01-01", "--complete-after", "12h"],
+        ["repartition", "LAKE", "readings", "--set", "kind=monthly"],
         ["branch", "publish", "LAKE", "trial"],
         ["branch", "discard", "LAKE", "trial"],
         ["backfill", "run", "LAKE", "sums", "2013-02-01..2013-02-03"],
@@ -517,6 +523,39 @@ def test_rolling_back_restores_and_removes(call, lake) -> None:
     assert call("head", lake, "sums", "2013-01-05", "--json").json == [{"sum": sum(range(96, 120))}]
     assert call("head", lake, "sums", "2013-02-05").code == 3
     assert call("rollback", lake, "--to", before).code == 0
+
+
+def test_an_asset_is_cut_otherwise(call, lake) -> None:
+    call("branch", "discard", lake, "trial", "--apply")
+
+    altered = call("alter", lake, "readings", "--set", "end=null", "--set", "start=2012-12-01", "--apply", "--json")
+    plan = call("repartition", lake, "readings", "--set", "kind=monthly")
+    cut = call("repartition", lake, "readings", "--set", "kind=monthly", "--apply")
+
+    assert (altered.code, altered.json["plan"]["after"]["end"]) == (0, None)
+    assert (plan.code, cut.code) == (5, 0)
+    assert "2013-01-01: from 31 partitions" in plan.out
+    assert call("keys", lake, "readings").out.split() == ["2013-01-01", "2013-02-01"]
+    assert call("repartition", lake, "readings", "--set", "kind=monthly").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["alter", "--set", "start=2013-02-01"], "would-orphan"),
+        (["alter", "--description", "of the sun"], "state"),
+        (["repartition", "--set", "kind=monthly", "--set", "start=2013-02-01"], "state"),
+    ],
+    ids=str,
+)
+def test_a_plan_that_is_refused_is_not_carried_out(call, lake, arguments, name) -> None:
+    command, *options = arguments
+    before = contents(lake)
+
+    answer = call(command, lake, "readings", *options, "--apply", "--json")
+
+    assert (answer.code, answer.error["code"], answer.out) == (4, name, "")
+    assert contents(lake) == before
 
 
 def test_a_branch_is_made_compared_and_published(call, lake) -> None:

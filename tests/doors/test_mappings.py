@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 import time
-from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -198,12 +195,11 @@ def test_a_skipped_partition_that_comes_to_exist_makes_stale(lake) -> None:
     made = registered(lake, lp.TimeOverlap(lookback=1, nonexistent="skip"))
     made[KEYS[0] : KEYS[1]].backfill(progress=False)
     earlier = lp.Daily("2023-12-01", by="day")
-    with closing(sqlite3.connect(Path(lake.url, "catalog.db"))) as catalog, catalog:
-        catalog.execute("UPDATE asset SET definition = ? WHERE name = 'numbers'", [json.dumps(earlier.to_dict())])
+    lake.asset("numbers").alter(partitions=earlier)
 
     assert made.stale().keys == []  # it exists, and is missing
     table = pa.table({"day": pa.array([date(2023, 12, 31)], pa.date32()), "x": pa.array([7], pa.int64())})
-    reopened(lake).asset("numbers").write(table)
+    lake.asset("numbers").write(table)
 
     assert made.stale().keys == [KEYS[0]]
     assert "input numbers changed" in _reasons(made[KEYS[0]])

@@ -110,6 +110,19 @@ def looking_back(lake: lp.Lake, flights: lp.Asset) -> None:
     assert_type(lake.rollback(12, message="back"), lp.Commit)
 
 
+def cutting_otherwise(lake: lp.Lake, flights: lp.Asset) -> None:
+    plan = flights.plan_alter(partitions=lp.Daily("2012-01-01", by="time_hour"), complete_after=timedelta(hours=2))
+    assert_type(plan, lp.AlterPlan)
+    assert_type((plan.appearing, plan.refused), tuple[tuple[str, int], tuple[str, ...]])
+    lake.apply(plan)
+    assert_type(flights.alter(description="all of them"), lp.Commit)
+    assert_type(flights.rename_key("eu", "emea"), lp.Commit)
+    rewrite = flights.plan_repartition(lp.Monthly("2012-01-01", by="time_hour"))
+    assert_type(rewrite, lp.RepartitionPlan)
+    assert_type(rewrite.routes, tuple[tuple[str, str, int], ...])
+    assert_type(flights.repartition(lp.Monthly("2012-01-01", by="time_hour")), lp.Commit)
+
+
 def branches(lake: lp.Lake, frame: pd.DataFrame) -> None:
     with lake.create_branch("new-tax") as branch:
         assert_type(branch, lp.Branch)

@@ -155,6 +155,22 @@ def test_migrations_make_the_tables_that_the_code_describes(tmp_path):
     migrated.dispose()
 
 
+def test_assets_of_an_older_catalog_have_been_cut_that_way_from_the_beginning(path):
+    with Database.open(path, clock=CLOCK) as database:
+        declare_asset(database, "flights", {"kind": "daily"}, {"description": "x"})
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE asset_definition")
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    connection.close()
+
+    Database.open(path, clock=CLOCK).close()
+
+    assert rows(path, "SELECT * FROM asset_definition") == [
+        (1, 0, '{"kind":"daily"}', '{"description":"x"}', "declared")
+    ]
+    assert rows(path, "SELECT version_num FROM alembic_version") == [(migrations.scripts().get_current_head(),)]
+
+
 def test_a_new_catalog_is_at_the_newest_migration(path):
     newest = migrations.scripts().get_current_head()
 

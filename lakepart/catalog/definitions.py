@@ -1,0 +1,210 @@
+"""How assets are cut, and were: each definition with the snapshot from which it was valid.
+
+The present is the row of ``asset``; only a view of the past, or of a branch that main has left behind, asks here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, insert, or_, select, update
+
+from lakepart.catalog.encoding import from_json, to_json
+from lakepart.catalog.scopes import in_json
+from lakepart.catalog.tables import BIG, asset, asset_definition, backfill_target, branch, move, version
+from lakepart.errors import StateError
+from lakepart.model.catalog_records import DefinitionRecord
+from lakepart.model.plans import list_some
+from lakepart.model.records import (
+    MAIN_BRANCH_ID,
+    AssetGuard,
+    AssetRecord,
+    BranchRecord,
+    NewDefinition,
+    Redefinition,
+)
+
+
+def as_seen(connection: Connection, found: AssetRecord, seen_by: BranchRecord, snapshot: int | None) -> AssetRecord:
+    """Give an asset as it was defined at ``snapshot`` (None: now) of a branch.
+
+    Now means as main is cut now, unless main was repartitioned after the branch was made: then as it was before.
+    """
+    at = _seen_at(connection, found.asset_id, seen_by, snapshot)
+    if at is None:
+        return found
+    then = definition_at(connection, found.asset_id, at)
+    return replace(found, definition=then.definition, options=then.options)
+
+
+def definition_at(connection: Connection, asset_id: int, at: int) -> DefinitionRecord:
+    """Give the definition at a snapshot; of an asset that was declared later, its first."""
+    return _from_row(connection.execute(_AT, {"asset": asset_id, "at": at}).one())
+
+
+def list_definitions(
+    connection: Connection, asset_id: int, seen_by: BranchRecord, snapshot: int | None
+) -> list[DefinitionRecord]:
+    """Give every definition up to the one that :func:`as_seen` gives, oldest first."""
+    at = _seen_at(connection, asset_id, seen_by, snapshot)
+    found = [_from_row(row) for row in connection.execute(_ALL, {"asset": asset_id})]
+    return found if at is None else [one for one in found if one.began <= at or one.change is Redefinition.DECLARED]
+
+
+def definitions_in(
+    connection: Connection, asset_ids: Iterable[int], snapshot: int
+) -> dict[int, tuple[str, DefinitionRecord]]:
+    """Give name and definition at a snapshot of some assets, and of those that its commit defined anew."""
+    parameters = {"ids": to_json(sorted(asset_ids)), "at": snapshot}
+    rows = connection.execute(_OF_COMMIT, parameters)  # oldest first: the last of each asset stays
+    return {asset_id: (name, _from_row(row)) for asset_id, name, *row in rows}
+
+
+def note_definition(connection: Connection, asset_id: int, began: int, new: NewDefinition) -> None:
+    """Note what is valid from a snapshot on."""
+    connection.execute(
+        insert(asset_definition).values(
+            asset_id=asset_id,
+            began=began,
+            definition=to_json(new.definition),
+            options=to_json(new.options),
+            change=new.change.value,
+        )
+    )
+
+
+def redefine(connection: Connection, guard: AssetGuard, new: NewDefinition, snapshot: int) -> None:
+    """Cut an asset anew from a snapshot on; whoever prepared a commit under the old declaration will notice."""
+    connection.execute(
+        update(asset)
+        .where(asset.c.asset_id == guard.asset_id)
+        .values(definition=to_json(new.definition), options=to_json(new.options), revision=asset.c.revision + 1)
+    )
+    note_definition(connection, guard.asset_id, snapshot, new)
+
+
+def require_same_cut(connection: Connection, writing: BranchRecord, asset_ids: Iterable[int]) -> None:
+    """Refuse a commit to a branch that shows an asset as it was cut before main was repartitioned."""
+    if writing.branch_id == MAIN_BRANCH_ID:
+        return
+    behind = select(asset.c.name).where(
+        in_json(asset.c.asset_id, "ids"),
+        asset.c.asset_id.in_(
+            select(asset_definition.c.asset_id).where(
+                asset_definition.c.change == Redefinition.REPARTITIONED.value, asset_definition.c.began > writing.fork
+            )
+        ),
+    )
+    names = list(connection.execute(behind, {"ids": to_json(sorted(asset_ids))}).scalars())
+    if names:
+        raise StateError(
+            f"Branch {writing.name!r} cannot be written to: {list_some(map(repr, names))} was repartitioned on main "
+            "after the branch was made.",
+            hint="discard the branch, and make another one from main as it is now.",
+            context={"branch": writing.name, "assets": names},
+        )
+
+
+def rename_work(connection: Connection, asset_id: int, ordinal: int, key: str) -> None:
+    """Call a partition otherwise in what is noted of backfills and moves."""
+    for table in (backfill_target, move):
+        connection.execute(
+            update(table).where(table.c.asset_id == asset_id, table.c.ordinal == ordinal).values(key=key)
+        )
+
+
+def versions_since(connection: Connection, asset_id: int, snapshot: int) -> list[tuple[str, int, str]]:
+    """Give ``(branch, ordinal, key)`` of an asset's current versions that began after ``snapshot``, on any branch."""
+    return [(*row,) for row in connection.execute(_SINCE, {"asset": asset_id, "at": snapshot})]
+
+
+def branches_with(connection: Connection, asset_id: int) -> list[str]:
+    """Give the open branches beside main on which an asset was written."""
+    return list(connection.execute(_WITH, {"asset": asset_id}).scalars())
+
+
+def _seen_at(connection: Connection, asset_id: int, seen_by: BranchRecord, snapshot: int | None) -> int | None:
+    if snapshot is not None or seen_by.branch_id == MAIN_BRANCH_ID:
+        return snapshot
+    left_behind = (
+        select(asset_definition.c.began - 1)
+        .where(
+            asset_definition.c.asset_id == asset_id,
+            asset_definition.c.began > seen_by.fork,
+            asset_definition.c.change == Redefinition.REPARTITIONED.value,
+        )
+        .order_by(asset_definition.c.began)
+        .limit(1)
+    )
+    at: int | None = connection.execute(left_behind).scalar_one_or_none()
+    return at
+
+
+def _from_row(row: Sequence[Any]) -> DefinitionRecord:
+    began, definition, options, change = row
+    return DefinitionRecord(began, from_json(definition), from_json(options), Redefinition(change))
+
+
+def _current(*where: ColumnElement[bool]) -> Any:
+    return (version.c.asset_id == bindparam("asset", type_=BIG), version.c.ended.is_(None), *where)
+
+
+_COLUMNS = (
+    asset_definition.c.began,
+    asset_definition.c.definition,
+    asset_definition.c.options,
+    asset_definition.c.change,
+)
+_newly = asset_definition.alias("newly")
+_OF_ASSET = asset_definition.c.asset_id == bindparam("asset", type_=BIG)
+_ALL: Select[Any] = select(*_COLUMNS).where(_OF_ASSET).order_by(asset_definition.c.began)
+_AT: Select[Any] = (
+    select(*_COLUMNS)
+    .where(
+        _OF_ASSET,
+        or_(
+            asset_definition.c.began <= bindparam("at", type_=BIG),
+            asset_definition.c.change == Redefinition.DECLARED.value,
+        ),
+    )
+    .order_by(asset_definition.c.began.desc())
+    .limit(1)
+)
+_AT_SNAPSHOT = bindparam("at", type_=BIG)
+_CHANGED = asset_definition.c.change != Redefinition.DECLARED.value
+_OF_COMMIT: Select[Any] = (
+    select(asset_definition.c.asset_id, asset.c.name, *_COLUMNS)
+    .select_from(asset_definition.join(asset, asset.c.asset_id == asset_definition.c.asset_id))
+    .where(
+        or_(asset_definition.c.began <= _AT_SNAPSHOT, ~_CHANGED),
+        or_(
+            in_json(asset_definition.c.asset_id, "ids"),
+            asset_definition.c.asset_id.in_(
+                select(_newly.c.asset_id).where(
+                    _newly.c.began == _AT_SNAPSHOT, _newly.c.change != Redefinition.DECLARED.value
+                )
+            ),
+        ),
+    )
+    .order_by(asset_definition.c.asset_id, asset_definition.c.began)
+)
+_OPEN = branch.join(version, version.c.branch_id == branch.c.branch_id)
+_SINCE: Select[Any] = (
+    select(branch.c.name, version.c.ordinal, version.c.key)
+    .select_from(_OPEN)
+    .where(
+        *_current(version.c.began > bindparam("at", type_=BIG)),
+        branch.c.state == "open",
+        version.c.content_id.is_not(None),
+    )
+    .order_by(branch.c.branch_id, version.c.ordinal)
+)
+_WITH: Select[Any] = (
+    select(branch.c.name)
+    .distinct()
+    .select_from(_OPEN)
+    .where(*_current(), branch.c.state == "open", branch.c.branch_id != MAIN_BRANCH_ID)
+    .order_by(branch.c.name)
+)

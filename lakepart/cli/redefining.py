@@ -1,0 +1,113 @@
+"""Commands that cut an asset otherwise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lakepart.cli.arguments import Apply, AssetName, Json, LakeAddress, opened, split
+from lakepart.cli.output import carry_out, tell_commit
+from lakepart.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from lakepart.model.definition_base import PartitionsDefinition
+
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="What changes in the definition: kind, start, end, by, tz, keys and others. A VALUE that is JSON is read "
+        "as such.",
+    ),
+]
+
+_DEFAULTS = {"end": None, "by": None, "tz": "UTC", "dimension": "partition"}
+
+
+def alter(
+    where: LakeAddress = None,
+    asset: AssetName = None,
+    changes: Changes = None,
+    complete_after: Annotated[
+        str | None, typer.Option("--complete-after", metavar="DURATION", help="How long data may still arrive.")
+    ] = None,
+    description: Annotated[str | None, typer.Option("--description", metavar="TEXT", help="What it is.")] = None,
+    apply: Apply = False,
+    as_json: Json = False,
+) -> None:
+    """Change how an asset is cut, without touching its rows.
+
+    What would leave committed partitions without a place is refused. Prints the plan, and does it with --apply.
+    """
+    from lakepart.model.policies import parse_duration
+
+    address, (name,) = split(where, asset, least=1)
+    with opened(address, read_only=not apply) as lake:
+        found = lake.asset(name)
+        plan = found.plan_alter(
+            partitions=_changed(found.partitions, changes) if changes else None,
+            complete_after=None if complete_after is None else parse_duration(complete_after),
+            description=description,
+        )
+        carry_out(
+            plan,
+            lambda: lake.apply(plan),
+            apply=apply,
+            as_json=as_json,
+            is_empty=plan.is_empty,
+            describe=asdict,
+            tell=tell_commit,
+        )
+
+
+def repartition(
+    where: LakeAddress = None,
+    asset: AssetName = None,
+    changes: Changes = None,
+    apply: Apply = False,
+    as_json: Json = False,
+) -> None:
+    """Cut an asset otherwise by writing all its rows anew, in one snapshot.
+
+    Prints the plan, and does it with --apply.
+    """
+    address, (name,) = split(where, asset, least=1)
+    with opened(address, read_only=not apply) as lake:
+        found = lake.asset(name)
+        plan = found.plan_repartition(_changed(found.partitions, changes or ()))
+        carry_out(
+            plan,
+            lambda: lake.apply(plan),
+            apply=apply,
+            as_json=as_json,
+            is_empty=plan.is_empty,
+            describe=asdict,
+            tell=tell_commit,
+        )
+
+
+def _changed(definition: PartitionsDefinition, changes: Sequence[str]) -> PartitionsDefinition:
+    """Give the definition with some of its stable form replaced; another kind keeps what both have."""
+    from lakepart.model.definitions import definition_from_dict
+
+    given = dict(_pair(text) for text in changes)
+    now = definition.to_dict()
+    if given.get("kind", now["kind"]) == now["kind"]:
+        return definition_from_dict({**now, **given})
+    kept = {name: now[name] for name in (*_DEFAULTS, "version", "start") if name in now}
+    return definition_from_dict({**_DEFAULTS, **kept, **given})
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise InvalidInputError(f"--set {text!r} is not NAME=VALUE.", hint="for example --set end=2014-01-01")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value

@@ -1,0 +1,145 @@
+"""Frozen descriptions of how an asset will be cut otherwise: without touching its rows, or by writing them anew."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lakepart.model.definitions import definition_from_dict
+from lakepart.model.plans import count_of, format_bytes, list_some
+
+
+@dataclass(frozen=True, slots=True)
+class AlterPlan:
+    """What changes in an asset's declaration; its rows stay where they are.
+
+    Attributes
+    ----------
+    appearing, vanishing
+        Partitions that are expected from now on, and no longer, up to the instant of the plan; as text and counted.
+    refused
+        Why it cannot be applied; empty where it can.
+    remarks
+        What to look at afterwards.
+    """
+
+    asset: str
+    asset_id: int
+    revision: int
+    snapshot: int
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    options_before: Mapping[str, Any]
+    options_after: Mapping[str, Any]
+    appearing: tuple[str, int]
+    vanishing: tuple[str, int]
+    refused: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing changes."""
+        return self.before == self.after and self.options_before == self.options_after
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        if self.is_empty:
+            return f"Nothing to alter in {self.asset}."
+        lines = [f"Alter {self.asset}, from snapshot {self.snapshot}:"]
+        if self.before != self.after:
+            lines += _definitions(self.before, self.after)
+        for name in sorted({*self.options_before, *self.options_after}):
+            old, new = self.options_before.get(name), self.options_after.get(name)
+            if old != new:
+                lines.append(f"  {name}: {old!r} → {new!r}")
+        for what, (text, count) in (("appear", self.appearing), ("go", self.vanishing)):
+            if count:
+                lines.append(f"  {count_of(count, 'partition')} {what}{'s' if count == 1 else ''}: {_shortened(text)}")
+        return "\n".join([*lines, *_notes(self.refused, self.remarks)])
+
+
+@dataclass(frozen=True, slots=True)
+class RepartitionPlan:
+    """Which rows go from which partition to which, when an asset is cut otherwise and its rows are written anew.
+
+    Attributes
+    ----------
+    contents
+        ``(key, ordinal, content id)`` of every committed partition: what must still be there.
+    routes
+        ``(old key, new key, rows)``, by old and then by new partition.
+    known_empty
+        New partitions without rows whose whole window is known to have none.
+    files, rows, size_bytes
+        What is read; about as many bytes are written.
+    refused
+        Why it cannot be applied; empty where it can.
+    remarks
+        What to look at afterwards.
+    """
+
+    asset: str
+    asset_id: int
+    revision: int
+    snapshot: int
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    contents: tuple[tuple[str, int, str], ...]
+    routes: tuple[tuple[str, str, int], ...]
+    known_empty: tuple[str, ...]
+    files: int
+    rows: int
+    size_bytes: int
+    refused: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing changes."""
+        return self.before == self.after
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        if self.is_empty:
+            return f"Nothing to repartition: {self.asset} is cut that way already."
+        filled = Counter(new for _, new, _ in self.routes)
+        lines = [f"Repartition {self.asset}, from snapshot {self.snapshot}:", *_definitions(self.before, self.after)]
+        lines.append(
+            f"  read {count_of(len(self.contents), 'partition')}, {count_of(self.files, 'file')}, "
+            f"{count_of(self.rows, 'row')}, {format_bytes(self.size_bytes)}; "
+            f"write {count_of(len(filled), 'partition')}, about {format_bytes(self.size_bytes)}"
+        )
+        lines += [
+            f"  {new}: from {count_of(count, 'partition')}" for new, count in list(filled.items())[:_SHOWN_PARTITIONS]
+        ]
+        if len(filled) > _SHOWN_PARTITIONS:
+            lines.append(f"  … and {count_of(len(filled) - _SHOWN_PARTITIONS, 'partition')} more")
+        if self.known_empty:
+            lines.append(
+                f"  {count_of(len(self.known_empty), 'partition')} known to be empty: {list_some(self.known_empty)}"
+            )
+        return "\n".join([*lines, *_notes(self.refused, self.remarks)])
+
+
+_SHOWN_PARTITIONS = 5
+_SHOWN_CHARACTERS = 160
+
+
+def _definitions(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    return [f"  {definition_from_dict(before)!r}", f"  → {definition_from_dict(after)!r}"]
+
+
+def _notes(refused: tuple[str, ...], remarks: tuple[str, ...]) -> list[str]:
+    return [*(f"  refused: {text}" for text in refused), *(f"  note: {text}" for text in remarks)]
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"

@@ -1,0 +1,168 @@
+"""What becomes of partitions when an asset is cut otherwise: decided by comparing two definitions, ordinal by ordinal.
+
+A partition is the same one if the catalog's ordinal stands for the same key and the same window in both. No kind of
+change is told apart from another: whatever leaves every committed partition what it is needs no rewrite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from lakepart.errors import ConflictError, ErrorCode, StateError
+from lakepart.model.catalog_records import DefinitionRecord
+from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
+from lakepart.model.instants import from_microseconds
+from lakepart.model.intervals import IntegerArray, Intervals
+from lakepart.model.partition_sets import PartitionSet
+from lakepart.model.plans import count_of, list_some
+from lakepart.model.records import Redefinition
+
+BooleanArray = npt.NDArray[np.bool_]
+
+
+def same_partitions(
+    before: PartitionsDefinition,
+    after: PartitionsDefinition,
+    ordinals: IntegerArray,
+    keys: Sequence[str] | None = None,
+) -> BooleanArray:
+    """Say of each ordinal whether it stands for the same partition in both definitions; vectorised.
+
+    Parameters
+    ----------
+    keys
+        The keys that ``after`` must give the ordinals. Without them, windows are compared, and keys only where
+        partitions are not cut by time: equal windows have equal keys, unless they are written in another way.
+    """
+    same = _has(before, ordinals) & _has(after, ordinals)
+    chosen = ordinals[same]
+    if not chosen.size:
+        return same
+    ends, new_ends = before.window_ends_of(chosen), after.window_ends_of(chosen)
+    by_time = ends is not None and new_ends is not None
+    agree = np.asarray(ends == new_ends) if by_time else np.full(chosen.size, ends is new_ends)
+    if keys is not None or before.kind != "time":
+        wanted = before.keys_at(before.positions_at(chosen)) if keys is None else np.array(keys, dtype=object)[same]
+        found = after.keys_at(after.positions_at(chosen))
+        agree &= np.fromiter((one == other for one, other in zip(wanted, found, strict=True)), dtype=np.bool_)
+    same[same] = agree
+    return same
+
+
+def orphans(
+    before: PartitionsDefinition, after: PartitionsDefinition, ordinals: Sequence[int], keys: Sequence[str]
+) -> list[str]:
+    """Name the committed partitions, given by ordinal and key, that would be none of ``after``, in order."""
+    fitting = same_partitions(before, after, np.array(ordinals, dtype=np.int64), keys)
+    return [keys[row] for row in np.flatnonzero(~fitting).tolist()]
+
+
+def compare_expected(
+    before: PartitionsDefinition, after: PartitionsDefinition, as_of_us: int
+) -> tuple[PartitionSet, PartitionSet]:
+    """Give the partitions that come to be expected by an instant, and those that no longer are."""
+    as_of = from_microseconds(as_of_us)
+    old, new = (PartitionSet.everything(one).elapsed(as_of).ordinals for one in (before, after))
+    appearing = new[~(same_partitions(after, before, new) & np.isin(new, old))]
+    vanishing = old[~(same_partitions(before, after, old) & np.isin(old, new))]
+    return PartitionSet.from_ordinals(after, appearing), PartitionSet.from_ordinals(before, vanishing)
+
+
+def follow(asset: str, partitions: PartitionSet, definition: PartitionsDefinition) -> PartitionSet:
+    """Find, in the definition of now, the partitions that were selected in an older one.
+
+    Raises
+    ------
+    StateError
+        Some are no longer partitions, or are others now.
+    """
+    before = partitions.definition
+    if before == definition:
+        return partitions
+    if partitions == PartitionSet.everything(before):
+        return PartitionSet.everything(definition)
+    ordinals = partitions.ordinals
+    if not same_partitions(before, definition, ordinals).all():
+        raise StateError(
+            f"Asset {asset!r} was cut as {before!r} when this selection was made; now it is {definition!r}.",
+            hint=f"select again: lake.asset({asset!r})[…].",
+            context={"asset": asset},
+        )
+    return PartitionSet.from_ordinals(definition, ordinals)
+
+
+def still_the_same(
+    definitions: Sequence[DefinitionRecord], ordinals: IntegerArray
+) -> Iterator[tuple[int, BooleanArray]]:
+    """Give for each definition, newest first, where it began and which ordinals stand for what they stand for now.
+
+    A renamed partition is the same one. Beyond a rewrite of the rows there is none.
+    """
+    same = np.full(ordinals.size, fill_value=True)
+    for index in reversed(range(len(definitions))):
+        record = definitions[index]
+        yield record.began, same
+        if index == 0 or record.change is Redefinition.REPARTITIONED:
+            return
+        if record.change is not Redefinition.RENAMED:
+            older, newer = (definition_from_dict(one.definition) for one in (definitions[index - 1], record))
+            same = same & same_partitions(older, newer, ordinals)
+
+
+def known_windows(
+    before: PartitionsDefinition, after: PartitionsDefinition, ordinals: IntegerArray, written_at_us: IntegerArray
+) -> PartitionSet:
+    """Give the windows of ``after`` whose rows are all known from the committed windows of ``before``.
+
+    What has no rows there is known to be empty. A window is known as far as it had passed when it was written. Nothing
+    is known where one of the two is not cut by time, or another column says where rows belong.
+    """
+    ends = before.window_ends_of(ordinals)
+    if ends is None or (before.kind, after.kind) != ("time", "time") or before.by != after.by:
+        return PartitionSet.empty(after)
+    spans = zip(ordinals.tolist(), np.minimum(ends, written_at_us).tolist(), strict=True)
+    found = Intervals()
+    for start_us, end_us in Intervals.of(spans).ranges:
+        inside = after.starting_in(from_microseconds(start_us), from_microseconds(end_us))
+        found |= Intervals.of(_that_end_by(after, inside, end_us))
+    return PartitionSet(after, found)
+
+
+def require_fitting(
+    asset: str, before: PartitionsDefinition, after: PartitionsDefinition, partitions: Mapping[int, str]
+) -> None:
+    """Refuse work that was prepared under another definition and whose partitions are none of the one of now.
+
+    Raises
+    ------
+    ConflictError
+        Naming them, as a commit names those that somebody else wrote.
+    """
+    gone = orphans(before, after, list(partitions), list(partitions.values()))
+    if before.by != after.by:
+        gone = list(partitions.values())
+    if gone:
+        raise ConflictError(
+            f"Asset {asset!r} was cut otherwise meanwhile: {count_of(len(gone), 'partition')} to be written "
+            f"{'is' if len(gone) == 1 else 'are'} gone ({list_some(gone)}).",
+            hint=f"it was {before!r} and is {after!r} now; begin again.",
+            code=ErrorCode.ASSET_CHANGED,
+            context={"asset": asset, "conflicts": [{"asset": asset, "key": key} for key in gone]},
+        )
+
+
+def _has(definition: PartitionsDefinition, ordinals: IntegerArray) -> BooleanArray:
+    positions = definition.positions_at(ordinals)
+    there = definition.universe.contains_each(positions)
+    there[there] = definition.ordinals_at(positions[there]) == ordinals[there]
+    return there
+
+
+def _that_end_by(definition: PartitionsDefinition, positions: Intervals, end_us: int) -> Iterable[tuple[int, int]]:
+    for start, stop in positions.ranges:
+        last = definition.ordinals_at(np.array([stop - 1], dtype=np.int64))
+        ends = definition.window_ends_of(last)
+        yield start, stop if ends is not None and int(ends[0]) <= end_us else stop - 1

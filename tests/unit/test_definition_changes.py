@@ -1,0 +1,229 @@
+"""Two definitions compared at what is committed: which partitions stay what they are, and what is known of windows."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import lakepart as lp
+from lakepart.model.catalog_records import DefinitionRecord
+from lakepart.model.instants import to_microseconds
+from lakepart.model.partition_sets import PartitionSet
+from lakepart.model.records import Redefinition, VersionRecord
+from lakepart.planning.definitions import (
+    compare_expected,
+    follow,
+    known_windows,
+    orphans,
+    require_fitting,
+    same_partitions,
+    still_the_same,
+)
+from lakepart.planning.repartition import origins_of
+
+DAYS = lp.Daily("2024-01-01")
+DAY_US = 86_400_000_000
+
+
+def day_us(text):
+    return to_microseconds(datetime.fromisoformat(text).replace(tzinfo=UTC))
+
+
+def ordinals(definition, text):
+    return PartitionSet.parse(definition, text).ordinals
+
+
+def same_keys(before, after, text):
+    found = ordinals(before, text)
+    return PartitionSet.from_ordinals(before, found[same_partitions(before, after, found)]).keys
+
+
+@pytest.mark.parametrize(
+    ("after", "kept"),
+    [
+        (lp.Daily("2023-06-01"), ["2024-01-01", "2024-01-02", "2024-01-03"]),
+        (lp.Daily("2024-01-02"), ["2024-01-02", "2024-01-03"]),
+        (lp.Daily("2024-01-01", end="2024-01-03"), ["2024-01-01", "2024-01-02"]),
+        (lp.Daily("2024-01-01", by="day", dimension="day"), ["2024-01-01", "2024-01-02", "2024-01-03"]),
+        (lp.Daily("2024-01-01", tz="Europe/Berlin"), []),
+        (lp.Daily("2024-01-01", tz="Etc/GMT"), ["2024-01-01", "2024-01-02", "2024-01-03"]),
+        (lp.Daily("2024-01-01", exclude=["2024-01-02"]), ["2024-01-01", "2024-01-03"]),
+        (lp.Daily("2024-01-01", end_offset=3), ["2024-01-01", "2024-01-02", "2024-01-03"]),
+        (lp.Cron("0 0 * * *", start="2024-01-01"), ["2024-01-01", "2024-01-02", "2024-01-03"]),
+        (lp.Monthly("2024-01-01"), []),  # its ordinal of January is that of the first day
+        (lp.Hourly("2024-01-01"), []),
+        (lp.Static(["2024-01-01"]), []),
+        (lp.Unpartitioned(), []),
+    ],
+    ids=repr,
+)
+def test_a_window_is_the_same_partition_only_where_both_its_ends_are(after, kept):
+    assert same_keys(DAYS, after, "2024-01-01..2024-01-03") == kept
+
+
+@pytest.mark.parametrize(
+    ("after", "kept"),
+    [
+        (["a", "b", "c", "d"], ["a", "b", "c"]),
+        (["a", "c", "b"], ["a"]),
+        (["b", "c"], []),
+        (["a", "b"], ["a", "b"]),
+        (["a", "x", "c"], ["a", "c"]),
+    ],
+    ids=str,
+)
+def test_a_listed_key_is_the_same_partition_only_where_it_keeps_its_place(after, kept):
+    assert same_keys(lp.Static(["a", "b", "c"]), lp.Static(after), "*") == kept
+
+
+def test_ordinals_of_no_partition_are_the_same_partition_nowhere():
+    strange = np.array([-1, 3, 17, day_us("2024-01-01") + 1])
+
+    assert not same_partitions(lp.Static(["a", "b"]), lp.Static(["a", "b"]), strange).any()
+    assert not same_partitions(DAYS, DAYS, strange).any()
+
+
+def test_orphans_are_named_in_order_and_by_the_keys_they_were_committed_under():
+    committed = ordinals(DAYS, "2024-01-01..2024-01-04").tolist()
+
+    assert orphans(DAYS, lp.Daily("2024-01-03"), committed, ["a", "b", "2024-01-03", "d"]) == ["a", "b", "d"]
+    assert orphans(DAYS, lp.Daily("2020-01-01"), [], []) == []
+
+
+@given(
+    start=st.dates(date(2023, 12, 1), date(2024, 2, 1)),
+    length=st.integers(1, 60),
+    committed=st.sets(st.integers(0, 90), max_size=20),
+)
+def test_moving_the_ends_orphans_exactly_the_days_outside(start, length, committed):
+    end = start + timedelta(days=length)
+    listed = [date(2024, 1, 1) + timedelta(days=number) for number in sorted(committed)]
+    keys = [day.isoformat() for day in listed]
+    at = [day_us(key) for key in keys]
+
+    lost = orphans(DAYS, lp.Daily(start.isoformat(), end=end.isoformat()), at, keys)
+
+    assert lost == [day.isoformat() for day in listed if not start <= day < end]
+
+
+def test_what_is_expected_changes_up_to_the_instant_only():
+    appearing, vanishing = compare_expected(
+        DAYS, lp.Daily("2023-12-30", end="2024-01-03"), day_us("2024-01-06") + DAY_US // 2
+    )
+
+    assert appearing.to_text() == "2023-12-30..2023-12-31"
+    assert vanishing.to_text() == "2024-01-03..2024-01-05"
+
+
+def test_a_selection_follows_its_partitions_into_the_new_definition():
+    longer = lp.Daily("2020-01-01")
+
+    followed = follow("x", PartitionSet.parse(DAYS, "2024-01-05..2024-01-07"), longer)
+
+    assert (followed.definition, followed.to_text()) == (longer, "2024-01-05..2024-01-07")
+    assert follow("x", PartitionSet.everything(DAYS), lp.Monthly("2024-01-01")).to_text() == "*"
+
+
+def test_a_selection_whose_partitions_are_gone_is_refused():
+    with pytest.raises(lp.StateError, match="select again"):
+        follow("x", PartitionSet.parse(DAYS, "2024-01-01"), lp.Monthly("2024-01-01"))
+
+
+def test_work_under_an_older_definition_names_what_is_gone():
+    work = {day_us("2024-01-01"): "2024-01-01", day_us("2024-02-01"): "2024-02-01"}
+
+    require_fitting("x", DAYS, lp.Daily("2020-01-01"), work)
+    with pytest.raises(lp.ConflictError) as caught:
+        require_fitting("x", DAYS, lp.Daily("2024-01-15"), work)
+
+    assert [conflict["key"] for conflict in caught.value.context["conflicts"]] == ["2024-01-01"]
+
+
+def test_work_routed_by_another_column_does_not_fit():
+    with pytest.raises(lp.ConflictError, match="2 partitions"):
+        require_fitting("x", lp.Static(["a", "b"], by="x"), lp.Static(["a", "b"], by="y"), {0: "a", 1: "b"})
+
+
+def record(began, definition, change):
+    return DefinitionRecord(began, definition.to_dict(), {}, change)
+
+
+def test_partitions_are_followed_back_through_renames_and_not_through_rewrites():
+    known = [
+        record(0, lp.Static(["q"]), Redefinition.DECLARED),
+        record(2, lp.Static(["a", "b", "c"]), Redefinition.REPARTITIONED),
+        record(5, lp.Static(["z", "b", "c"]), Redefinition.RENAMED),
+        record(7, lp.Static(["z", "c"]), Redefinition.ALTERED),
+    ]
+
+    steps = [(began, same.tolist()) for began, same in still_the_same(known, np.array([0, 1]))]
+
+    assert steps == [(7, [True, True]), (5, [True, False]), (2, [True, False])]
+
+
+def test_a_month_is_known_once_all_its_days_are():
+    january = ordinals(DAYS, "2024-01-01..2024-01-31")
+    late = np.full(january.size, day_us("2024-06-01"))
+    months = lp.Monthly("2024-01-01")
+
+    assert known_windows(DAYS, months, january, late).to_text() == "2024-01-01"
+    assert not known_windows(DAYS, months, january[1:], late[1:])
+    assert not known_windows(DAYS, months, np.delete(january, 12), late[1:])
+
+
+def test_the_days_of_a_month_are_known_as_far_as_they_had_passed_when_it_was_written():
+    months = lp.Monthly("2024-01-01")
+    february = ordinals(months, "2024-02-01")
+
+    known = known_windows(months, DAYS, february, np.array([day_us("2024-02-04") + 5]))
+
+    assert known.to_text() == "2024-02-01..2024-02-03"
+
+
+def test_windows_of_another_column_or_no_windows_tell_nothing():
+    at = ordinals(DAYS, "2024-01-01")
+    late = at + 30 * DAY_US
+
+    assert not known_windows(DAYS, lp.Hourly("2024-01-01", by="other"), at, late)
+    assert not known_windows(lp.Static(["a"]), DAYS, np.array([0]), late)
+    assert not known_windows(DAYS, lp.Static(["a"]), at, late)
+
+
+def version(key, ordinal, *, written, code=None):
+    return VersionRecord(1, 1, 0, key, ordinal, "c", 1, None, 1, 1, 1, code, written)
+
+
+def test_a_new_partition_is_as_old_as_its_youngest_part_even_one_without_rows():
+    days = [
+        version(f"2024-01-{day:02}", day_us("2024-01-01") + (day - 1) * DAY_US, written=100 + day) for day in (1, 2, 31)
+    ]
+    routes = [("2024-01-01", "2024-01-01", 5), ("2024-01-02", "2024-01-01", 1)]
+
+    found = origins_of(DAYS, lp.Monthly("2024-01-01"), days, routes, (), {})
+
+    assert {key: origin.written_at_us for key, origin in found.items()} == {"2024-01-01": 131}
+
+
+@pytest.mark.parametrize(
+    ("codes", "kept", "marked"),
+    [(("1", "1"), "1", False), (("1", None), "1", False), ((None, None), None, False), (("1", "2"), None, True)],
+    ids=str,
+)
+def test_rows_of_two_code_versions_make_a_stale_partition_of_none(codes, kept, marked):
+    old = [version("a", 0, written=1, code=codes[0]), version("b", 1, written=2, code=codes[1])]
+
+    found = origins_of(lp.Static(["a", "b"]), lp.Unpartitioned(), old, [("a", "all", 1), ("b", "all", 1)], (), {})
+
+    assert found["all"].code_version == kept
+    assert (found["all"].stale_mark is not None) == marked
+
+
+def test_reasons_of_old_partitions_go_with_their_rows_and_with_no_others():
+    old = [version("a", 0, written=1), version("b", 1, written=2)]
+    after = lp.Static(["x", "y"], by="c")
+
+    found = origins_of(lp.Static(["a", "b"]), after, old, [("b", "y", 1), ("a", "x", 1)], (), {1: "marked: odd"})
+
+    assert [(key, origin.stale_mark) for key, origin in found.items()] == [("x", None), ("y", "marked: odd")]
