@@ -59,6 +59,7 @@ class ErrorCode(StrEnum):
     ALREADY_EXISTS = "already-exists"
     STATE = "state"
     READ_ONLY = "read-only"
+    WOULD_ORPHAN = "would-orphan"
     CONFLICT = "conflict"
     ASSET_CHANGED = "asset-changed"
     OFFLINE_DATA = "offline-data"

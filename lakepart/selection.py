@@ -50,7 +50,7 @@ class PartitionVerbs(Readable):
     def __init__(self, home: Home, asset: str, partitions: PartitionSet, *, explicit: bool) -> None:
         self._home = home
         self._asset = asset
-        self._partitions = partitions
+        self._chosen = partitions
         self._explicit = explicit
 
     # What it is
@@ -63,34 +63,36 @@ class PartitionVerbs(Readable):
     @property
     def keys(self) -> list[str]:
         """The partition keys, in order: those that were named, or the committed ones where an end is open."""
-        return (self._partitions if self._explicit else self._committed()).keys
+        return self._listed().keys
 
     @property
     def windows(self) -> list[Window | None]:
         """The time that each of :attr:`keys` covers; None where partitions are not cut by time."""
-        definition = self._partitions.definition
-        return [definition.window_at(definition.position_of(key)) for key in self.keys]
+        return list(self._listed().windows())
 
     def __len__(self) -> int:
-        return len(self._partitions if self._explicit else self._committed())
+        return len(self._listed())
 
     def __bool__(self) -> bool:
         return len(self) > 0
 
     def __contains__(self, key: object) -> bool:
-        return key in (self._partitions if self._explicit else self._committed())
+        return key in self._listed()
 
     def __iter__(self) -> Iterator[Selection]:
-        for key in self.keys:
-            yield self._select(PartitionSet.from_keys(self._partitions.definition, [key]))
+        return map(self._select, self._listed().batched(1))
+
+    def __reversed__(self) -> Iterator[Selection]:
+        """Give the partitions one by one, the last first."""
+        return map(self._select, self._listed().newest_first())
 
     def batched(self, count: int) -> Iterator[Selection]:
         """Cut the selection into selections of ``count`` partitions each, in order; the last may be smaller."""
-        if count < 1:
-            raise InvalidInputError(f"batched({count}) is no batch size: it is at least 1.")
-        keys = self.keys
-        for start in range(0, len(keys), count):
-            yield self._select(PartitionSet.from_keys(self._partitions.definition, keys[start : start + count]))
+        return map(self._select, self._listed().batched(count))
+
+    def split(self, count: int) -> list[Selection]:
+        """Cut the selection, in order, into ``count`` of nearly equal size; fewer where there are fewer partitions."""
+        return [self._select(part) for part in self._listed().split(count)]
 
     # Reading
 
@@ -373,6 +375,15 @@ class PartitionVerbs(Readable):
 
     # Shared
 
+    @property
+    def _partitions(self) -> PartitionSet:
+        """What was chosen, with the keys that the catalog has by now where it keeps them."""
+        chosen = self._chosen
+        return chosen.under(self._record().partitions) if chosen.definition.is_dynamic else chosen
+
+    def _listed(self) -> PartitionSet:
+        return self._partitions if self._explicit else self._committed()
+
     def _record(self) -> AssetRecord:
         return self._home.record(self._asset)
 
@@ -435,7 +446,7 @@ class Selection(PartitionVerbs):
     """Some partitions of one asset; cheap to make, resolved once by each verb.
 
     Made by ``asset[...]``, ``asset.last(n)``, ``asset.between(start, end)`` and their like; combined by ``&``, ``|``
-    and ``-``.
+    and ``-``; ``~`` selects all other partitions.
     """
 
     def write(
@@ -483,6 +494,10 @@ class Selection(PartitionVerbs):
 
     def __sub__(self, other: Selection) -> Selection:
         return self._select(self._partitions - self._of_same_asset(other), explicit=self._explicit)
+
+    def __invert__(self) -> Selection:
+        """Select all other partitions; as ``[:]``, that means those that are there."""
+        return self._select(~self._partitions, explicit=False)
 
     def _of_same_asset(self, other: Selection) -> PartitionSet:
         if not isinstance(other, Selection):

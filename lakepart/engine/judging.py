@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +15,10 @@ from lakepart.catalog.lookups import find_asset
 from lakepart.catalog.reading import contents, find_inputs, find_version_columns
 from lakepart.engine.context import View
 from lakepart.engine.lineage import IDENTITY, WITHOUT
-from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
+from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.mappings import CustomMapping, LastPartition, PartitionMapping, mapping_from_dict
+from lakepart.model.intervals import IntegerArray
+from lakepart.model.ordinal_ranges import OrdinalRange, ordinals_within
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import AssetRecord, InputRecord
 from lakepart.planning.staleness import (
@@ -34,7 +35,7 @@ from lakepart.planning.staleness import (
 )
 from lakepart.planning.status import Columns
 
-Ranges = tuple[tuple[int, int], ...]
+Ranges = tuple[OrdinalRange, ...]
 JUDGED = ("ordinal", "written_at_us", "code_version", "stale_mark")
 
 
@@ -47,12 +48,12 @@ class Upstream:
     contents: Mapping[int, str]
     stale: set[int]
     as_of: datetime
-    _ordinals: list[int] = field(init=False)
+    _ordinals: IntegerArray = field(init=False)
     _digests: dict[tuple[str, bool], str] = field(init=False, default_factory=dict)
     _last: str | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self._ordinals = list(self.contents)  # the catalog gives them in order
+        self._ordinals = np.array(list(self.contents), dtype=np.int64)  # the catalog gives them in order
 
     def digest_of(self, record: InputRecord, ordinal: int) -> str:
         """Identify the contents that partition ``ordinal`` of the downstream asset would read now."""
@@ -89,8 +90,8 @@ class Upstream:
 
     def _committed(self, selection: str) -> list[int]:
         ranges = PartitionSet.parse(self.definition, selection).ordinal_ranges()
-        slices = (slice(bisect_left(self._ordinals, low), bisect_right(self._ordinals, high)) for low, high in ranges)
-        return [ordinal for one in slices for ordinal in self._ordinals[one]]
+        found: list[int] = ordinals_within(self._ordinals, ranges).tolist()
+        return found
 
 
 def shares_ordinals(record: InputRecord, downstream: PartitionsDefinition, upstream: PartitionsDefinition) -> bool:
@@ -130,7 +131,7 @@ class Judge:
     def _inputs(
         self, asset: AssetRecord, inputs: Mapping[int, Sequence[InputRecord]], ranges: Ranges
     ) -> Iterator[tuple[int, Reason]]:
-        downstream = definition_from_dict(asset.definition)
+        downstream = asset.partitions
         upstream = {name: self._look_up(name, downstream, inputs, ranges) for name in _input_assets(inputs)}
         for ordinal, lineage in inputs.items():
             for reason in input_reasons((one, upstream[one.asset].digest_of(one, ordinal)) for one in lineage):
@@ -149,7 +150,7 @@ class Judge:
         asset = find_asset(self.connection, name)
         if asset is None:
             raise AssertionError(f"a version's input refers to asset {name!r}, which the catalog does not have")
-        definition = definition_from_dict(asset.definition)
+        definition = asset.partitions
         records = [record for lineage in inputs.values() for record in lineage if record.asset == name]
         if not all(shares_ordinals(record, downstream, definition) for record in records):
             ranges = tuple(PartitionSet.everything(definition).ordinal_ranges())
@@ -185,7 +186,7 @@ def _code(asset: AssetRecord, versions: Columns, inputs: Container[int]) -> Iter
 
 def _early(asset: AssetRecord, versions: Columns) -> Iterator[tuple[int, Reason]]:
     ordinals, written_at_us = (np.array(versions[name], dtype=np.int64) for name in ("ordinal", "written_at_us"))
-    window_end_us = definition_from_dict(asset.definition).window_ends_of(ordinals)
+    window_end_us = asset.partitions.window_ends_of(ordinals)
     if window_end_us is not None:
         early = is_early(written_at_us, window_end_us, int(asset.options.get("complete_after_us", 0)))
         yield from ((ordinal, EARLY) for ordinal in ordinals[early].tolist())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from typing import Any, ClassVar, Self
@@ -15,13 +15,10 @@ from lakepart.model.cells import Cells, contains, first_position, product
 from lakepart.model.instants import to_microseconds
 from lakepart.model.intervals import IntegerArray, Intervals
 from lakepart.model.known_keys import KnownKeys, Reserve
+from lakepart.model.ordinal_ranges import OrdinalRange
 from lakepart.model.windows import Window
 
 FORMAT_VERSION = 1
-
-# Both ends included; for several dimensions, perhaps followed by conditions on the ordinal's bits, four numbers each:
-# shift, mask, and the least and greatest that (ordinal >> shift) & mask may be.
-OrdinalRange = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -108,6 +105,14 @@ class PartitionsDefinition(ABC):
         """
 
     @abstractmethod
+    def coordinates_at(self, positions: IntegerArray) -> list[IntegerArray]:
+        """Give the position in each dimension, of many positions; vectorised."""
+
+    @abstractmethod
+    def positions_of_coordinates(self, coordinates: Sequence[IntegerArray]) -> IntegerArray:
+        """Give the positions that have these positions in each dimension; vectorised."""
+
+    @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """Give the stable form that the catalog keeps; :func:`definition_from_dict` reads it back."""
 
@@ -165,6 +170,11 @@ class PartitionsDefinition(ABC):
     def time_dimensions(self) -> tuple[OneDimensional, ...]:
         """The dimensions that are cut by time."""
         return tuple(dimension for dimension in self.dimensions if dimension.kind == "time")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns by which rows say where they belong."""
+        return tuple(one.by for one in self.dimensions if one.by is not None)
 
     @property
     def unsaid(self) -> tuple[OneDimensional, ...]:
@@ -264,6 +274,14 @@ class OneDimensional(PartitionsDefinition):
         if not isinstance(cells, Intervals):
             raise AssertionError(f"cells of several dimensions are none of {self!r}")
         return cells
+
+    def coordinates_at(self, positions: IntegerArray) -> list[IntegerArray]:
+        """Give the positions back."""
+        return [positions]
+
+    def positions_of_coordinates(self, coordinates: Sequence[IntegerArray]) -> IntegerArray:
+        """Give the only coordinates back."""
+        return coordinates[0]
 
     def parts_of(self, key: str) -> dict[str, str]:
         """Give the key by the dimension's name."""

@@ -35,6 +35,7 @@ __all__ = [
     "Yearly",
     "declaration_of",
     "definition_from_dict",
+    "has_dynamic_keys",
 ]
 
 _TIME: dict[str, type[TimeDefinition]] = {grain.name: grain for grain in GRAINS}
@@ -63,9 +64,7 @@ def definition_from_dict(data: Mapping[str, Any]) -> PartitionsDefinition:
         if kind == Dynamic.name:
             return Dynamic(data["by"], dimension=data["dimension"])
         if kind == Multi.name:
-            return Multi.restored(
-                {one["dimension"]: definition_from_dict(one) for one in data["dimensions"]}, data["bits"]
-            )
+            return _multi_definition(json.dumps(data, sort_keys=True))
         if kind in _TIME:
             return _time_definition(kind, json.dumps(data, sort_keys=True))
     except KeyError as error:
@@ -80,6 +79,17 @@ def definition_from_dict(data: Mapping[str, Any]) -> PartitionsDefinition:
 def declaration_of(data: Mapping[str, Any]) -> dict[str, Any]:
     """Give what somebody declared, of what ``to_dict`` gave: without what was settled for good when it was declared."""
     return {name: value for name, value in data.items() if name != "bits"}
+
+
+def has_dynamic_keys(data: Mapping[str, Any]) -> bool:
+    """Answer, of what ``to_dict`` gave, whether the catalog keeps keys for it."""
+    return any(one.get("kind") == Dynamic.name for one in (data, *data.get("dimensions", ())))
+
+
+@lru_cache(maxsize=256)  # as the next
+def _multi_definition(text: str) -> Multi:
+    data = json.loads(text)
+    return Multi.restored({one["dimension"]: definition_from_dict(one) for one in data["dimensions"]}, data["bits"])
 
 
 @lru_cache(maxsize=256)  # every verb reads its asset's definition, and finding where time begins and ends takes a while

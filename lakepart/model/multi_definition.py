@@ -14,11 +14,12 @@ import numpy as np
 
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError, did_you_mean
 from lakepart.model.cells import Cells, boxes, product
-from lakepart.model.definition_base import FORMAT_VERSION, OneDimensional, OrdinalRange, PartitionsDefinition
+from lakepart.model.definition_base import FORMAT_VERSION, OneDimensional, PartitionsDefinition
 from lakepart.model.dynamic_definition import Dynamic
 from lakepart.model.intervals import IntegerArray, Intervals
 from lakepart.model.known_keys import KnownKeys, Reserve
 from lakepart.model.names import check_dimension_name
+from lakepart.model.ordinal_ranges import OrdinalRange
 from lakepart.model.packing import MOST_BITS, Packing
 from lakepart.model.windows import Window
 

@@ -25,8 +25,9 @@ from lakepart.model.cells import (
     tail,
     union,
 )
-from lakepart.model.definition_base import OneDimensional, OrdinalRange, PartitionsDefinition
+from lakepart.model.definition_base import OneDimensional, PartitionsDefinition
 from lakepart.model.intervals import IntegerArray, Intervals, Range
+from lakepart.model.ordinal_ranges import OrdinalRange
 from lakepart.model.set_text import OPEN_END, Runs, format_boxes, format_runs, parse_boxes, parse_runs
 from lakepart.model.windows import Window
 
@@ -262,7 +263,7 @@ class PartitionSet:
         """Give ranges of ordinals, both ends included, that hold these partitions and no other.
 
         In one dimension the fewest, each ``(low, high)``. In several, a range may be followed by conditions on the
-        ordinal's bits: see :data:`~lakepart.model.definition_base.OrdinalRange`.
+        ordinal's bits: see :data:`~lakepart.model.ordinal_ranges.OrdinalRange`.
         """
         return self.definition.ordinal_ranges(self.cells)
 
@@ -329,6 +330,12 @@ class PartitionSet:
         _check_count("last", count)
         found = self if as_of is None else self.elapsed(as_of)
         return PartitionSet(self.definition, tail(found.cells, count))
+
+    def newest_first(self) -> Iterator[PartitionSet]:
+        """Give the partitions one by one, the last first, without listing them."""
+        for positions in chunks_of_positions(self.cells, self.definition.sizes, newest_first=True):
+            for position in positions.tolist():
+                yield self._at(self.definition, (position,))
 
     def batched(self, count: int) -> Iterator[PartitionSet]:
         """Cut the set, in order, into sets of ``count`` each; the last may be smaller.

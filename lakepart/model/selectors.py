@@ -11,6 +11,7 @@ from lakepart.model.definition_base import OneDimensional, PartitionsDefinition
 from lakepart.model.intervals import Intervals
 from lakepart.model.multi_definition import Multi
 from lakepart.model.partition_sets import PartitionSet
+from lakepart.model.set_text import LabelRuns, parse_label_boxes, parse_labels
 
 Label = str | date
 Side = tuple[Intervals, bool]  # what is chosen of one dimension, and whether every partition of it was named
@@ -49,6 +50,48 @@ def select(definition: PartitionsDefinition, item: object) -> tuple[PartitionSet
     (dimension,) = definition.dimensions
     intervals, explicit = _select_side(dimension, item)
     return PartitionSet(definition, intervals), explicit
+
+
+def select_text(definition: PartitionsDefinition, text: str) -> tuple[PartitionSet, bool]:
+    """Read the form that :meth:`PartitionSet.to_text` writes, with labels for keys and open ends.
+
+    Parts between commas are united. Each is a key, a partial date or a range ``first..last`` with both ends included,
+    either of which may be left out; in several dimensions one of these for each, joined by ``|``, several in braces,
+    ``*`` for all; those left out at the end are not restricted.
+
+    Returns
+    -------
+    set, explicit
+        As :func:`select`.
+
+    Raises
+    ------
+    PartitionKeyError
+        A label names no partition.
+    InvalidInputError
+        The text has another form.
+    """
+    if text in ("", "*"):
+        return (PartitionSet.everything if text else PartitionSet.empty)(definition), not text
+    if not isinstance(definition, Multi):
+        (dimension,) = definition.dimensions
+        intervals, explicit = _side_of_text(dimension, parse_labels(text))
+        return PartitionSet(definition, intervals), explicit
+    found, named = [], True
+    for box in parse_label_boxes(text, len(definition.dimensions)):
+        sides = [_side_of_text(one, part) for one, part in zip(definition.dimensions, box, strict=True)]
+        found.append(product([intervals for intervals, _ in sides]))
+        named = named and all(explicit for _, explicit in sides)
+    return PartitionSet(definition, union(found)), named
+
+
+def _side_of_text(dimension: OneDimensional, runs: LabelRuns) -> Side:
+    ranges = [
+        one
+        for first, last in runs
+        for one in (dimension.label(first) if first == last and first else dimension.slice(first, last)).ranges
+    ]
+    return Intervals.of(ranges), all(first is not None and last is not None for first, last in runs)
 
 
 def _select_cells(definition: Multi, item: object) -> tuple[PartitionSet, bool]:

@@ -1,9 +1,9 @@
 """The written form of a set of partitions: ``first..last`` and single keys, joined by commas.
 
 In several dimensions a rectangle is what it holds of each, joined by ``|``: ``*`` for all, a run as above, several
-in braces. Catalog rows and plans hold these texts, so they must read back the same for any key. Inside a key ``%``, ``,``
-and ``*`` are percent-encoded, in several dimensions also ``|`` and braces, and so are the dots of a key in which they
-could be taken for ``..``. A run that ends in ``*`` goes on to the end.
+in braces. Catalog rows and plans hold these texts, so they must read back the same for any key. Inside a key ``%``,
+``,`` and ``*`` are percent-encoded, in several dimensions also ``|`` and braces, and so are the dots of a key in which
+they could be taken for ``..``. A run that ends in ``*`` goes on to the end.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TypeAlias
 from lakepart.errors import ErrorCode, InvalidInputError
 
 Runs: TypeAlias = "Sequence[tuple[str, str | None]]"
+LabelRuns: TypeAlias = "Sequence[tuple[str | None, str | None]]"  # None leaves an end open
 OPEN_END = None  # the last key of a run that goes on to the end
 
 _ESCAPE = re.compile(r"%([0-9A-F]{2})")
@@ -57,6 +58,46 @@ def parse_runs(text: str, well_formed: re.Pattern[str] = _WELL_FORMED) -> list[t
     return runs
 
 
+def parse_labels(text: str, well_formed: re.Pattern[str] = _WELL_FORMED) -> LabelRuns:
+    """Read runs of labels as people write them: as :func:`parse_runs`, and either end of a range may be left out.
+
+    Raises
+    ------
+    InvalidInputError
+        The text has another form.
+    """
+    runs: list[tuple[str | None, str | None]] = []
+    for run in text.split(","):
+        if run == "*":
+            runs.append((None, None))
+        elif run.startswith("..") and run != "..":
+            ((label, _),) = parse_runs(run[2:], well_formed)
+            runs.append((None, label))
+        elif run.endswith("..") and run != "..":
+            ((label, _),) = parse_runs(run[:-2], well_formed)
+            runs.append((label, None))
+        else:
+            runs += parse_runs(run or ",", well_formed)
+    return runs
+
+
+def parse_label_boxes(text: str, dimensions: int) -> Iterator[list[LabelRuns]]:
+    """Read rectangles as people write them: as :func:`parse_boxes`, with labels, and the last dimensions left out.
+
+    Raises
+    ------
+    InvalidInputError
+        The text has another form, or more dimensions.
+    """
+    for box in _RECTANGLES.split(text):
+        parts = box.split("|")
+        _check_count(box, text, dimensions, fits=len(parts) <= dimensions)
+        yield [
+            parse_labels(_without_braces(part), _WELL_FORMED_PART)
+            for part in [*parts, *["*"] * (dimensions - len(parts))]
+        ]
+
+
 def format_boxes(boxes: Iterable[Sequence[Runs | None]]) -> str:
     """Write rectangles, each given as its runs in every dimension; None stands for all of one."""
     return ",".join("|".join(map(_format_part, box)) for box in boxes)
@@ -72,12 +113,7 @@ def parse_boxes(text: str, dimensions: int) -> Iterator[list[Runs | None]]:
     """
     for box in _RECTANGLES.split(text) if text else ():
         parts = box.split("|")
-        if len(parts) != dimensions:
-            raise InvalidInputError(
-                f"{box!r} in {text!r} has not {dimensions} parts joined by '|', one for each dimension.",
-                hint="* stands for all of a dimension; in keys, write | as %7C.",
-                code=ErrorCode.INVALID_SELECTION,
-            )
+        _check_count(box, text, dimensions, fits=len(parts) == dimensions)
         yield [_parse_part(part) for part in parts]
 
 
@@ -91,8 +127,20 @@ def _format_part(runs: Runs | None) -> str:
 def _parse_part(part: str) -> Runs | None:
     if part == "*":
         return None
-    in_braces = len(part) > 2 and part[0] == "{" and part[-1] == "}"
-    return parse_runs(part[1:-1] if in_braces else part or "|", _WELL_FORMED_PART)
+    return parse_runs(_without_braces(part) or "|", _WELL_FORMED_PART)
+
+
+def _without_braces(part: str) -> str:
+    return part[1:-1] if part.startswith("{") and part.endswith("}") else part
+
+
+def _check_count(box: str, text: str, dimensions: int, *, fits: bool) -> None:
+    if not fits:
+        raise InvalidInputError(
+            f"{box!r} in {text!r} has not {dimensions} parts joined by '|', one for each dimension.",
+            hint="* stands for all of a dimension; in keys, write | as %7C.",
+            code=ErrorCode.INVALID_SELECTION,
+        )
 
 
 def _escape(key: str, special: str) -> str:

@@ -35,8 +35,8 @@ def definitions() -> None:
         lp.Static(["eu", "us"], by="region"),
         lp.Unpartitioned(),
     ]
-    assert_type(cuts[0].by, str | None)
-    assert_type(cuts[0].dimension, str)
+    assert_type(cuts[0].dimensions[0].by, str | None)
+    assert_type(cuts[0].dimensions[0].dimension, str)
     assert_type(cuts[0].describe(), str)
 
 
