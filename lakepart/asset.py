@@ -293,7 +293,10 @@ class Asset(PartitionVerbs):
         return dynamic_keys.remove_keys(home.context, home.view, self._record(), keys, dimension)
 
     def _for_writing(self) -> PartitionsDefinition:
+        """Give the definition to name partitions with that a write is about to make, new keys included."""
         home = self._home
+        if not self.partitions.is_dynamic:
+            return self.partitions
         require_writable(home.context, home.view, "write")
         return dynamic_keys.definition_for_writing(home.context, self._record())
 

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import event
 
 import lakepart as lp
+from lakepart.cli.app import run
 from lakepart.testing import copied, files_of, frozen_lake, query_catalog, stray_files
 
 NOW = datetime(2024, 1, 4, 12, tzinfo=UTC)
@@ -297,3 +298,37 @@ def test_an_io_manager_stores_and_loads_cells_by_key(lake) -> None:
         "2024-01-01|UA": [1],
         "2024-01-02|AA": [2],
     }
+
+
+def test_the_command_line_names_cells_as_logs_do(lake, flights, capsys, monkeypatch) -> None:
+    monkeypatch.delenv("LAKEPART_URL", raising=False)
+
+    def called(*arguments: str) -> tuple[int, list[dict[str, object]]]:
+        capsys.readouterr()
+        code = run([*arguments, "--json"])
+        out = capsys.readouterr().out
+        return code, json.loads(out) if code == 0 else []
+
+    def keys(text: str) -> list[object]:
+        return [row["key"] for row in called("files", lake.url, "flights", text)[1]]
+
+    assert keys("*|UA") == ["2024-01-01|UA", "2024-01-02|UA"]
+    assert keys("2024-01-01|{UA,AA}") == ["2024-01-01|UA", "2024-01-01|AA"]
+    assert keys("2024-01-02..|{UA,DL}") == ["2024-01-02|UA", "2024-01-03|DL"]
+    assert keys("2024-01-01|UA,2024-01-03|DL") == ["2024-01-01|UA", "2024-01-03|DL"]
+    assert keys("..2024-01-01") == ["2024-01-01|UA", "2024-01-01|AA"]
+    assert called("status", lake.url, "flights", "2024-01-01|ZZ")[0] == 2
+    assert called("status", lake.url, "flights", "2024-01-01|UA|x")[0] == 2
+
+
+@pytest.mark.parametrize("text", ["2024-01-01|", "2024-01-01|{UA", "a|b|c", "..|UA", "2024-01-01||", "*|{}", "|"])
+def test_text_of_another_form_is_refused(flights, text) -> None:
+    with pytest.raises(lp.InvalidInputError):
+        flights.select(text)
+
+
+def test_a_selection_shows_itself_as_text_that_selects_it_again(flights) -> None:
+    chosen = flights[["2024-01-01|UA", ("2024-01-02", ["UA", "DL"])]]
+
+    assert repr(chosen) == "<Selection flights 2024-01-01|UA,2024-01-02|{UA,DL}>"
+    assert flights.select("2024-01-01|UA,2024-01-02|{UA,DL}").status()["key"].tolist() == chosen.keys
