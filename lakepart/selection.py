@@ -50,7 +50,8 @@ class PartitionVerbs(Readable):
     def __init__(self, home: Home, asset: str, partitions: PartitionSet, *, explicit: bool) -> None:
         self._home = home
         self._asset = asset
-        self._chosen = partitions
+        keyless = partitions.definition.knowing({})  # the keys of then would be pickled, and soon be out of date
+        self._chosen = partitions.under(keyless) if keyless.is_dynamic else partitions
         self._explicit = explicit
 
     # What it is

@@ -148,6 +148,10 @@ class PartitionsDefinition(ABC):
     def window_ends_of(self, ordinals: IntegerArray) -> IntegerArray | None:
         """Give the instants (UTC microseconds) at which the last window of many ordinals ends, or None; vectorised."""
 
+    def keeping_ordinals_of(self, before: PartitionsDefinition) -> PartitionsDefinition:  # noqa: ARG002
+        """Give the same definition so that partitions of an earlier one keep their ordinals."""
+        return self
+
     def admit(self, keys: Iterable[str]) -> None:  # noqa: B027 - most know their keys beforehand
         """Reserve those of the keys that are new, at once, where :meth:`admitting` allows it."""
 

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product as combinations
-from math import prod
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -20,7 +19,7 @@ from lakepart.model.intervals import IntegerArray, Intervals
 from lakepart.model.known_keys import KnownKeys, Reserve
 from lakepart.model.names import check_dimension_name
 from lakepart.model.ordinal_ranges import OrdinalRange
-from lakepart.model.packing import MOST_BITS, Packing
+from lakepart.model.packing import Packing
 from lakepart.model.windows import Window
 
 _SEPARATOR = "|"
@@ -93,12 +92,6 @@ class Multi(PartitionsDefinition):
             limited.append(one)
         object.__setattr__(self, "dimensions", tuple(limited))
         object.__setattr__(self, "_packing", chosen)
-        if prod(self.sizes) >= 1 << MOST_BITS:
-            raise InvalidInputError(
-                f"{self!r} has {prod(self.sizes):.1e} partitions, more than can be numbered.",
-                hint="give time dimensions an end=….",
-                code=ErrorCode.OUT_OF_RANGE,
-            )
 
     def position_of(self, key: str) -> int:
         """Give the position of a key: the last dimension's runs fastest.
@@ -272,6 +265,23 @@ class Multi(PartitionsDefinition):
         """Give how an ordinal tells the number in a dimension: shift it, then mask it."""
         at = [one.dimension for one in self.dimensions].index(dimension)
         return self._packing.shifts[at], self._packing.masks[at]
+
+    def keeping_ordinals_of(self, before: PartitionsDefinition) -> PartitionsDefinition:
+        """Give the same definition with the bits of an earlier one, whose partitions then keep their ordinals.
+
+        Raises
+        ------
+        InvalidInputError
+            The earlier one had other dimensions, or one has outgrown its bits.
+        """
+        if not isinstance(before, Multi) or [one.dimension for one in before.dimensions] != [
+            one.dimension for one in self.dimensions
+        ]:
+            raise InvalidInputError(
+                f"{self!r} has other dimensions than {before!r}, so partitions cannot keep their places.",
+                code=ErrorCode.DEFINITION_MISMATCH,
+            )
+        return self.restored({one.dimension: one for one in self.dimensions}, before._packing.to_list())
 
     def knowing(self, keys: Mapping[str, KnownKeys]) -> Self:
         """Give the same definition with the keys that the catalog has for its dynamic dimensions, by name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -340,6 +341,20 @@ def test_a_crash_anywhere_in_a_write_of_a_new_key_leaves_it_unseen_or_whole(temp
         assert {entry[1:3] for entry in kept_keys(aftermath.lake)} == {(0, "new")}, aftermath.at
 
     assert crashes > 5
+
+
+def test_handles_pickle_small_and_find_their_keys_again(lake) -> None:
+    lake.asset("files", partitions=lp.Dynamic()).add_keys([f"file {number}" for number in range(2_000)])
+    lake = lp.connect(lake.url)
+    asset = lake.asset("files")
+
+    pickled = pickle.dumps((asset, asset["file 7"], asset["file 5":"file 9"]))
+
+    assert len(pickled) < 2_000
+    again, one, some = pickle.loads(pickled)
+    assert one.keys == ["file 7"]
+    assert some.keys == [f"file {number}" for number in range(5, 10)]
+    assert len(again.missing()) == 2_000
 
 
 def test_the_declaration_does_not_compare_keys_and_shows_them(lake, customers) -> None:

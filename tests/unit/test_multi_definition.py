@@ -232,6 +232,24 @@ def test_bits_that_were_settled_outlive_keys_that_come_later_and_are_no_part_of_
         definition_from_dict(data)
 
 
+def test_a_definition_that_changes_can_keep_the_ordinals_it_gave() -> None:
+    many = Static([*CARRIERS, *(f"X{number}" for number in range(5_000))], by="carrier")
+    fresh = Multi(day=Daily("2012-01-01", by="time_hour"), carrier=Static([*CARRIERS, "WN"], by="carrier"))
+    before = Multi(day=Daily("2013-01-01", by="time_hour"), carrier=many)
+
+    kept = fresh.keeping_ordinals_of(before)
+
+    key = "2013-01-05|DL"
+    assert kept == fresh
+    assert kept.ordinal_at(kept.position_of(key)) == before.ordinal_at(before.position_of(key))
+    assert fresh.ordinal_at(fresh.position_of(key)) != before.ordinal_at(before.position_of(key))
+    with pytest.raises(InvalidInputError, match="has other dimensions"):
+        fresh.keeping_ordinals_of(Multi(carrier=many, day=Daily("2013-01-01")))
+    with pytest.raises(InvalidInputError, match="has outgrown"):
+        before.keeping_ordinals_of(ENDLESS)
+    assert Daily("2012-01-01").keeping_ordinals_of(Daily("2013-01-01")) == Daily("2012-01-01")
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
