@@ -40,7 +40,7 @@ class Rows:
 
     Examples
     --------
-    >>> left, right = (product(Intervals(((0, 9),)), Intervals((one,))) for one in ((0, 2), (1, 5)))
+    >>> left, right = (product([Intervals(((0, 9),)), Intervals((one,))]) for one in ((0, 2), (1, 5)))
     >>> (left | right).runs
     ((0, 9, Intervals(ranges=((0, 5),))),)
     >>> len(left & right)

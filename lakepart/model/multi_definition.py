@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product as combinations
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError, did_you_mean
-from lakepart.model.cells import Cells, boxes, product
+from lakepart.model.cells import Cells
 from lakepart.model.definition_base import FORMAT_VERSION, OneDimensional, PartitionsDefinition
 from lakepart.model.dynamic_definition import Dynamic
-from lakepart.model.intervals import IntegerArray, Intervals
+from lakepart.model.intervals import IntegerArray
 from lakepart.model.known_keys import KnownKeys, Reserve
 from lakepart.model.names import check_dimension_name
 from lakepart.model.ordinal_ranges import OrdinalRange
+from lakepart.model.packed_ranges import packed_ranges
 from lakepart.model.packing import Packing
 from lakepart.model.windows import Window
 
@@ -252,7 +252,7 @@ class Multi(PartitionsDefinition):
         One range is enough where the inner dimensions are whole; otherwise a range of rows comes with conditions on
         the inner dimensions, so that nothing is listed.
         """
-        return list(self._ranges(cells, 0, 0))
+        return list(packed_ranges(self._packing, self.dimensions, cells))
 
     def dynamic_ids(self, ordinals: IntegerArray) -> dict[str, IntegerArray]:
         """Give the ids that partitions have in each dynamic dimension, by its name."""
@@ -349,44 +349,6 @@ class Multi(PartitionsDefinition):
                 self._packing.digits, self.dimensions, self._packing.unpack(ordinals), strict=True
             )
         ]
-
-    def _ranges(self, cells: Cells, depth: int, prefix: int) -> Iterator[OrdinalRange]:
-        """Give the ranges of cells of the dimensions from ``depth`` on, whose ordinals begin with ``prefix``."""
-        if isinstance(cells, Intervals):
-            for start, stop in cells.ranges:
-                yield tuple(prefix + end for end in self._numbers(depth, start, stop))
-            return
-        inner = product([one.universe for one in self.dimensions[depth + 1 :]])
-        shift = self._packing.shifts[depth]
-        for start, stop, row in cells.runs:
-            first, last = (prefix + (number << shift) for number in self._numbers(depth, start, stop))
-            if row == inner:
-                yield first, last + (1 << shift) - 1
-            elif stop - start == 1:
-                yield from self._ranges(row, depth + 1, first)
-            else:
-                for box in boxes(row):
-                    yield from self._conditions(box, depth + 1, first, last)
-
-    def _conditions(self, box: Sequence[Intervals], depth: int, first: int, last: int) -> Iterator[OrdinalRange]:
-        """Give, for each run of a box, the rows from ``first`` to ``last`` under conditions on the inner dimensions."""
-        for ranges in combinations(*(intervals.ranges for intervals in box)):
-            low, high = first, last
-            conditions: list[int] = []
-            for at, (start, stop) in enumerate(ranges, depth):
-                shift, mask = self._packing.shifts[at], self._packing.masks[at]
-                if (start, stop) == self.dimensions[at].universe.ranges[0]:
-                    high += mask << shift
-                    continue
-                least, greatest = self._numbers(at, start, stop)
-                low, high = low + (least << shift), high + (greatest << shift)
-                conditions += [shift, mask, least, greatest]
-            yield (low, high, *conditions)
-
-    def _numbers(self, depth: int, start: int, stop: int) -> tuple[int, int]:
-        ends = np.array([start, stop - 1], dtype=np.int64)
-        least, greatest = self._packing.digits[depth].numbers_of(self.dimensions[depth], ends).tolist()
-        return least, greatest
 
 
 def _checked(dimensions: Mapping[str, PartitionsDefinition]) -> list[OneDimensional]:

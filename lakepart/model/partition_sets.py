@@ -11,11 +11,11 @@ from itertools import repeat
 import numpy as np
 
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError
+from lakepart.model.cell_text import read_cells, write_cells
 from lakepart.model.cells import (
     Cells,
     Rows,
     at_positions,
-    boxes,
     chunks_of_positions,
     contains,
     first_position,
@@ -23,12 +23,10 @@ from lakepart.model.cells import (
     parts,
     product,
     tail,
-    union,
 )
-from lakepart.model.definition_base import OneDimensional, PartitionsDefinition
-from lakepart.model.intervals import IntegerArray, Intervals, Range
+from lakepart.model.definition_base import PartitionsDefinition
+from lakepart.model.intervals import IntegerArray, Intervals
 from lakepart.model.ordinal_ranges import OrdinalRange
-from lakepart.model.set_text import OPEN_END, Runs, format_boxes, format_runs, parse_boxes, parse_runs
 from lakepart.model.windows import Window
 
 
@@ -120,16 +118,7 @@ class PartitionSet:
         InvalidInputError
             The text has another form.
         """
-        if text == "*":
-            return cls.everything(definition)
-        if isinstance(definition, OneDimensional):
-            return cls(definition, _read_runs(definition, parse_runs(text)))
-        dimensions = definition.dimensions
-        found = [
-            product([_read_runs(one, runs) for one, runs in zip(dimensions, box, strict=True)])
-            for box in parse_boxes(text, len(dimensions))
-        ]
-        return cls.empty(definition) if not found else cls(definition, union(found))
+        return cls(definition, read_cells(definition, text))
 
     def to_text(self) -> str:
         """Write the set as ``"2013-01-01..2013-03-31,2013-05-02"``; ``"*"`` for everything, ``""`` for nothing.
@@ -138,17 +127,7 @@ class PartitionSet:
         rectangle the fewest that one dimension after another can be cut into. A run to the end of keys that have yet to
         come ends in ``..*``.
         """
-        if self.cells == self.definition.everything:
-            return "*"
-        if isinstance(self.definition, OneDimensional):
-            return format_runs(_runs_of(self.definition, self.intervals))
-        return format_boxes(
-            [
-                None if part == one.universe else _runs_of(one, part)
-                for one, part in zip(self.definition.dimensions, box, strict=True)
-            ]
-            for box in boxes(self.cells)
-        )
+        return write_cells(self.definition, self.cells)
 
     def under(self, definition: PartitionsDefinition) -> PartitionSet:
         """Give the same partitions under an equal definition, which may know more keys.
@@ -388,26 +367,4 @@ class PartitionSet:
 
 def _check_count(verb: str, count: object) -> None:
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise InvalidInputError(f"{verb}({count!r}): how many is a whole number, 1 or more.")
-
-
-def _runs_of(dimension: OneDimensional, intervals: Intervals) -> Runs:
-    """Give the first and last key of each run; the last is the open end where it has none yet."""
-    bounds = np.array(intervals.ranges, dtype=np.int64).reshape(-1, 2)
-    is_open = bool(intervals) and dimension.open_end_of(intervals)
-    lasts = bounds[:, 1] - 1
-    named = dimension.keys_at(lasts[:-1] if is_open else lasts)
-    return list(zip(dimension.keys_at(bounds[:, 0]), [*named, OPEN_END] if is_open else named, strict=True))
-
-
-def _read_runs(dimension: OneDimensional, runs: Runs | None) -> Intervals:
-    if runs is None:
-        return dimension.universe
-    ranges: list[Range] = []
-    for first, last in runs:
-        start = dimension.position_of(first)
-        end = dimension.universe.last if last is OPEN_END else start if first == last else dimension.position_of(last)
-        if start > end:
-            raise InvalidInputError(f"The range {first!r}..{last!r} is reversed: {last!r} comes first.")
-        ranges.append((start, end + 1))
-    return Intervals.of(ranges)
+        raise InvalidInputError(f"{verb}({count!r}): how many is a whole number, at least 1.")

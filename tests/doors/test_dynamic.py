@@ -77,6 +77,17 @@ def test_keys_that_were_added_are_expected_and_those_only_written_are_not(lake, 
     assert [entry[1:4] for entry in kept_keys(lake)] == [(0, "seen", 1), (1, "eu", 1), (2, "us", 1)]
 
 
+def test_a_key_that_is_added_again_has_been_expected_since_the_first_time(lake, customers) -> None:
+    customers.add_keys(["eu"])
+    clock_of(lake).advance(timedelta(days=1))
+
+    customers.add_keys(["eu", "us"])
+
+    since = [entry[4] for entry in kept_keys(lake)]
+    assert since[1] - since[0] == 86_400_000_000
+    assert customers.missing(as_of=NOW).keys == ["eu"]
+
+
 def test_handles_and_selections_made_before_a_key_came_know_it(customers) -> None:
     everything = customers[:]
     customers.write(rows(("a", 1)))

@@ -217,6 +217,22 @@ def test_the_stable_form_stays_as_it_was_released() -> None:
     assert ENDLESS.ordinal_at(ENDLESS.position_of("2013-01-05|DL")) == 734_872 * 4096 + 2
 
 
+@pytest.mark.parametrize(
+    ("first", "unit_us"),
+    [
+        (Daily("1973-01-01"), 86_400_000_000),
+        (Daily("1972-12-31"), 1_000_000),
+        (Weekly("2013-01-01", tz="Asia/Tokyo"), 86_400_000_000),
+        (Hourly("1973-01-01"), 60_000_000),
+        (Hourly("1937-01-01", tz="Europe/Amsterdam"), 1_000_000),
+        (Cron("30 6 * * *", start="2013-01-01"), 60_000_000),
+    ],
+    ids=str,
+)
+def test_time_is_numbered_by_days_minutes_or_seconds_as_its_windows_and_the_clocks_allow(first, unit_us) -> None:
+    assert Multi(when=first, what=Static(["a"])).to_dict()["bits"][0][1] == unit_us
+
+
 def test_bits_that_were_settled_outlive_keys_that_come_later_and_are_no_part_of_the_declaration() -> None:
     data = ENDLESS.to_dict()
     data["dimensions"][1]["keys"] = [*CARRIERS, *(f"X{number}" for number in range(2_000))]
