@@ -16,8 +16,8 @@ from lakepart.catalog.reading import contents, find_inputs, find_version_columns
 from lakepart.engine.context import View
 from lakepart.engine.lineage import IDENTITY, WITHOUT
 from lakepart.model.definitions import PartitionsDefinition
-from lakepart.model.mappings import CustomMapping, LastPartition, PartitionMapping, mapping_from_dict
 from lakepart.model.intervals import IntegerArray
+from lakepart.model.mappings import CustomMapping, LastPartition, PartitionMapping, mapping_from_dict
 from lakepart.model.ordinal_ranges import OrdinalRange, ordinals_within
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import AssetRecord, InputRecord

@@ -377,3 +377,25 @@ def test_the_declaration_does_not_compare_keys_and_shows_them(lake, customers) -
     assert again.partitions.describe() == "dynamic keys by customer (1 known)"
     with pytest.raises(lp.AlreadyExistsError, match="was declared as Dynamic"):
         lake.asset("customers", partitions=lp.Dynamic(by="who"))
+
+
+def test_what_was_made_from_dynamic_keys_is_told_by_key_and_not_by_id(lake, customers) -> None:
+    customers.write(rows(("a", 1), ("b", 2)))
+
+    @lp.producer(
+        "sums",
+        partitions=lp.Dynamic(),
+        inputs={"customers": lp.Input("customers", lp.Identity())},
+        code_version="1",
+    )
+    def sums(part, customers):
+        return pa.table({"sum": [sum(customers.to_arrow()["x"].to_pylist())]})
+
+    made = lake.register(sums)
+    made.add_keys(["b", "a"])
+    made.backfill(progress=False)
+    assert made.to_pandas().values.tolist() == [[2, "b"], [1, "a"]]
+
+    customers.append(rows(("a", 10)))
+
+    assert made.stale().keys == ["a"]

@@ -332,3 +332,24 @@ def test_a_selection_shows_itself_as_text_that_selects_it_again(flights) -> None
 
     assert repr(chosen) == "<Selection flights 2024-01-01|UA,2024-01-02|{UA,DL}>"
     assert flights.select("2024-01-01|UA,2024-01-02|{UA,DL}").status()["key"].tolist() == chosen.keys
+
+
+def test_what_was_made_from_cells_of_the_same_key_is_stale_when_they_change(lake, flights) -> None:
+    wide = lp.Multi(
+        day=lp.Daily("2024-01-01"), carrier=lp.Static(["UA", "AA", "DL", *(f"X{number}" for number in range(2_000))])
+    )
+
+    @lp.producer("sums", partitions=wide, inputs={"flights": lp.Input("flights", lp.Identity())}, code_version="1")
+    def sums(part, flights):
+        return pa.table({"sum": [sum(flights.to_arrow()["x"].to_pylist())]})
+
+    made = lake.register(sums)
+    made["2024-01-01", ["UA", "AA"]].backfill(progress=False)
+    assert made.to_arrow()["sum"].to_pylist() == [1, 2]
+
+    flights.write(rows((1, "AA", 20)), "2024-01-01|AA")
+
+    assert made.stale().keys == ["2024-01-01|AA"]
+    made["2024-01-01":"2024-01-02", ["UA", "AA"]].backfill(progress=False, which="stale")
+    assert made.to_arrow()["sum"].to_pylist() == [1, 20]
+    assert made.stale().keys == []
