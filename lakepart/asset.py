@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, SupportsIndex
 
+from lakepart.engine import dynamic_keys
 from lakepart.engine.alter import apply_alter, plan_alter, rename_key
 from lakepart.engine.commit import write_frame, write_keyed, write_partitions
+from lakepart.engine.context import require_writable
 from lakepart.engine.home import Home
 from lakepart.engine.pieces import pairs_or_rows
 from lakepart.engine.repartition import apply_repartition, plan_repartition
 from lakepart.engine.status import as_of_now
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError, PartitionNotFoundError
 from lakepart.model.definition_plans import AlterPlan, RepartitionPlan
-from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
+from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.intervals import IntegerArray
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import count_of
 from lakepart.model.policies import check_age
 from lakepart.model.records import Commit
-from lakepart.model.selectors import select
+from lakepart.model.selectors import select, select_text
 from lakepart.parquet.schemas import plain
 from lakepart.selection import PartitionVerbs, Selection
 
@@ -42,7 +44,8 @@ class Asset(PartitionVerbs):
 
     * ``asset["2013-01-05"]`` a key, or all windows that start in ``"2013-01"`` or ``"2013"``;
     * ``asset["2013-01":"2013-03"]`` a range with both ends included; an open end means what is committed;
-    * ``asset[["UA", "AA"]]`` several.
+    * ``asset[["UA", "AA"]]`` several;
+    * ``asset["2013-01":, "UA"]`` or ``asset[{"carrier": ["UA"]}]`` where it is cut in several dimensions.
 
     Attributes
     ----------
@@ -51,7 +54,7 @@ class Asset(PartitionVerbs):
     """
 
     def __init__(self, home: Home, name: str) -> None:
-        definition = definition_from_dict(home.record(name).definition)
+        definition = home.record(name).partitions
         super().__init__(home, name, PartitionSet.everything(definition), explicit=False)
         self.name = name
 
@@ -64,6 +67,26 @@ class Asset(PartitionVerbs):
             if self.partitions == known:
                 raise
             partitions, explicit = select(self.partitions, item)
+        return self._select(partitions, explicit=explicit)
+
+    def select(self, text: str) -> Selection:
+        """Select the partitions that a text names, as the command line does and as logs and plans show it.
+
+        Parameters
+        ----------
+        text
+            Keys, partial dates and ranges ``first..last``, joined by commas; both ends are included, and either may be
+            left out. In several dimensions one of these for each, joined by ``|``: ``2013-01..2013-03|UA``,
+            ``*|{UA,AA}``. ``*`` is everything. In keys ``%``, ``,``, ``*``, ``|`` and ``..`` are percent-encoded.
+
+        Raises
+        ------
+        PartitionKeyError
+            A label names no partition.
+        InvalidInputError
+            The text has another form.
+        """
+        partitions, explicit = select_text(self.partitions, text)
         return self._select(partitions, explicit=explicit)
 
     def between(self, start: datetime, end: datetime) -> Selection:
@@ -368,8 +391,69 @@ class Asset(PartitionVerbs):
         self._record()
         return commit
 
+    # Keys of dynamic dimensions
+
+    def add_keys(self, keys: Iterable[str], dimension: str | None = None) -> int:
+        """Add keys to a dynamic dimension: they are expected from now on, ``missing`` until they are written.
+
+        Keys belong to the asset, not to a branch or snapshot. Adding one again changes nothing.
+
+        Parameters
+        ----------
+        keys
+            Texts, as many as you like.
+        dimension
+            Its name, where more than one is dynamic.
+
+        Returns
+        -------
+        How many were not known before.
+
+        Raises
+        ------
+        PartitionKeyError
+            A key is empty, holds NUL or is no text.
+        InvalidInputError
+            There is no such dimension, or it has no room for so many keys.
+
+        Notes
+        -----
+        Costs one transaction of a few statements, whatever the number of keys.
+        """
+        home = self._home
+        return dynamic_keys.add_keys(home.context, home.view, self._record(), keys, dimension)
+
+    def remove_keys(self, keys: Iterable[str], dimension: str | None = None) -> int:
+        """Remove keys without data from a dynamic dimension; parameters as :meth:`add_keys`.
+
+        Returns
+        -------
+        How many were removed.
+
+        Raises
+        ------
+        PartitionKeyError
+            There is no such key.
+        StateError
+            There are data for a key, on any branch, now or in a snapshot; all such keys are named, none is removed.
+
+        Notes
+        -----
+        Looks at every version of the asset.
+        """
+        home = self._home
+        return dynamic_keys.remove_keys(home.context, home.view, self._record(), keys, dimension)
+
+    def _for_writing(self) -> PartitionsDefinition:
+        """Give the definition to name partitions with that a write is about to make, new keys included."""
+        home = self._home
+        if not self.partitions.is_dynamic:
+            return self.partitions
+        require_writable(home.context, home.view, "write")
+        return dynamic_keys.definition_for_writing(home.context, self._record())
+
     def _one(self, key: Any) -> PartitionSet:
-        partitions, _ = select(self.partitions, key)
+        partitions, _ = select(self._for_writing(), key)
         if len(partitions) != 1:
             raise InvalidInputError(
                 f"{key!r} names {count_of(len(partitions), 'partition')} of {self.name!r}, "

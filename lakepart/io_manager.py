@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from lakepart.asset import Asset
 from lakepart.catalog.lookups import get_head
+from lakepart.engine.commit import write_partitions
 from lakepart.errors import ErrorCode, InvalidInputError
 from lakepart.lake_view import LakeView
 from lakepart.model.partition_sets import PartitionSet
@@ -109,14 +110,26 @@ class IOManager:
                     hint="name the keys, or give {key: frame, …}.",
                 )
             return target.write(data, **details)
-        wanted = _partitions(target, keys)
+        definition = target._for_writing()
+        wanted = (
+            PartitionSet.everything(definition) if keys is None else PartitionSet.from_keys(definition, _listed(keys))
+        )
         if not wanted:
             raise InvalidInputError(
                 f"No key is given to store {asset!r} under.", hint="name at least one.", code=ErrorCode.EMPTY_FRAME
             )
         if isinstance(data, Mapping):
             _check_complete(asset, wanted, data)
-        return target[wanted].write(data, **details)
+        home, record = target._home, target._record()
+        return write_partitions(
+            home.context,
+            home.view,
+            record,
+            wanted,
+            data,
+            no_rows="empty",
+            details=target._details(wanted, inputs, code_version, message, metadata, None),
+        )
 
     def select(self, asset: str, keys: Keys = None) -> Selection:
         """Select partitions as they are now: to be read, and then to be named in the ``inputs=`` of a save.
@@ -273,7 +286,11 @@ def _by_key(selection: Selection, columns: Sequence[str] | None, missing: str) -
 def _partitions(asset: Asset, keys: Keys) -> PartitionSet:
     if keys is None:
         return PartitionSet.everything(asset.partitions)
-    return PartitionSet.from_keys(asset.partitions, [keys] if isinstance(keys, str) else keys)
+    return PartitionSet.from_keys(asset.partitions, _listed(keys))
+
+
+def _listed(keys: str | Iterable[str]) -> Iterable[str]:
+    return [keys] if isinstance(keys, str) else keys
 
 
 def _fixed(selection: Selection) -> Selection:

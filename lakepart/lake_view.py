@@ -15,7 +15,7 @@ from lakepart.engine.context import require_writable
 from lakepart.engine.home import Home
 from lakepart.engine.inputs import choose_inputs, remember_functions
 from lakepart.errors import AlreadyExistsError, InvalidInputError
-from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
+from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.names import check_asset_name
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import Commit
@@ -85,7 +85,7 @@ class LakeView:
         except AlreadyExistsError as error:
             found = home.record(name)
             raise AlreadyExistsError(
-                f"Asset {name!r} was declared as {definition_from_dict(found.definition)!r} with options "
+                f"Asset {name!r} was declared as {found.partitions!r} with options "
                 f"{dict(found.options)}, not as {partitions!r} with {dict(options)}.",
                 hint=error.hint,
                 code=error.code,
@@ -146,7 +146,7 @@ class LakeView:
         """Make the contents of every asset at snapshot ``to`` current again, as a new snapshot."""
         home = self._home
         records = [home.record(name) for name in overview.asset_names(home.context)]
-        whole = [(record, PartitionSet.everything(definition_from_dict(record.definition))) for record in records]
+        whole = [(record, PartitionSet.everything(record.partitions)) for record in records]
         return histories.rollback(home.context, home.view, whole, to=index(to), message=message)
 
     def status(self) -> pd.DataFrame:

@@ -32,7 +32,7 @@ from lakepart.engine.status import (
     status_frame,
 )
 from lakepart.errors import InvalidInputError
-from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
+from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.inputs import Input
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import BackfillPlan, ReadPlan, TieringPlan
@@ -51,7 +51,8 @@ class PartitionVerbs(Readable):
     def __init__(self, home: Home, asset: str, partitions: PartitionSet, *, explicit: bool) -> None:
         self._home = home
         self._asset = asset
-        self._partitions = partitions
+        keyless = partitions.definition.knowing({})  # the keys of then would be pickled, and soon be out of date
+        self._chosen = partitions.under(keyless) if keyless.is_dynamic else partitions
         self._explicit = explicit
 
     # What it is
@@ -64,35 +65,36 @@ class PartitionVerbs(Readable):
     @property
     def keys(self) -> list[str]:
         """The partition keys, in order: those that were named, or the committed ones where an end is open."""
-        return (self._partitions if self._explicit else self._committed()).keys
+        return self._listed().keys
 
     @property
     def windows(self) -> list[Window | None]:
         """The time that each of :attr:`keys` covers; None where partitions are not cut by time."""
-        keys = self.keys
-        definition = self._partitions.definition
-        return [definition.window_at(definition.position_of(key)) for key in keys]
+        return list(self._listed().windows())
 
     def __len__(self) -> int:
-        return len(self._partitions if self._explicit else self._committed())
+        return len(self._listed())
 
     def __bool__(self) -> bool:
         return len(self) > 0
 
     def __contains__(self, key: object) -> bool:
-        return key in (self._partitions if self._explicit else self._committed())
+        return key in self._listed()
 
     def __iter__(self) -> Iterator[Selection]:
-        for key in self.keys:
-            yield self._select(PartitionSet.from_keys(self._partitions.definition, [key]))
+        return map(self._select, self._listed().batched(1))
+
+    def __reversed__(self) -> Iterator[Selection]:
+        """Give the partitions one by one, the last first."""
+        return map(self._select, self._listed().newest_first())
 
     def batched(self, count: int) -> Iterator[Selection]:
         """Cut the selection into selections of ``count`` partitions each, in order; the last may be smaller."""
-        if count < 1:
-            raise InvalidInputError(f"batched({count}) is no batch size: it is at least 1.")
-        keys = self.keys
-        for start in range(0, len(keys), count):
-            yield self._select(PartitionSet.from_keys(self._partitions.definition, keys[start : start + count]))
+        return map(self._select, self._listed().batched(count))
+
+    def split(self, count: int) -> list[Selection]:
+        """Cut the selection, in order, into ``count`` of nearly equal size; fewer where there are fewer partitions."""
+        return [self._select(part) for part in self._listed().split(count)]
 
     # Reading
 
@@ -375,11 +377,20 @@ class PartitionVerbs(Readable):
 
     # Shared
 
+    @property
+    def _partitions(self) -> PartitionSet:
+        """What was chosen, with the keys that the catalog has by now where it keeps them."""
+        chosen = self._chosen
+        return chosen.under(self._record().partitions) if chosen.definition.is_dynamic else chosen
+
+    def _listed(self) -> PartitionSet:
+        return self._partitions if self._explicit else self._committed()
+
     def _record(self) -> AssetRecord:
         """Look the asset up; where it is cut otherwise now, go on with the same partitions of the new definition."""
         record = self._home.record(self._asset)
-        if record.definition != self._partitions.definition.to_dict():
-            self._partitions = follow(self._asset, self._partitions, definition_from_dict(record.definition))
+        if record.definition != self._chosen.definition.to_dict():
+            self._chosen = follow(self._asset, self._chosen, record.partitions)
         return record
 
     def _committed(self) -> PartitionSet:
@@ -441,7 +452,7 @@ class Selection(PartitionVerbs):
     """Some partitions of one asset; cheap to make, resolved once by each verb.
 
     Made by ``asset[...]``, ``asset.last(n)``, ``asset.between(start, end)`` and their like; combined by ``&``, ``|``
-    and ``-``.
+    and ``-``; ``~`` selects all other partitions.
     """
 
     def write(
@@ -490,6 +501,10 @@ class Selection(PartitionVerbs):
     def __sub__(self, other: Selection) -> Selection:
         theirs = self._of_same_asset(other)
         return self._select(self._partitions - theirs, explicit=self._explicit)
+
+    def __invert__(self) -> Selection:
+        """Select all other partitions; as ``[:]``, that means those that are there."""
+        return self._select(~self._partitions, explicit=False)
 
     def _of_same_asset(self, other: Selection) -> PartitionSet:
         if not isinstance(other, Selection):

@@ -20,6 +20,7 @@ from lakepart.catalog.encoding import to_json
 from lakepart.catalog.guards import find_current, require_unmoved
 from lakepart.catalog.intents import end_intent, require_intent
 from lakepart.catalog.lookups import get_branch
+from lakepart.catalog.partition_keys import show_keys
 from lakepart.catalog.reading import branch_changes
 from lakepart.catalog.tables import BIG, TEXT, asset, head, schema, snapshot
 from lakepart.errors import AssetNotFoundError, CatalogError, ConflictError, ErrorCode, InvalidInputError, StorageError
@@ -175,6 +176,8 @@ def _apply(connection: Connection, request: CommitRequest, number: int, at_us: i
     changed = {change.asset_id for change in request.changes}
     require_same_cut(connection, branch, changed)
     schema_ids = _check_assets(connection, request, changed, number)
+    for written in request.written_keys:
+        show_keys(connection, written.asset_id, written.ids)
     current = find_current(connection, branch, request.changes)
     require_unmoved(connection, branch, request.changes, current)
     moment = Moment(branch.branch_id, number, at_us, schema_ids)

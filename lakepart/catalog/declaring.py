@@ -13,6 +13,7 @@ from lakepart.catalog.encoding import to_json
 from lakepart.catalog.lookups import find_asset, find_branch, get_asset, get_branch, get_head
 from lakepart.catalog.tables import asset, branch, head
 from lakepart.errors import AlreadyExistsError, ErrorCode, SnapshotNotFoundError, StateError
+from lakepart.model.definitions import declaration_of
 from lakepart.model.records import (
     MAIN_BRANCH_ID,
     AssetRecord,
@@ -51,7 +52,8 @@ def declare_asset(
             new = NewDefinition(definition, options, Redefinition.DECLARED)
             note_definition(connection, asset_id, get_head(connection).snapshot, new)
             return get_asset(connection, asset_id)
-    for what, stored, wanted in (("definition", found.definition, definition), ("options", found.options, options)):
+    cuts = declaration_of(found.definition), declaration_of(definition)
+    for what, stored, wanted in (("definition", *cuts), ("options", found.options, options)):
         if to_json(stored) != to_json(wanted):
             raise AlreadyExistsError(
                 f"Asset {name!r} was declared with another {what}: {to_json(stored)}, not {to_json(wanted)}.",

@@ -12,10 +12,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, insert, or_, select, update
 
 from lakepart.catalog.encoding import from_json, to_json
+from lakepart.catalog.partition_keys import load_keys
 from lakepart.catalog.scopes import in_json
 from lakepart.catalog.tables import BIG, asset, asset_definition, backfill_target, branch, move, version
 from lakepart.errors import StateError
 from lakepart.model.catalog_records import DefinitionRecord
+from lakepart.model.definitions import has_dynamic_keys
 from lakepart.model.plans import list_some
 from lakepart.model.records import (
     MAIN_BRANCH_ID,
@@ -36,7 +38,8 @@ def as_seen(connection: Connection, found: AssetRecord, seen_by: BranchRecord, s
     if at is None:
         return found
     then = definition_at(connection, found.asset_id, at)
-    return replace(found, definition=then.definition, options=then.options)
+    keys = load_keys(connection, found.asset_id) if has_dynamic_keys(then.definition) else {}
+    return replace(found, definition=then.definition, options=then.options, keys=keys)
 
 
 def definition_at(connection: Connection, asset_id: int, at: int) -> DefinitionRecord:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, func, select, union_all
 
-from lakepart.catalog.scopes import Scope, parameters_of, range_parameters, seen, shape_of, within
+from lakepart.catalog.scopes import Form, Scope, Shape, form_of, parameters_of, range_parameters, seen, within
 from lakepart.catalog.tables import BIG, asset, snapshot, version
 from lakepart.errors import ConflictError
 from lakepart.model.records import MAIN, MAIN_BRANCH_ID, Anything, BranchRecord, Change
@@ -80,12 +80,12 @@ def _find_shown(
 ) -> Iterator[Shown]:
     ranges = [(ordinal, ordinal) for ordinal in ordinals]
     parameters = {"asset": asset_id, "branch": branch.branch_id, **range_parameters(ranges)}
-    own = [Shown(*row) for row in connection.execute(_own(len(ranges) != 1), parameters)]
+    own = [Shown(*row) for row in connection.execute(_own(form_of(ranges)), parameters)]
     yield from own
     if branch.branch_id != MAIN_BRANCH_ID:
         overridden = {shown.ordinal for shown in own}
         at_fork = Scope(asset_id, MAIN, branch.fork)
-        for row in connection.execute(_inherited(len(ranges) != 1), dict(parameters_of(at_fork, ranges))):
+        for row in connection.execute(_inherited(form_of(ranges)), dict(parameters_of(at_fork, ranges))):
             shown = Shown(*row)
             if shown.ordinal not in overridden:
                 yield shown
@@ -97,7 +97,7 @@ def _describe(
     """Say of each moved partition who committed last, and when."""
     ranges = sorted((change.ordinal, change.ordinal) for change, _ in moved)
     parameters = {"asset": asset_id, "branch": branch.branch_id, **range_parameters(ranges)}
-    winners = {row.ordinal: row for row in connection.execute(_winners(len(ranges) != 1), parameters)}
+    winners = {row.ordinal: row for row in connection.execute(_winners(form_of(ranges)), parameters)}
     name = connection.execute(select(asset.c.name).where(asset.c.asset_id == asset_id)).scalar_one()
     conflicts = []
     for change, found in moved:
@@ -118,8 +118,8 @@ def _describe(
 
 
 @cache
-def _own(many: bool) -> Select[Any]:
-    source, in_ranges = within(version, version.c.ordinal, many=many)
+def _own(form: Form) -> Select[Any]:
+    source, in_ranges = within(version, version.c.ordinal, form)
     return (
         select(*(version.c[name] for name in Shown._fields))
         .select_from(source)
@@ -133,15 +133,15 @@ def _own(many: bool) -> Select[Any]:
 
 
 @cache
-def _inherited(many: bool) -> Select[Any]:
-    visible = seen(shape_of(Scope(0, MAIN, 0), [(0, 0)] * (2 if many else 1)))
+def _inherited(form: Form) -> Select[Any]:
+    visible = seen(Shape(past=True, branch=False, form=form))
     columns = (visible.columns[name] for name in Shown._fields)
     return select(*columns).select_from(visible.source).where(visible.where)
 
 
 @cache
-def _winners(many: bool) -> Select[Any]:
-    source, in_ranges = within(version, version.c.ordinal, many=many)
+def _winners(form: Form) -> Select[Any]:
+    source, in_ranges = within(version, version.c.ordinal, form)
     touched = union_all(
         *(
             select(version.c.ordinal, touching.label("snapshot"))

@@ -8,9 +8,11 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, select, true
 
 from lakepart.catalog.encoding import from_json
+from lakepart.catalog.partition_keys import load_keys
 from lakepart.catalog.tables import BIG, TEXT, asset, branch, head, schema, snapshot, tier
 from lakepart.errors import AssetNotFoundError, BranchNotFoundError, NotFoundError, SnapshotNotFoundError, did_you_mean
 from lakepart.model.catalog_records import AssetState, HeadRecord
+from lakepart.model.definitions import has_dynamic_keys
 from lakepart.model.instants import from_microseconds
 from lakepart.model.records import (
     MAIN_BRANCH_ID,
@@ -76,7 +78,7 @@ def list_tiers(connection: Connection) -> list[TierRecord]:
 def find_asset(connection: Connection, name: str) -> AssetRecord | None:
     """Give the asset of that name, or None."""
     row = connection.execute(_ASSET_BY_NAME, {"name": name}).one_or_none()
-    return None if row is None else _asset_from_row(row)
+    return None if row is None else _asset_from_row(connection, row)
 
 
 def find_asset_state(connection: Connection, name: str) -> AssetState | None:
@@ -84,7 +86,7 @@ def find_asset_state(connection: Connection, name: str) -> AssetState | None:
     row = connection.execute(_ASSET_STATE, {"name": name}).one_or_none()
     if row is None:
         return None
-    found = _asset_from_row(row[4:])
+    found = _asset_from_row(connection, row[4:])
     fields = None if found.schema_id is None else SchemaRecord(found.schema_id, found.asset_id, row[3])
     return AssetState(found, fields, HeadRecord(*row[:3]))
 
@@ -94,12 +96,13 @@ def get_asset(connection: Connection, asset_id: int) -> AssetRecord:
     row = connection.execute(_ASSET_BY_ID, {"asset": asset_id}).one_or_none()
     if row is None:
         raise AssetNotFoundError(f"There is no asset with id {asset_id}.", context={"asset_id": asset_id})
-    return _asset_from_row(row)
+    return _asset_from_row(connection, row)
 
 
 def list_assets(connection: Connection) -> list[AssetRecord]:
     """Give every asset, by name."""
-    return [_asset_from_row(row) for row in connection.execute(select(*_ASSET_COLUMNS).order_by(asset.c.name))]
+    rows = connection.execute(select(*_ASSET_COLUMNS).order_by(asset.c.name)).all()
+    return [_asset_from_row(connection, row) for row in rows]
 
 
 def get_schema(connection: Connection, schema_id: int) -> SchemaRecord:
@@ -239,7 +242,9 @@ def _seen_by(of: BranchRecord) -> Any:
     return own | ((snapshot.c.branch_id == MAIN_BRANCH_ID) & (snapshot.c.snapshot <= of.fork))
 
 
-def _asset_from_row(row: Sequence[Any]) -> AssetRecord:
-    asset_id, name, definition, revision, schema_id, options, code_version, inputs, function = row
+def _asset_from_row(connection: Connection, row: Sequence[Any]) -> AssetRecord:
+    asset_id, name, text, revision, schema_id, options, code_version, inputs, function = row
+    definition = from_json(text)
+    keys = load_keys(connection, asset_id) if has_dynamic_keys(definition) else {}
     producer = None if inputs is None else ProducerRecord(code_version, from_json(inputs), function)
-    return AssetRecord(asset_id, name, from_json(definition), revision, schema_id, from_json(options), producer)
+    return AssetRecord(asset_id, name, definition, revision, schema_id, from_json(options), producer, keys)

@@ -11,7 +11,18 @@ from sqlalchemy import Connection, Select, and_, bindparam, or_, select, text, u
 
 from lakepart.catalog.encoding import from_json
 from lakepart.catalog.lookups import SNAPSHOT_COLUMNS, snapshot_from_row
-from lakepart.catalog.scopes import Ranges, Scope, Shape, parameters_of, range_parameters, seen, shape_of, within
+from lakepart.catalog.scopes import (
+    Form,
+    Ranges,
+    Scope,
+    Shape,
+    form_of,
+    parameters_of,
+    range_parameters,
+    seen,
+    shape_of,
+    within,
+)
 from lakepart.catalog.tables import (
     BIG,
     SHOWN_WORK,
@@ -109,7 +120,7 @@ def find_work(connection: Connection, asset_id: int, branch_id: int, ranges: Ran
     if not ranges:
         return []
     rows = connection.execute(
-        _work(len(ranges) != 1), {"asset": asset_id, "branch": branch_id, **range_parameters(ranges)}
+        _work(form_of(ranges)), {"asset": asset_id, "branch": branch_id, **range_parameters(ranges)}
     ).all()
     newest = {
         row.ordinal: WorkRecord(
@@ -134,7 +145,7 @@ def history(
         "main": MAIN_BRANCH_ID,
         **range_parameters(ranges),
     }
-    rows = connection.execute(_history(len(ranges) != 1), parameters).all()
+    rows = connection.execute(_history(form_of(ranges)), parameters).all()
     return [(VersionRecord(*row[:width]), snapshot_from_row(row[width:])) for row in rows]
 
 
@@ -253,8 +264,8 @@ def _tiers(shape: Shape) -> Select[Any]:
 
 
 @cache
-def _work(many: bool) -> Select[Any]:
-    source, in_ranges = within(backfill_target, backfill_target.c.ordinal, many=many)
+def _work(form: Form) -> Select[Any]:
+    source, in_ranges = within(backfill_target, backfill_target.c.ordinal, form)
     return (
         select(
             backfill_target.c.ordinal,
@@ -279,8 +290,8 @@ def _work(many: bool) -> Select[Any]:
 
 
 @cache
-def _history(many: bool) -> Select[Any]:
-    source, in_ranges = within(version, version.c.ordinal, many=many)
+def _history(form: Form) -> Select[Any]:
+    source, in_ranges = within(version, version.c.ordinal, form)
     of, main, fork = (bindparam(name, type_=BIG) for name in ("branch", "main", "fork"))
     # As a list of two, the branches are part of the index lookup; as alternatives, the ranges would not be.
     in_sight = and_(version.c.branch_id.in_([of, main]), or_(version.c.branch_id == of, version.c.began <= fork))

@@ -30,10 +30,12 @@ from sqlalchemy.ext.compiler import compiles
 
 from lakepart.catalog.encoding import to_json
 from lakepart.catalog.tables import BIG, TEXT, version
+from lakepart.model.ordinal_ranges import OrdinalRange
 from lakepart.model.records import MAIN_BRANCH_ID, BranchRecord
 
-Ranges = Sequence[tuple[int, int]]  # disjoint, ordinals, both ends included
+Ranges = Sequence[OrdinalRange]  # disjoint, both ends included, some perhaps under conditions on the ordinal's bits
 EVERY_ORDINAL = (-(2**63), 2**63 - 1)  # whatever the definition
+_CONDITION = ("shift", "mask", "least", "greatest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,20 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
+class Form:
+    """What tells the statements of two lists of ranges apart: one or many, and how many conditions each has at most."""
+
+    many: bool
+    conditions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Shape:
     """What tells the statements of two scopes apart; one shape is compiled once."""
 
     past: bool
     branch: bool
-    many: bool
+    form: Form
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +75,13 @@ class Seen:
 
 def shape_of(scope: Scope, ranges: Ranges) -> Shape:
     """Say which statement finds the versions of ``scope`` in ``ranges``."""
-    return Shape(scope.snapshot is not None, scope.branch.branch_id != MAIN_BRANCH_ID, len(ranges) != 1)
+    return Shape(scope.snapshot is not None, scope.branch.branch_id != MAIN_BRANCH_ID, form_of(ranges))
+
+
+def form_of(ranges: Ranges) -> Form:
+    """Say which statement finds what lies in ``ranges``."""
+    longest = max(map(len, ranges), default=2)
+    return Form(len(ranges) != 1, (longest - 2) // len(_CONDITION))
 
 
 def parameters_of(scope: Scope, ranges: Ranges) -> Mapping[str, Any]:
@@ -82,8 +98,11 @@ def parameters_of(scope: Scope, ranges: Ranges) -> Mapping[str, Any]:
 def range_parameters(ranges: Ranges) -> dict[str, Any]:
     """Give the values of a statement made with :func:`within`."""
     if len(ranges) == 1:
-        return {"low": ranges[0][0], "high": ranges[0][1]}
-    return {"ranges": to_json(ranges)}
+        return dict(zip(_names(form_of(ranges).conditions), ranges[0], strict=True))
+    longest = 2 + form_of(ranges).conditions * len(_CONDITION)
+    if longest == 2:
+        return {"ranges": to_json(ranges)}
+    return {"ranges": to_json([[*one, *[0] * (longest - len(one))] for one in ranges])}
 
 
 class _EachRange(Join):
@@ -107,7 +126,7 @@ def _(element: _EachRange, compiler: Any, **options: Any) -> str:
 @cache
 def seen(shape: Shape) -> Seen:
     """Give the visible versions for statements to join to."""
-    source, in_ranges = within(version, version.c.ordinal, many=shape.many)
+    source, in_ranges = within(version, version.c.ordinal, shape.form)
     at = "at" if shape.past else None
     own = [and_(_of("branch"), time, version.c.content_id.is_not(None), in_ranges) for time in times(version, at)]
     if not shape.past and not shape.branch:
@@ -151,15 +170,38 @@ def _of(branch: str) -> ColumnElement[bool]:
     return and_(version.c.asset_id == _bound("asset"), version.c.branch_id == of)
 
 
-def within(source: FromClause, ordinal: Any, *, many: bool) -> tuple[FromClause, ColumnElement[bool]]:
-    """Restrict ``source`` to ranges of ordinals: one as two values, any number as one JSON value."""
-    if not many:
-        return source, ordinal.between(_bound("low"), _bound("high"))
+def within(source: FromClause, ordinal: Any, form: Form) -> tuple[FromClause, ColumnElement[bool]]:
+    """Restrict ``source`` to ranges of ordinals: one as a few values, any number as one JSON value.
+
+    A range of some dimensions is one of rows under conditions on the others: of the rows that an index finds, those
+    are kept whose bits fit.
+    """
+    if not form.many:
+        return source, _fitting(ordinal, [_bound(name) for name in _names(form.conditions)])
     ranges = func.json_each(bindparam("ranges", type_=TEXT)).table_valued("value").alias("wanted")
-    low = func.json_extract(ranges.c.value, literal_column("'$[0]'"))
-    high = func.json_extract(ranges.c.value, literal_column("'$[1]'"))
-    condition = ordinal.between(low, high)
-    return _EachRange(ranges, source, condition), true()
+    numbers = [
+        func.json_extract(ranges.c.value, literal_column(f"'$[{at}]'")) for at in range(len(_names(form.conditions)))
+    ]
+    if not form.conditions:
+        return _EachRange(ranges, source, _fitting(ordinal, numbers)), true()
+    # Rows tried by conditions are many more than ranges: the offset keeps a database from taking a range's numbers out
+    # of the JSON text again for each of them, which would cost six times as much as all the rest.
+    named = zip(numbers, _names(form.conditions), strict=True)
+    wanted = select(*(number.label(name) for number, name in named)).offset(0).subquery("wanted")
+    return _EachRange(wanted, source, _fitting(ordinal, list(wanted.c))), true()
+
+
+def _fitting(ordinal: Any, numbers: Sequence[Any]) -> ColumnElement[bool]:
+    conditions = [ordinal.between(numbers[0], numbers[1])]
+    for at in range(2, len(numbers), len(_CONDITION)):
+        shift, mask, least, greatest = numbers[at : at + len(_CONDITION)]
+        conditions.append(ordinal.op(">>")(shift).op("&")(mask).between(least, greatest))
+    return and_(*conditions)
+
+
+def _names(conditions: int) -> list[str]:
+    """Name the values of one range."""
+    return ["low", "high", *(f"{name}_{at}" for at in range(conditions) for name in _CONDITION)]
 
 
 def in_json(column: Any, parameter: str) -> ColumnElement[bool]:

@@ -153,6 +153,21 @@ asset_definition = Table(
     sqlite_with_rowid=False,
 )
 
+# Keys of dynamic dimensions, by the id that each got at first sight. Rows stay for good: an id is never used again.
+partition_key = Table(
+    "partition_key",
+    metadata,
+    Column("asset_id", BIG, ForeignKey("asset.asset_id"), primary_key=True, autoincrement=False),
+    Column("dimension", TEXT, primary_key=True),
+    Column("id", BIG, primary_key=True, autoincrement=False),
+    Column("key", TEXT, nullable=False),
+    Column("visible", Integer, nullable=False),  # added by somebody or written by a commit, and not removed
+    Column("expected_us", BIG),  # since when it is missing where it has no data; null: never
+    UniqueConstraint("asset_id", "dimension", "key"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
 schema = Table(
     "schema",
     metadata,

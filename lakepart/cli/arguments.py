@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from lakepart.asset import Asset
     from lakepart.lake import Lake
     from lakepart.lake_view import LakeView
-    from lakepart.model.definition_base import PartitionsDefinition
-    from lakepart.model.intervals import Intervals
     from lakepart.selection import Selection
 
 ADDRESS = "LAKEPART_URL"
@@ -109,32 +107,12 @@ def select(
     """Give the partitions that the text names, of the last ones, and since a label; all of the asset without these."""
     chosen: list[Selection] = []
     if texts and texts[0] != "*":
-        chosen.append(_named(asset, texts[0]))
+        chosen.append(asset.select(texts[0]))
     if last is not None:
         chosen.append(asset.last(_count_or_age(last), as_of))
     if since is not None:
         chosen.append(asset[_only_label(since) :])
     return reduce(and_, chosen) if chosen else asset
-
-
-def _named(asset: Asset, text: str) -> Selection:
-    """Give the partitions that a text names.
-
-    Each part, between commas, is a key, a partial date or a range ``first..last`` with both ends included, of which
-    one may be open; in keys ``%``, ``,``, ``*`` and ``..`` are percent-encoded.
-    """
-    from lakepart.model.partition_sets import PartitionSet
-    from lakepart.model.set_text import parse_runs
-
-    definition = asset.partitions
-    if text.endswith("..") and "," not in text:
-        return asset[_only_label(text[:-2]) :]
-    if text.startswith("..") and "," not in text:
-        return asset[: _only_label(text[2:])]
-    chosen = PartitionSet.empty(definition)
-    for first, last in parse_runs(text):
-        chosen |= PartitionSet(definition, _between(definition, first, last))
-    return asset[chosen]
 
 
 def instant(text: str) -> datetime:
@@ -166,11 +144,7 @@ def _is_address(word: str) -> bool:
 def _only_label(text: str) -> str:
     from lakepart.model.set_text import parse_runs
 
-    runs = list(parse_runs(text))
+    runs = parse_runs(text)
     if len(runs) != 1 or runs[0][0] != runs[0][1]:
-        raise InvalidInputError(f"{text!r} is not one label at the end of an open range.", hint="write 2013-06..")
+        raise InvalidInputError(f"{text!r} is not one label to begin from.", hint="for example 2013-06.")
     return runs[0][0]
-
-
-def _between(definition: PartitionsDefinition, first: str, last: str) -> Intervals:
-    return definition.label(first) if first == last else definition.slice(first, last)

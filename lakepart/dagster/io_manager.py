@@ -234,10 +234,11 @@ def _declare(lake: LakeView, name: str, context: dg.OutputContext) -> None:
     column = _plain((context.definition_metadata or {}).get("partition_expr"))
     try:
         declared = lake.asset(name).partitions
+        first = declared.dimensions[0]
     except AssetNotFoundError:
         lake.asset(name, partitions=from_dagster(partitions_def, by=column))
         return
-    meant = from_dagster(partitions_def, by=column or declared.by, dimension=declared.dimension)
+    meant = from_dagster(partitions_def, by=column or first.by, dimension=first.dimension)
     if _without_offset(meant) != _without_offset(declared):
         raise AlreadyExistsError(
             f"Asset {name!r} is cut otherwise in the lake, {declared!r}, than in Dagster, {meant!r}.",
@@ -254,7 +255,7 @@ def _without_offset(definition: PartitionsDefinition) -> dict[str, Any]:
 
 def _check_splittable(lake: LakeView, name: str, keys: Sequence[str] | None, obj: Any) -> None:
     several = keys is not None and len(keys) > 1
-    if several and not isinstance(obj, Mapping) and lake.asset(name).partitions.by is None:
+    if several and not isinstance(obj, Mapping) and lake.asset(name).partitions.unsaid:
         raise InvalidInputError(
             f"One frame cannot be {len(keys or ())} partitions of {name!r}: nothing says which row belongs to which.",
             hint='return {key: frame, …}; or name the column, metadata={"partition_expr": "column"}, before the '

@@ -134,7 +134,7 @@ def _exclusions(definition: TimeDefinition) -> Iterator[str | datetime]:
             yield datetime.fromisoformat(text).replace(tzinfo=zone)
             continue
         midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
-        for position in included.starting_in(midnight, midnight + timedelta(days=1)):
+        for position in included.dimensions[0].starting_in(midnight, midnight + timedelta(days=1)):
             window = included.window_at(position)
             if window is not None:
                 yield window.start

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -65,8 +66,8 @@ def plan_alter(
     as_of: datetime,
 ) -> AlterPlan:
     """Say what would change; reads the catalog and changes nothing."""
-    before = definition_from_dict(asset.definition)
-    after = before if partitions is None else partitions
+    before = asset.partitions
+    after = before if partitions is None else partitions.keeping_ordinals_of(before).knowing(asset.keys)
     with home.context.database.reading() as connection:
         snapshot = get_head(connection).snapshot
         refused = _orphaned(connection, asset, before, after)
@@ -95,7 +96,8 @@ def apply_alter(home: Home, plan: AlterPlan) -> Commit:
     require_main(home, "alter")
     require_possible(plan)
     context = home.context
-    before, after = definition_from_dict(plan.before), definition_from_dict(plan.after)
+    asset = home.record(plan.asset)
+    before, after = (replace(asset, definition=one).partitions for one in (plan.before, plan.after))
 
     def require(connection: Connection) -> None:
         _require_no_orphans(connection, plan, before, after)
@@ -128,7 +130,7 @@ def rename_key(home: Home, asset: AssetRecord, old: str, new: str) -> Commit:
     """Call one partition otherwise; its files stay where they are."""
     require_main(home, "rename a key")
     context = home.context
-    before = definition_from_dict(asset.definition)
+    before = asset.partitions
     after = _renamed(asset.name, before, old, new)
     ordinal = before.ordinal_at(before.position_of(old))
     with context.database.reading() as connection:
@@ -203,7 +205,7 @@ def require_possible(plan: AlterPlan | RepartitionPlan) -> None:
 
 def broken_mappings(connection: Connection, asset: AssetRecord, after: PartitionsDefinition) -> tuple[str, ...]:
     """Say of each registered producer whose partitions could no longer be mapped what is wrong with it."""
-    definitions = {one.name: definition_from_dict(one.definition) for one in list_assets(connection)}
+    definitions = {one.name: one.partitions for one in list_assets(connection)}
     definitions[asset.name] = after
     remarks = []
     for made in list_assets(connection):
@@ -230,12 +232,13 @@ def check_columns(asset: str, after: PartitionsDefinition, schema: pa.Schema) ->
         Its dimension is called as a column is.
     """
     check_partition_column(after, schema)
-    if after.dimension in schema.names and after.dimension != after.by:
-        raise SchemaMismatchError(
-            f"{asset!r} has a column {after.dimension!r}, and that is what its partition key would be called.",
-            hint="choose another dimension=….",
-            context={"column": after.dimension},
-        )
+    for one in after.dimensions:
+        if one.dimension in schema.names and one.dimension != one.by:
+            raise SchemaMismatchError(
+                f"{asset!r} has a column {one.dimension!r}, and that is what its partition key would be called.",
+                hint="choose another name for the dimension.",
+                context={"column": one.dimension},
+            )
 
 
 def tell_remarks(remarks: Sequence[str]) -> None:
@@ -258,12 +261,16 @@ def _orphaned(
             refused.append(
                 f"it would orphan {count_of(len(lost), 'partition')} with data on {branch.name} ({list_some(lost)})"
             )
-        elif found["key"] and before.by != after.by:
+        elif found["key"] and before.columns != after.columns:
             refused.append(
-                f"by changes from {before.by!r} to {after.by!r}, and {count_of(len(found['key']), 'partition')} on "
+                f"by changes from {_said(before)} to {_said(after)}, and {count_of(len(found['key']), 'partition')} on "
                 f"{branch.name} {'has' if len(found['key']) == 1 else 'have'} data ({list_some(found['key'])})"
             )
     return tuple(refused)
+
+
+def _said(definition: PartitionsDefinition) -> str:
+    return " and ".join(map(repr, definition.columns)) or "None"
 
 
 def _require_no_orphans(
@@ -272,7 +279,7 @@ def _require_no_orphans(
     """Look at what was committed after the plan was made: the lock is held, so keep it to that."""
     since = versions_since(connection, plan.asset_id, plan.snapshot)
     lost = orphans(before, after, [ordinal for _, ordinal, _ in since], [key for _, _, key in since])
-    if before.by != after.by:
+    if before.columns != after.columns:
         lost = [key for _, _, key in since]
     if lost:
         raise _committed_meanwhile(plan.asset, lost)

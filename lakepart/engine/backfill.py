@@ -27,7 +27,6 @@ from lakepart.engine.inputs import MappedInput, choose_inputs, remember_function
 from lakepart.engine.status import partition_statuses
 from lakepart.errors import InvalidInputError, LakepartError, NotFoundError, StateError, did_you_mean
 from lakepart.model.catalog_records import BackfillRecord, TargetRecord
-from lakepart.model.definitions import definition_from_dict
 from lakepart.model.functions import load_function, reference
 from lakepart.model.inputs import Input
 from lakepart.model.instants import from_microseconds, to_microseconds
@@ -201,7 +200,7 @@ def rollback_backfill(home: Home, name: str) -> Commit:
             f"Backfill {name!r} has published nothing here, so there is nothing to roll back.",
             hint="what is on a branch goes away with branch.discard().",
         )
-    definition = definition_from_dict(asset.definition)
+    definition = asset.partitions
     partitions = PartitionSet.from_ordinals(definition, [target.ordinal for target in done])
     return rollback(
         context, home.view, [(asset, partitions)], to=record.plan["snapshot"], message=f"rollback of backfill {name}"
@@ -219,7 +218,7 @@ def diff_backfill(home: Home, name: str) -> pd.DataFrame:
         branch = get_branch(connection, record.staging_branch_id or record.branch_id)
         if branch.branch_id != home.view.branch.branch_id and branch.state == "open":
             return diff_frame(context, branch)
-        partitions = PartitionSet.from_ordinals(definition_from_dict(asset.definition), [one.ordinal for one in made])
+        partitions = PartitionSet.from_ordinals(asset.partitions, [one.ordinal for one in made])
         ranges = partitions.ordinal_ranges()
         before = find_versions(connection, home.view.at(record.plan["snapshot"]).scope(asset), ranges)
         after = find_versions(connection, home.view.scope(asset), ranges)
@@ -306,9 +305,7 @@ def _nonexistent(
     asset: AssetRecord, inputs: Sequence[MappedInput], targets: Sequence[Target], as_of: datetime
 ) -> dict[str, str]:
     """Name, by input, the partitions that the targets need and that the input's definition does not have."""
-    partitions = PartitionSet.from_ordinals(
-        definition_from_dict(asset.definition), [target.ordinal for target in targets]
-    )
+    partitions = PartitionSet.from_ordinals(asset.partitions, [target.ordinal for target in targets])
     found = {one.name: one.map(partitions, as_of).nonexistent_text for one in inputs}
     return {name: text for name, text in found.items() if text}
 

@@ -20,6 +20,7 @@ from lakepart.catalog.intents import close_intent, open_intent, renew_intents
 from lakepart.catalog.lookups import get_asset, get_schema
 from lakepart.catalog.reading import contents
 from lakepart.engine.context import LakeContext, View, require_writable
+from lakepart.engine.dynamic_keys import definition_for_writing, written_keys
 from lakepart.engine.manifests import write_manifests
 from lakepart.engine.pieces import (
     Prepared,
@@ -32,7 +33,7 @@ from lakepart.engine.pieces import (
 from lakepart.engine.schemas import stored_schema
 from lakepart.engine.staging import Piece, Stager
 from lakepart.errors import AlreadyExistsError, ConflictError, ErrorCode, InvalidInputError, LakepartError
-from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
+from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import count_of, list_some
 from lakepart.model.records import (
@@ -73,7 +74,7 @@ def write_frame(
     """Write rows to the partitions their ``by`` column names, in one commit."""
     require_writable(context, view, "write")
     _check_choice("if_exists", if_exists, IF_EXISTS)
-    definition = definition_from_dict(asset.definition)
+    definition = definition_for_writing(context, asset)
     prepared = prepare_routed(asset.name, definition, stored_schema(context, asset), data)
     if prepared.positions is not None and if_exists == "error":
         _refuse_existing(context, view, asset, definition, prepared.positions)  # before a byte is written
@@ -119,7 +120,7 @@ def write_partitions(
             raise _lacks_rows(asset, wanted.definition, without)
         if no_rows == "empty" and if_exists != "append":
             closed = wanted if len(wanted) == 1 else wanted.elapsed(context.clock())
-            filled |= {position: [] for position in without if wanted.definition.key_at(position) in closed}
+            filled |= {position: [] for position in without if closed.contains_position(position)}
         return _changes(asset, wanted.definition, dict(sorted(filled.items())), if_exists, details)
 
     return _stage_and_commit(context, view, asset, wanted.definition, prepared, changes, if_exists, details)
@@ -137,7 +138,7 @@ def write_keyed(
     """Write the partitions that come as ``(key, frame)``, each replaced as a whole unless told otherwise."""
     require_writable(context, view, "write")
     _check_choice("if_exists", if_exists, IF_EXISTS)
-    definition = definition_from_dict(asset.definition)
+    definition = definition_for_writing(context, asset)
     prepared = prepare_keyed(asset.name, definition, None, stored_schema(context, asset), frames)
     if prepared is None:
         raise _no_rows(asset)
@@ -164,10 +165,11 @@ def _stage_and_commit(
     stager = make_stager(context, asset, definition, reconciled.schema, intent_id, details.code_version)
     with undone_on_failure(context, stager, intent_id):
         open_intent(context.database, intent_id, operation)
+        changed = tuple(changes(stager.stage(renewing(context, intent_id, prepared.pieces))))
         request = CommitRequest(
             token=intent_id,
             operation=operation,
-            changes=tuple(changes(stager.stage(renewing(context, intent_id, prepared.pieces)))),
+            changes=changed,
             assets=(
                 AssetGuard(
                     asset.asset_id, asset.revision, serialise(reconciled.schema) if reconciled.changed else None
@@ -178,6 +180,7 @@ def _stage_and_commit(
             author=context.author,
             message=details.message,
             metadata=details.metadata,
+            written_keys=written_keys(asset, changed),
         )
         try:
             record = commit_under_current_schema(context, request, serialise(reconciled.schema), definition)
@@ -211,8 +214,9 @@ def commit_under_current_schema(
                 stored = None if asset.schema_id is None else get_schema(connection, asset.schema_id).arrow_schema
             if None not in (stored, schema) and stored != schema:
                 raise
-            now = definition_from_dict(asset.definition)
-            require_fitting(asset.name, definition, now, {change.ordinal: change.key for change in request.changes})
+            if asset.definition != definition.to_dict():
+                partitions = {change.ordinal: change.key for change in request.changes}
+                require_fitting(asset.name, definition, asset.partitions, partitions)
             new_schema = schema if stored is None else None
             request = replace(request, assets=(AssetGuard(asset.asset_id, asset.revision, new_schema),))
     raise ConflictError(

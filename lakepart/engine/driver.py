@@ -18,15 +18,15 @@ from lakepart.catalog.intents import close_intent, open_intent, renew_intents
 from lakepart.catalog.lookups import get_asset
 from lakepart.engine.commit import commit_under_current_schema
 from lakepart.engine.context import LakeContext, View
+from lakepart.engine.dynamic_keys import written_keys
 from lakepart.engine.inputs import MappedInput, planned_inputs
 from lakepart.engine.manifests import write_manifests
 from lakepart.engine.order_inputs import Turns, read_inputs
-from lakepart.engine.orders import Order, Outcome, describe_timeout, run_order
+from lakepart.engine.orders import Order, Outcome, describe_timeout, known_of, run_order
 from lakepart.engine.schemas import stored_schema
 from lakepart.engine.workers import Workers
 from lakepart.errors import ConflictError, ErrorCode, LakepartError, StateError
 from lakepart.model.catalog_records import BackfillRecord, TargetOutcome, TargetRecord
-from lakepart.model.definitions import definition_from_dict
 from lakepart.model.instants import from_microseconds
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import (
@@ -199,7 +199,7 @@ class Driver:
         if not own:
             return None
         unfinished = sorted(target.ordinal for target in targets if target.state is TargetState.WAITING)
-        everything = PartitionSet.everything(definition_from_dict(self._asset.definition))
+        everything = PartitionSet.everything(self._asset.partitions)
         return Turns(self._asset, own, everything, self._as_of, unfinished)
 
     def _withdraw(self, workers: Workers[Order, Outcome]) -> None:
@@ -214,15 +214,17 @@ class Driver:
         """Fix everything the worker needs: the inputs' files, and what is noted of having read them."""
         if self._turns is not None:
             self._turns.refuse_failed(work.ordinals)
-        partitions = PartitionSet.from_ordinals(definition_from_dict(self._asset.definition), work.ordinals)
+        partitions = PartitionSet.from_ordinals(self._asset.partitions, work.ordinals)
         inputs = read_inputs(
             self.context, self.view, self.record.plan["inputs"], self.mapping_functions, partitions, self._as_of
         )
         work.lineage = inputs.lineage
+        keys = tuple(target.key for target in work.targets)
         return Order(
             asset=self._asset.name,
             definition=self._asset.definition,
-            keys=tuple(target.key for target in work.targets),
+            known=known_of(partitions.definition, keys),
+            keys=keys,
             number=work.number,
             attempt=work.attempts,
             inputs=inputs.resolved,
@@ -298,10 +300,11 @@ class Driver:
             (TargetState.STAGED if self._is_staging else TargetState.DONE).value,
         )
         new_schema = next((outcome.schema for _, outcome in computed if outcome.schema_changed), None)
+        changes = tuple(change for work, outcome in computed for change in self._changes(work, outcome))
         request = CommitRequest(
             token=self.context.new_id(),
             operation="backfill",
-            changes=tuple(change for work, outcome in computed for change in self._changes(work, outcome)),
+            changes=changes,
             assets=(AssetGuard(self._asset.asset_id, self._asset.revision, new_schema),),
             branch_id=self.view.branch.branch_id,
             intent_id=self._intent_id,
@@ -310,9 +313,10 @@ class Driver:
             message=f"backfill {self.record.name}",
             metadata={"backfill": self.record.name},
             backfill=claim,
+            written_keys=written_keys(self._asset, changes),
         )
         try:
-            definition = definition_from_dict(self._asset.definition)
+            definition = self._asset.partitions
             commit_under_current_schema(self.context, request, next(iter(schemas), None), definition)
         except ConflictError as error:
             lost = {conflict["key"] for conflict in error.context.get("conflicts", ())}

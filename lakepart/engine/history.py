@@ -17,7 +17,8 @@ from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.manifests import write_manifests
 from lakepart.errors import ErrorCode, StateError
 from lakepart.model.catalog_records import DefinitionRecord
-from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
+from lakepart.model.definitions import PartitionsDefinition
+from lakepart.model.ordinal_ranges import OrdinalRange
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import count_of, list_some
 from lakepart.model.records import (
@@ -50,7 +51,7 @@ def history_frame(context: LakeContext, view: View, asset: AssetRecord, partitio
     if view.snapshot is not None:
         found = [(version, snapshot) for version, snapshot in found if version.began <= view.snapshot]
     if len(definitions) > 1:
-        found = _of_these_partitions(definitions, found)
+        found = _of_these_partitions(asset, definitions, found)
     key_of = partitions.definition.key_of_ordinal if len(definitions) > 1 else None
     return pd.DataFrame(
         {
@@ -71,13 +72,16 @@ def history_frame(context: LakeContext, view: View, asset: AssetRecord, partitio
 
 
 def _of_these_partitions(
-    definitions: Sequence[DefinitionRecord], found: list[tuple[VersionRecord, SnapshotRecord]]
+    asset: AssetRecord,
+    definitions: Sequence[DefinitionRecord],
+    found: list[tuple[VersionRecord, SnapshotRecord]],
 ) -> list[tuple[VersionRecord, SnapshotRecord]]:
     """Leave out versions whose ordinal stood for another partition when they were made."""
     began = np.array([version.began for version, _ in found], dtype=np.int64)
     kept = np.zeros(len(found), dtype=np.bool_)
+    ordinals = np.array([version.ordinal for version, _ in found], dtype=np.int64)
     before = np.iinfo(np.int64).max
-    for since, same in still_the_same(definitions, np.array([one.ordinal for one, _ in found], dtype=np.int64)):
+    for since, same in still_the_same(definitions, asset.keys, ordinals):
         kept |= same & (began >= since) & (began < before)
         before = since
     return [one for one, keep in zip(found, kept.tolist(), strict=True) if keep]
@@ -153,7 +157,7 @@ def rollback(
 
 def _require_same_cut(
     connection: Connection, view: View, then: View, asset: AssetRecord, partitions: PartitionSet
-) -> list[tuple[int, int]]:
+) -> list[OrdinalRange]:
     """Refuse to bring contents back whose partitions are none of now; gives the ranges to look for contents in."""
     definitions = list_definitions(connection, asset.asset_id, view.branch, None)
     rewrites = [one.began for one in definitions if one.change is Redefinition.REPARTITIONED]
@@ -167,15 +171,15 @@ def _require_same_cut(
             context={"asset": asset.name, "repartitioned_at": rewritten_at},
         )
     whole = partitions == PartitionSet.everything(partitions.definition)
-    ranges = [EVERY_ORDINAL] if whole else partitions.ordinal_ranges()
+    ranges: list[OrdinalRange] = [EVERY_ORDINAL] if whole else partitions.ordinal_ranges()
     columns = find_version_columns(connection, then.scope(asset), ranges, ("ordinal", "began"))
     ordinals = np.array(columns["ordinal"], dtype=np.int64)
     same = np.zeros(ordinals.size, dtype=np.bool_)
-    for since, still in still_the_same(definitions, ordinals):
+    for since, still in still_the_same(definitions, asset.keys, ordinals):
         same = still
         if then.snapshot is not None and since <= then.snapshot:
             break
-    gone = definition_from_dict(then.define(connection, asset).definition)
+    gone = then.define(connection, asset).partitions
     if not same.all():
         keys = [gone.key_of_ordinal(ordinal) for ordinal in ordinals[~same].tolist()]
         raise StateError(

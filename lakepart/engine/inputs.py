@@ -13,7 +13,7 @@ from lakepart.engine.context import View
 from lakepart.engine.home import Home
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionNotFoundError
 from lakepart.model.custom_mappings import KeyFunction
-from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
+from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.inputs import Input
 from lakepart.model.mappings import CustomMapping, Mapped, PartitionMapping, infer_mapping, mapping_from_dict
 from lakepart.model.partition_sets import PartitionSet
@@ -31,7 +31,7 @@ class MappedInput:
     @property
     def definition(self) -> PartitionsDefinition:
         """How the input asset is cut."""
-        return definition_from_dict(self.asset.definition)
+        return self.asset.partitions
 
     def map(self, partitions: PartitionSet, as_of: datetime) -> Mapped:
         """Give the input partitions that ``partitions`` are made from."""
@@ -79,7 +79,7 @@ def choose_inputs(
         The definitions suggest no mapping, the one given does not fit them, or an asset would need its own partitions
         other than earlier ones.
     """
-    definition = definition_from_dict(asset.definition)
+    definition = asset.partitions
     chosen = []
     for name, given in inputs.items():
         wanted = Input.of(given)
@@ -94,7 +94,7 @@ def choose_inputs(
                 f"Input({asset.name!r}, mapping=TimeOverlap(-1, -1)) reads the window before.",
                 code=ErrorCode.UNSUPPORTED,
             )
-        upstream_definition = definition_from_dict(upstream.definition)
+        upstream_definition = upstream.partitions
         mapping = wanted.mapping or infer_mapping(definition, upstream_definition)
         mapping.check(definition, upstream_definition)
         chosen.append(MappedInput(name, upstream, mapping))

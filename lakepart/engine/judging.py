@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 
@@ -18,8 +18,10 @@ from lakepart.catalog.reading import contents, find_inputs, find_version_columns
 from lakepart.engine.context import View
 from lakepart.engine.lineage import IDENTITY, WITHOUT
 from lakepart.model.catalog_records import DefinitionRecord
-from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
+from lakepart.model.definitions import PartitionsDefinition
+from lakepart.model.intervals import IntegerArray
 from lakepart.model.mappings import CustomMapping, LastPartition, PartitionMapping, mapping_from_dict
+from lakepart.model.ordinal_ranges import OrdinalRange, ordinals_within
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import AssetRecord, InputRecord, Redefinition
 from lakepart.planning.staleness import (
@@ -37,7 +39,7 @@ from lakepart.planning.staleness import (
 )
 from lakepart.planning.status import Columns
 
-Ranges = tuple[tuple[int, int], ...]
+Ranges = tuple[OrdinalRange, ...]
 JUDGED = ("ordinal", "written_at_us", "code_version", "stale_mark")
 
 
@@ -45,20 +47,21 @@ JUDGED = ("ordinal", "written_at_us", "code_version", "stale_mark")
 class Upstream:
     """One input asset now, as an asset made from it sees it: contents, and which partitions are stale themselves."""
 
+    asset: AssetRecord
     definitions: Sequence[DefinitionRecord]
     downstream: PartitionsDefinition
     contents: Mapping[int, str]
     stale: set[int]
     as_of: datetime
-    _ordinals: list[int] = field(init=False)
     definition: PartitionsDefinition = field(init=False)
+    _ordinals: IntegerArray = field(init=False)
     _digests: dict[tuple[int, str, bool], str] = field(init=False, default_factory=dict)
     _last: str | None = field(init=False, default=None)
     _repartitioned_at: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.definition = definition_from_dict(self.definitions[-1].definition)
-        self._ordinals = list(self.contents)  # the catalog gives them in order
+        self.definition = self.asset.partitions
+        self._ordinals = np.array(list(self.contents), dtype=np.int64)  # the catalog gives them in order
         rewrites = (one.began for one in self.definitions if one.change is Redefinition.REPARTITIONED)
         self._repartitioned_at = max(rewrites, default=0)
 
@@ -111,10 +114,10 @@ class Upstream:
         return max(bisect_right(self.definitions, record.snapshot, key=_began) - 1, 0)
 
     def _committed(self, definition: int, selection: str) -> list[int]:
-        known = definition_from_dict(self.definitions[definition].definition)
-        ranges = PartitionSet.parse(known, selection).ordinal_ranges()
-        slices = (slice(bisect_left(self._ordinals, low), bisect_right(self._ordinals, high)) for low, high in ranges)
-        return [ordinal for one in slices for ordinal in self._ordinals[one]]
+        then = replace(self.asset, definition=self.definitions[definition].definition).partitions
+        ranges = PartitionSet.parse(then, selection).ordinal_ranges()
+        found: list[int] = ordinals_within(self._ordinals, ranges).tolist()
+        return found
 
 
 def shares_ordinals(record: InputRecord, downstream: PartitionsDefinition, upstream: PartitionsDefinition) -> bool:
@@ -154,7 +157,7 @@ class Judge:
     def _inputs(
         self, asset: AssetRecord, inputs: Mapping[int, Sequence[InputRecord]], ranges: Ranges
     ) -> Iterator[tuple[int, Reason]]:
-        downstream = definition_from_dict(asset.definition)
+        downstream = asset.partitions
         upstream = {name: self._look_up(name, downstream, inputs, ranges) for name in _input_assets(inputs)}
         for ordinal, lineage in inputs.items():
             comparable = []
@@ -180,13 +183,13 @@ class Judge:
         if asset is None:
             raise AssertionError(f"a version's input refers to asset {name!r}, which the catalog does not have")
         asset = self.view.define(self.connection, asset)
-        definition = definition_from_dict(asset.definition)
+        definition = asset.partitions
         records = [record for lineage in inputs.values() for record in lineage if record.asset == name]
         if not all(shares_ordinals(record, downstream, definition) for record in records):
             ranges = tuple(PartitionSet.everything(definition).ordinal_ranges())
         found = dict(contents(self.connection, self.view.scope(asset), ranges))
         definitions = list_definitions(self.connection, asset.asset_id, self.view.branch, self.view.snapshot)
-        return Upstream(definitions, downstream, found, self._stale_ordinals(asset, ranges), self.as_of)
+        return Upstream(asset, definitions, downstream, found, self._stale_ordinals(asset, ranges), self.as_of)
 
     def _stale_ordinals(self, asset: AssetRecord, ranges: Ranges) -> set[int]:
         seen = (asset.name, ranges)
@@ -221,7 +224,7 @@ def _code(asset: AssetRecord, versions: Columns, inputs: Container[int]) -> Iter
 
 def _early(asset: AssetRecord, versions: Columns) -> Iterator[tuple[int, Reason]]:
     ordinals, written_at_us = (np.array(versions[name], dtype=np.int64) for name in ("ordinal", "written_at_us"))
-    window_end_us = definition_from_dict(asset.definition).window_ends_of(ordinals)
+    window_end_us = asset.partitions.window_ends_of(ordinals)
     if window_end_us is not None:
         early = is_early(written_at_us, window_end_us, int(asset.options.get("complete_after_us", 0)))
         yield from ((ordinal, EARLY) for ordinal in ordinals[early].tolist())

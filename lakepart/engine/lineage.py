@@ -9,7 +9,6 @@ from lakepart.catalog.database import Connection
 from lakepart.catalog.lookups import asset_not_found, find_asset, get_head, visible_snapshot
 from lakepart.catalog.reading import contents
 from lakepart.engine.context import View
-from lakepart.model.definitions import definition_from_dict
 from lakepart.model.mappings import Identity, Mapped, PartitionMapping
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import ANYTHING, Anything, AssetRecord, InputRecord
@@ -44,9 +43,7 @@ def record_selection(
     if found is None:
         raise asset_not_found(connection, asset)
     found = view.define(connection, found)
-    return record_input(
-        connection, view, name, found, follow(asset, partitions, definition_from_dict(found.definition))
-    )
+    return record_input(connection, view, name, found, follow(asset, partitions, found.partitions))
 
 
 def expected_contents(

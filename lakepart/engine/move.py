@@ -25,7 +25,6 @@ from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.home import Home
 from lakepart.errors import InvalidInputError, LakepartError, StateError, did_you_mean
 from lakepart.model.catalog_records import MoveFileRecord, MoveRecord
-from lakepart.model.definitions import definition_from_dict
 from lakepart.model.instants import to_microseconds
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import Move, TieringPlan, count_of, format_bytes, list_some
@@ -77,7 +76,7 @@ def plan_tiering(home: Home, policy: TieringPolicy, as_of: datetime) -> TieringP
         assets = list_assets(connection)
     wanted = []
     for asset in assets:
-        for tier, partitions in split_by_rule(policy, asset.name, definition_from_dict(asset.definition), as_of):
+        for tier, partitions in split_by_rule(policy, asset.name, asset.partitions, as_of):
             target = _tier(home.context, tier)
             wanted.append((asset, partitions, target, _tiers_on_one_side(home.context, target, colder=True)))
     return _plan(home, wanted, reason=f"policy as of {as_of.isoformat()}")

@@ -7,7 +7,6 @@ from datetime import datetime
 from lakepart.engine.home import Home
 from lakepart.engine.inputs import producer_inputs
 from lakepart.errors import InvalidInputError, StateError
-from lakepart.model.definitions import definition_from_dict
 from lakepart.model.mappings import AllPartitions
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import list_some
@@ -42,7 +41,7 @@ def partitions_needing(
     made = home.record(by)
     with home.context.database.reading() as connection:
         inputs = producer_inputs(connection, home.view, made, home.mapping_functions)
-    definition = definition_from_dict(made.definition)
+    definition = made.partitions
     everything = PartitionSet.everything(definition)
     found = PartitionSet.empty(definition)
     for one in inputs:

@@ -14,8 +14,8 @@ from lakepart.engine.lineage import record_mapped
 from lakepart.engine.read import Resolved, resolve
 from lakepart.errors import PartitionNotFoundError
 from lakepart.model.custom_mappings import KeyFunction
-from lakepart.model.intervals import Range
 from lakepart.model.mappings import AllPartitions
+from lakepart.model.ordinal_ranges import OrdinalRange, is_within
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import list_some
 from lakepart.model.records import AssetRecord, InputRecord
@@ -73,11 +73,11 @@ class Turns:
     as_of: datetime
     _unfinished: list[int]
     _failed: list[int] = field(default_factory=list)
-    _needed: dict[int, list[Range]] = field(default_factory=dict)
+    _needed: dict[int, list[OrdinalRange]] = field(default_factory=dict)
 
     def may_begin(self, ordinals: Iterable[int]) -> bool:
         """Say whether none of the partitions that these need is still to be made."""
-        return not any(_within(self._unfinished, low, high) for low, high in self._needs(ordinals))
+        return not any(_within(self._unfinished, one) for one in self._needs(ordinals))
 
     def refuse_failed(self, ordinals: Iterable[int]) -> None:
         """Refuse partitions that need one which failed.
@@ -87,7 +87,7 @@ class Turns:
         PartitionNotFoundError
             They do.
         """
-        failed = [one for low, high in self._needs(ordinals) for one in _within(self._failed, low, high)]
+        failed = [one for needed in self._needs(ordinals) for one in _within(self._failed, needed)]
         if failed:
             keys = [self.everything.key_of_ordinal(one) for one in failed]
             raise PartitionNotFoundError(
@@ -103,7 +103,7 @@ class Turns:
             if failed:
                 insort(self._failed, ordinal)
 
-    def _needs(self, ordinals: Iterable[int]) -> Iterable[Range]:
+    def _needs(self, ordinals: Iterable[int]) -> Iterable[OrdinalRange]:
         for ordinal in ordinals:
             if ordinal not in self._needed:
                 partition = PartitionSet.from_ordinals(self.everything.definition, [ordinal])
@@ -113,5 +113,7 @@ class Turns:
             yield from self._needed[ordinal]
 
 
-def _within(ordinals: list[int], low: int, high: int) -> list[int]:
-    return ordinals[bisect_left(ordinals, low) : bisect_left(ordinals, high + 1)]
+def _within(ordinals: list[int], wanted: OrdinalRange) -> list[int]:
+    low, high, *_ = wanted
+    found = ordinals[bisect_left(ordinals, low) : bisect_left(ordinals, high + 1)]
+    return [ordinal for ordinal in found if is_within(ordinal, wanted)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +27,8 @@ from lakepart.engine.read import Resolved, Stores
 from lakepart.engine.readable import Part, ResolvedSelection
 from lakepart.engine.staging import Stager
 from lakepart.errors import ErrorCode, LakepartError
-from lakepart.model.definitions import definition_from_dict
+from lakepart.model.definitions import Dynamic, PartitionsDefinition, definition_from_dict
+from lakepart.model.known_keys import KnownKey, KnownKeys
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import NewFile
 from lakepart.parquet.schemas import deserialise, serialise
@@ -39,6 +40,7 @@ class Order:
 
     asset: str
     definition: Mapping[str, Any]
+    known: Mapping[str, tuple[KnownKey, ...]]  # of the keys' parts in dynamic dimensions, by name
     keys: tuple[str, ...]
     number: int
     attempt: int
@@ -72,7 +74,7 @@ class Outcome:
 def run_order(order: Order, function: Callable[..., Any], stores: Stores) -> Outcome:
     """Call the producer and stage what it gives; any exception becomes a described failure."""
     began = time.monotonic()
-    definition = definition_from_dict(order.definition)
+    definition = _definition_of(order)
     stager: Stager | None = None
     try:
         part = Part(definition, order.keys)
@@ -119,7 +121,7 @@ def _prepare(order: Order, result: Any) -> Prepared:
             hint="return a frame; an empty one records the partition as known to be empty.",
             code=ErrorCode.NO_RESULT,
         )
-    definition = definition_from_dict(order.definition)
+    definition = _definition_of(order)
     wanted = PartitionSet.from_keys(definition, order.keys)
     stored = None if order.schema is None else deserialise(order.schema)
     frames, result = pairs_or_rows(result)
@@ -127,6 +129,23 @@ def _prepare(order: Order, result: Any) -> Prepared:
         return prepare_wanted(order.asset, wanted, stored, result)
     prepared = prepare_keyed(order.asset, definition, wanted, stored, frames)
     return prepared or nothing_to_write(pa.schema([]) if stored is None else stored)
+
+
+def known_of(definition: PartitionsDefinition, keys: Iterable[str]) -> dict[str, tuple[KnownKey, ...]]:
+    """Give what a worker must know of dynamic dimensions to write these partitions."""
+    if not definition.is_dynamic:
+        return {}
+    parts = [definition.parts_of(key) for key in keys]
+    return {
+        one.dimension: one.known.only(part[one.dimension] for part in parts).entries
+        for one in definition.dimensions
+        if isinstance(one, Dynamic)
+    }
+
+
+def _definition_of(order: Order) -> PartitionsDefinition:
+    definition = definition_from_dict(order.definition)
+    return definition.knowing({name: KnownKeys(entries) for name, entries in order.known.items()})
 
 
 def describe_timeout(number: int, attempt: int, timeout_s: float) -> Outcome:

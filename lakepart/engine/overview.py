@@ -11,7 +11,6 @@ from lakepart.catalog.reading import find_files
 from lakepart.engine.context import LakeContext
 from lakepart.engine.home import Home
 from lakepart.engine.status import as_of_now, read_statuses
-from lakepart.model.definitions import definition_from_dict
 from lakepart.model.partition_sets import PartitionSet
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def lake_status(home: Home) -> pd.DataFrame:
     with home.context.database.reading() as connection:
         assets = [home.view.define(connection, asset) for asset in list_assets(connection)]
     for asset in assets:
-        everything = PartitionSet.everything(definition_from_dict(asset.definition))
+        everything = PartitionSet.everything(asset.partitions)
         statuses = read_statuses(home.context, home.view, asset, everything, explicit=False, as_of=as_of)
         counts = Counter(statuses.states)
         row_count, size_bytes = (sum(statuses.versions[name]) for name in ("row_count", "size_bytes"))
@@ -56,7 +55,7 @@ def tier_report(home: Home) -> pd.DataFrame:
     rows = []
     with home.context.database.reading() as connection:
         for asset in list_assets(connection):
-            definition = definition_from_dict(home.view.define(connection, asset).definition)
+            definition = home.view.define(connection, asset).partitions
             ranges = PartitionSet.everything(definition).ordinal_ranges()
             found = find_files(connection, home.view.scope(asset), ranges)
             for tier in home.context.tiers:

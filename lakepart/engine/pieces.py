@@ -5,11 +5,12 @@ Nothing here touches the catalog or a store, so writers and the workers of a bac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from lakepart.engine.staging import Piece
@@ -33,9 +34,9 @@ class Prepared:
 
 def prepare_routed(asset: str, definition: PartitionsDefinition, stored: pa.Schema | None, data: Any) -> Prepared:
     """Send every row to the partition its ``by`` column names."""
-    if definition.by is None and definition.kind != "single":
+    if definition.unsaid:
         raise InvalidInputError(
-            f"Rows cannot find their partitions of {asset!r}: its definition names no column (by=…).",
+            f"Rows cannot find their partitions of {asset!r}: its definition names no column (by=…){_of(definition)}.",
             hint='write one partition with write(frame, "key"), or several with write({key: frame, …}).',
         )
     frame = open_frame(data)
@@ -55,15 +56,16 @@ def prepare_wanted(asset: str, wanted: PartitionSet, stored: pa.Schema | None, d
         return nothing_to_write(stored)
     reconciled = _reconcile(definition, stored, frame)
     fitting = frame.cast(reconciled)
-    if definition.by is not None:
+    if definition.columns and not definition.unsaid:
         return Prepared(reconciled, _only(route(fitting, definition), wanted, asset))
     if len(wanted) != 1:
         raise InvalidInputError(
             f"One frame cannot be {count_of(len(wanted), 'partition')} of {asset!r}: "
-            "its definition names no column (by=…).",
+            f"its definition names no column (by=…){_of(definition)}.",
             hint="write {key: frame, …}, or one partition at a time.",
         )
-    return Prepared(reconciled, [(definition.position_of(wanted.first_key), fitting.tables())])
+    position = definition.position_of(wanted.first_key)
+    return Prepared(reconciled, [(position, _checked(fitting.tables(), definition, position, asset))])
 
 
 def prepare_keyed(
@@ -74,6 +76,8 @@ def prepare_keyed(
     frames: Iterable[tuple[str, Any]],
 ) -> Prepared | None:
     """Take ``(key, frame)`` pairs, each the whole content of its partition; None where there are none."""
+    if isinstance(frames, Collection):
+        definition.admit(key for key, _ in frames)
     opened = ((definition.position_of(key), key, open_frame(data)) for key, data in frames)
     first = next(opened, None)
     if first is None:
@@ -86,7 +90,7 @@ def prepare_keyed(
             if position in seen:
                 raise InvalidInputError(f"Partition {key!r} of {asset!r} was given twice.")
             if wanted is not None and key not in wanted:
-                raise _foreign_rows(asset, definition, {position}, wanted.to_text())
+                raise _foreign_rows(asset, definition, [key], wanted.to_text())
             seen.add(position)
             fitting = reconcile(reconciled.schema, frame.schema)
             if fitting.changed:
@@ -141,30 +145,34 @@ def _is_pair(item: Any) -> bool:
 
 def _reconcile(definition: PartitionsDefinition, stored: pa.Schema | None, frame: Frame) -> Reconciled:
     check_partition_column(definition, frame.schema)  # first: it knows the way out for what reconciling would refuse
-    if definition.dimension in frame.schema.names and definition.dimension != definition.by:
-        raise SchemaMismatchError(
-            f"The frame has a column {definition.dimension!r}, and that is what the partition key is called.",
-            hint="rename the column, or declare the partitions with dimension=….",
-            context={"column": definition.dimension},
-        )
+    for one in definition.dimensions:
+        if one.dimension in frame.schema.names and one.dimension != one.by:
+            raise SchemaMismatchError(
+                f"The frame has a column {one.dimension!r}, and that is what the partition key is called.",
+                hint="rename the column, or the dimension of the partitions.",
+                context={"column": one.dimension},
+            )
     return reconcile(stored, frame.schema)
 
 
 def _only(pieces: Iterable[Piece], wanted: PartitionSet, asset: str) -> Iterator[Piece]:
     for position, tables in pieces:
-        if wanted.definition.key_at(position) not in wanted:
-            raise _foreign_rows(asset, wanted.definition, {position}, wanted.to_text())
+        if not wanted.contains_position(position):
+            key = wanted.definition.key_at(position)
+            raise _foreign_rows(asset, wanted.definition, [key], wanted.to_text())
         yield position, tables
 
 
 def _checked(
     tables: Iterable[pa.Table], definition: PartitionsDefinition, position: int, asset: str
 ) -> Iterator[pa.Table]:
+    own = definition.coordinates_at(np.array([position], dtype=np.int64))
+    said = [(one, int(at[0])) for one, at in zip(definition.dimensions, own, strict=True) if one.by is not None]
     for table in tables:
-        if definition.by is not None and table.num_rows:
-            foreign = {int(found) for found in positions(table, definition)} - {position}
-            if foreign:
-                raise _foreign_rows(asset, definition, foreign, definition.key_at(position))
+        for dimension, at in said if table.num_rows else ():
+            foreign = np.setdiff1d(positions(table, dimension), [at])
+            if foreign.size:
+                raise _foreign_rows(asset, definition, dimension.keys_at(foreign), definition.key_at(position))
         yield table
 
 
@@ -177,9 +185,16 @@ def _typed_too_late(asset: str, key: str, before: pa.Schema, after: pa.Schema) -
     )
 
 
-def _foreign_rows(asset: str, definition: PartitionsDefinition, foreign: set[int], wanted: str) -> PartitionKeyError:
-    keys = [definition.key_at(position) for position in sorted(foreign)]
-    by = f"filter the frame by column {definition.by!r}" if definition.by else "leave it out"
+def _of(definition: PartitionsDefinition) -> str:
+    """Name the dimensions that rows say nothing of, where there are others."""
+    if len(definition.dimensions) == 1:
+        return ""
+    return f" for {' and '.join(repr(one.dimension) for one in definition.unsaid)}"
+
+
+def _foreign_rows(asset: str, definition: PartitionsDefinition, keys: list[str], wanted: str) -> PartitionKeyError:
+    columns = " and ".join(map(repr, definition.columns))
+    by = f"filter the frame by column {columns}" if columns else "leave it out"
     return PartitionKeyError(
         f"The frame has rows of {asset!r} partition {list_some(repr(key) for key in keys)}, "
         f"but only {wanted!r} is to be written.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from lakepart.catalog.reading import find_files, find_versions
 from lakepart.engine.context import LakeContext, View
 from lakepart.engine.schemas import stored_schema
 from lakepart.errors import ConflictError, ErrorCode, InvalidInputError, PartitionNotFoundError
+from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import ReadPlan, count_of, list_some
 from lakepart.model.records import AssetRecord, DataFile, VersionRecord
@@ -174,10 +175,10 @@ def files_frame(stores: Stores, resolved: Resolved) -> pd.DataFrame:
 
 def _open(stores: Stores, resolved: Resolved, options: ReadOptions) -> tuple[list[Source], pa.Schema]:
     _settle_missing(resolved, options)
-    key_column = _key_column(resolved, options)
+    columns = _key_columns(resolved, options)
     schema = resolved.schema
-    if key_column is not None:
-        schema = schema.append(pa.field(key_column, pa.string()))
+    for name in columns:
+        schema = schema.append(pa.field(name, pa.string()))
     keys = {version.ordinal: version.key for version in resolved.versions}
     sources = []
     for ordinal, file in _matching(resolved, options):
@@ -186,7 +187,7 @@ def _open(stores: Stores, resolved: Resolved, options: ReadOptions) -> tuple[lis
             Source(
                 name=f"{file.tier}:{file.path}",
                 open=store.os_path(file.path) or partial(store.open_read, file.path),
-                constants={} if key_column is None else {key_column: keys[ordinal]},
+                constants={name: value_of(keys[ordinal]) for name, value_of in columns.items()},
             )
         )
     return sources, schema
@@ -230,15 +231,25 @@ def _callers_level() -> int:
     return level
 
 
-def _key_column(resolved: Resolved, options: ReadOptions) -> str | None:
-    """Name the column that tells partitions apart: asked for, or needed because the rows do not say."""
+def _key_columns(resolved: Resolved, options: ReadOptions) -> dict[str, Callable[[str], str]]:
+    """Name the columns that tell partitions apart, asked for or needed because the rows do not say, and their values.
+
+    Asked for is the whole key; of several dimensions, those are needed of which the rows do not say.
+    """
     definition = resolved.partitions.definition
-    name = options.key_column
-    if name is None and definition.by is None and definition.kind != "single" and len(resolved.partitions) > 1:
-        name = definition.dimension
-    if name is not None and name in resolved.schema.names:
-        raise InvalidInputError(
-            f"key_column={name!r} is a column of {resolved.asset.name!r} already.",
-            hint="choose another name.",
-        )
-    return name
+    columns: dict[str, Callable[[str], str]] = {}
+    if options.key_column is not None:
+        columns[options.key_column] = str
+    elif len(resolved.partitions) > 1:
+        columns = {one.dimension: partial(_part_of, definition, one.dimension) for one in definition.unsaid}
+    for name in columns:
+        if name in resolved.schema.names:
+            raise InvalidInputError(
+                f"key_column={name!r} is a column of {resolved.asset.name!r} already.",
+                hint="choose another name.",
+            )
+    return columns
+
+
+def _part_of(definition: PartitionsDefinition, dimension: str, key: str) -> str:
+    return definition.parts_of(key)[dimension]

@@ -217,8 +217,13 @@ class Part:
         return self.keys[0]
 
     @property
+    def dimensions(self) -> dict[str, str]:
+        """The key's part in each dimension, by its name, where there is exactly one partition."""
+        return self._definition.parts_of(self.key)
+
+    @property
     def windows(self) -> tuple[Window, ...]:
-        """The time windows of the partitions; empty where partitions are not cut by time."""
+        """The time windows of the partitions; empty where partitions are not cut by time, or in more than one way."""
         windows = (self._definition.window_at(self._definition.position_of(key)) for key in self.keys)
         return tuple(window for window in windows if window is not None)
 
@@ -236,7 +241,8 @@ class Part:
         windows = self.windows
         if not windows:
             raise InvalidInputError(
-                "These partitions are not cut by time, so they have no start and end.", hint="use part.keys."
+                "These partitions have no one window of time each, so they have no start and end.",
+                hint="use part.keys or part.dimensions.",
             )
         return windows[0].start, windows[-1].end
 

@@ -34,7 +34,7 @@ from lakepart.engine.judging import JUDGED, Judge
 from lakepart.engine.manifests import write_manifests
 from lakepart.engine.pieces import prepare_routed
 from lakepart.engine.read import ReadOptions, Resolved, read_batches, resolve
-from lakepart.errors import ConflictError, InvalidInputError
+from lakepart.errors import ConflictError, ErrorCode, InvalidInputError
 from lakepart.model.definition_plans import RepartitionPlan
 from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
 from lakepart.model.partition_sets import PartitionSet
@@ -70,7 +70,7 @@ class _Routes:
 def plan_repartition(home: Home, asset: AssetRecord, after: PartitionsDefinition) -> RepartitionPlan:
     """Say which rows would go where; reads one column of every file, and changes nothing."""
     context, view = home.context, View()
-    before = definition_from_dict(asset.definition)
+    before = asset.partitions
     _require_routable(asset.name, after)
     found = resolve(context, view, asset, PartitionSet.everything(before), explicit=False)
     if asset.schema_id is not None:
@@ -105,7 +105,7 @@ def apply_repartition(home: Home, plan: RepartitionPlan) -> Commit:
     require_possible(plan)
     context, view = home.context, View()
     asset = home.record(plan.asset)
-    before, after = definition_from_dict(plan.before), definition_from_dict(plan.after)
+    before, after = asset.partitions, definition_from_dict(plan.after)
     if asset.definition != plan.before:
         raise _changed(plan, [])
     found = resolve(context, view, asset, PartitionSet.everything(before), explicit=False)
@@ -218,11 +218,11 @@ def _route(context: LakeContext, found: Resolved, after: PartitionsDefinition) -
 def _count(context: LakeContext, partition: Resolved, after: PartitionsDefinition) -> dict[str, int]:
     if not partition.files:
         return {}
-    if after.by is None:
-        return {after.key_at(after.universe.first): sum(file.row_count for _, file in partition.files)}
+    if not after.columns:
+        return {after.example_key: sum(file.row_count for _, file in partition.files)}
     counts: dict[int, int] = {}
     first_row = 0
-    for batch in read_batches(context.stores, partition, ReadOptions(columns=[after.by])):
+    for batch in read_batches(context.stores, partition, ReadOptions(columns=list(after.columns))):
         found, rows = np.unique(positions(batch, after, first_row=first_row), return_counts=True)
         first_row += batch.num_rows
         for position, count in zip(found.tolist(), rows.tolist(), strict=True):
@@ -288,10 +288,17 @@ def _stale_marks(context: LakeContext, view: View, asset: AssetRecord) -> dict[i
 
 
 def _require_routable(asset: str, after: PartitionsDefinition) -> None:
-    if after.by is None and after.kind != "single":
+    if after.unsaid:
         raise InvalidInputError(
-            f"The rows of {asset!r} cannot find their partitions of {after!r}: it names no column.",
+            f"The rows of {asset!r} cannot find their partitions of {after!r}: it names no column for "
+            f"{', '.join(repr(one.dimension) for one in after.unsaid)}.",
             hint="repartition to a definition with by=….",
+        )
+    if after.is_dynamic:
+        raise InvalidInputError(
+            f"{asset!r} cannot be repartitioned to {after!r}: its keys are not known beforehand.",
+            hint="list them, Static([…], by=…); or declare another asset and write the rows to it.",
+            code=ErrorCode.UNSUPPORTED,
         )
 
 

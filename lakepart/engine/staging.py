@@ -110,8 +110,8 @@ class Stager:
         if first is None:
             return None
         key = self.definition.key_at(position)
-        segment = encode_segment(self.definition.dimension, key)
-        path = f"{self.asset}/{segment}/{self.name_prefix}-{next(self._numbers)}.parquet"
+        folder = "/".join(encode_segment(name, part) for name, part in self.definition.parts_of(key).items())
+        path = f"{self.asset}/{folder}/{self.name_prefix}-{next(self._numbers)}.parquet"
         self.paths.append(path)
         facts = write_file(
             partial(self.store.open_new, path),

@@ -71,7 +71,7 @@ def read_statuses(
         work = find_work(connection, asset.asset_id, view.branch.branch_id, ranges)
         reasons = Judge(connection, view, as_of).judge(asset, versions, ranges)
         tiers = tiers_of(connection, scope, ranges)
-    return gather_statuses(partitions if explicit else partitions.elapsed(as_of), versions, reasons, work, tiers)
+    return gather_statuses(partitions if explicit else partitions.expected(as_of), versions, reasons, work, tiers)
 
 
 def partition_statuses(

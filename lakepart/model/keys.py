@@ -1,7 +1,8 @@
 """Partition keys, and the folder names that hold them without ever meeting or leaving their place.
 
 A folder name keeps the case of its key. On a file system that ignores case, ``partition=A`` and ``partition=a`` are
-one folder; that is harmless, because file names are unique and the catalog, not the folder, says whose a file is.
+one folder, and so are folders within it; that is harmless, because file names are unique and the catalog, not the
+folder, says whose a file is.
 """
 
 from __future__ import annotations

@@ -11,7 +11,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
 from lakepart.model.instants import from_microseconds
+from lakepart.model.intervals import IntegerArray
+from lakepart.model.known_keys import KnownKeys
 
 MAIN_BRANCH_ID = 0
 
@@ -37,6 +40,13 @@ class AssetRecord:
     schema_id: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     producer: ProducerRecord | None = None
+    keys: Mapping[str, KnownKeys] = field(default_factory=dict, compare=False)  # of dynamic dimensions, by name
+
+    @property
+    def partitions(self) -> PartitionsDefinition:
+        """How it is cut, with the keys that the catalog had when the record was read."""
+        definition = definition_from_dict(self.definition)
+        return definition.knowing(self.keys) if definition.is_dynamic else definition
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +238,14 @@ class AssetGuard:
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenKeys:
+    """The ids that a commit writes in the dynamic dimensions of an asset, by dimension: they become visible."""
+
+    asset_id: int
+    ids: Mapping[str, IntegerArray]
+
+
+@dataclass(frozen=True, slots=True)
 class BackfillClaim:
     """Targets of a backfill that a commit finishes; the commit is refused unless ``epoch`` is still in charge.
 
@@ -259,6 +277,7 @@ class CommitRequest:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     closes_branch_id: int | None = None
     backfill: BackfillClaim | None = None
+    written_keys: tuple[WrittenKeys, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

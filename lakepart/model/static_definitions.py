@@ -11,14 +11,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError, did_you_mean
-from lakepart.model.definition_base import FORMAT_VERSION, PartitionsDefinition, check_column
+from lakepart.model.definition_base import FORMAT_VERSION, OneDimensional, check_column
 from lakepart.model.intervals import IntegerArray, Intervals
 from lakepart.model.keys import check_key
 from lakepart.model.names import check_dimension_name
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class _Listed(PartitionsDefinition):
+class _Listed(OneDimensional):
     """What definitions with their keys in a list share: position and ordinal are the index."""
 
     keys: tuple[str, ...] = ()
@@ -151,7 +151,7 @@ class Static(_Listed):
         return f"{len(self.keys):,} static keys{column} ({listed}{', …' if len(self.keys) > 4 else ''})"
 
     def _arguments(self) -> list[str]:
-        return [repr(list(self.keys)), *PartitionsDefinition._arguments(self)]
+        return [repr(list(self.keys)), *OneDimensional._arguments(self)]
 
 
 @dataclass(frozen=True, slots=True, repr=False, init=False)

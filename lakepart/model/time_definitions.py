@@ -12,7 +12,7 @@ import numpy as np
 
 from lakepart.errors import ErrorCode, InvalidInputError
 from lakepart.model.crontab import CronExpression
-from lakepart.model.definition_base import FORMAT_VERSION, PartitionsDefinition, check_column
+from lakepart.model.definition_base import FORMAT_VERSION, OneDimensional, PartitionsDefinition, check_column
 from lakepart.model.exclusions import (
     Calendar,
     Exclusion,
@@ -265,7 +265,7 @@ class TimeDefinition(LabelledByTime):
     def positions_of_dates(self, days: IntegerArray) -> IntegerArray:
         """Give the position of the window that each local calendar day (days since 1970) lies in; vectorised."""
         if not self.has_whole_days:
-            return PartitionsDefinition.positions_of_dates(self, days)
+            return OneDimensional.positions_of_dates(self, days)
         return self._series.positions_of_dates(days)
 
     def to_dict(self) -> dict[str, Any]:
@@ -306,7 +306,7 @@ class TimeDefinition(LabelledByTime):
             *options,
             *([f"exclude={list(self.exclude)!r}"] if self.exclude else []),
         ]
-        return [*given, *PartitionsDefinition._arguments(self)]
+        return [*given, *OneDimensional._arguments(self)]
 
     def _given_options(self) -> dict[str, Any]:
         """Give the later options that differ from their defaults, in their stable form."""

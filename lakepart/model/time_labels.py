@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import ClassVar, NoReturn
 
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError
-from lakepart.model.definition_base import PartitionsDefinition
+from lakepart.model.definition_base import OneDimensional
 from lakepart.model.intervals import Intervals, Range
 from lakepart.model.key_formats import KeyFormat
 from lakepart.model.labels import WallSpan, parse_span, span_of_day
@@ -22,7 +22,7 @@ _DIGITS = re.compile(r"[0-9]+")
 
 
 @dataclass(frozen=True, slots=True, repr=False, init=False)
-class LabelledByTime(PartitionsDefinition):
+class LabelledByTime(OneDimensional):
     """A series of windows in a zone, and how their starts are written as keys."""
 
     end: str | None

@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError, StateError
-from lakepart.model.definitions import PartitionsDefinition, TimeDefinition
-from lakepart.model.intervals import Intervals
+from lakepart.model.definitions import OneDimensional, PartitionsDefinition, TimeDefinition
 from lakepart.parquet.casting import cast_column
 from lakepart.parquet.frames import Frame
 from lakepart.parquet.runs import MemoryRun, Piece, Positions, SpilledRun, merge, spilling
@@ -47,16 +46,22 @@ def positions(data: Any, definition: PartitionsDefinition, *, first_row: int = 0
         the last partition), ``invalid-input`` if the definition has no ``by``; and those of
         :func:`lakepart.parquet.schemas.check_partition_column`.
     PartitionKeyError
-        A value is no key of a static definition.
+        A value is no key of a static definition, or can be no key at all.
     """
     if definition.kind == "single":
         return np.zeros(data.num_rows, dtype=np.int64)
-    if definition.by is None:
+    if definition.unsaid:
         raise InvalidInputError(
-            f"Rows cannot find their partitions: {definition!r} names no column.",
+            f"Rows cannot find their partitions: {definition!r} names no column"
+            f"{'' if len(definition.dimensions) == 1 else f' for {definition.unsaid[0].dimension!r}'}.",
             hint="declare the partitions with by=…, or name the partition to write.",
         )
     check_partition_column(definition, data.schema)
+    found = [_positions_in(data, one, first_row) for one in definition.dimensions]
+    return definition.positions_of_coordinates(found)
+
+
+def _positions_in(data: Any, definition: OneDimensional, first_row: int) -> Positions:
     column = data.column(definition.by)
     if column.null_count:
         row = pc.index(pc.is_null(column), True).as_py()
@@ -69,7 +74,7 @@ def positions(data: Any, definition: PartitionsDefinition, *, first_row: int = 0
         )
     if not len(column):
         return np.zeros(0, dtype=np.int64)
-    if definition.kind == "static":
+    if definition.kind != "time":
         return _positions_of_keys(column, definition, first_row)
     found = _positions_in_time(column, definition)
     _check_inside(found, column, definition, first_row)
@@ -279,7 +284,7 @@ class _Consumed:
             raise
 
 
-def _positions_in_time(column: Any, definition: PartitionsDefinition) -> Positions:
+def _positions_in_time(column: Any, definition: OneDimensional) -> Positions:
     if pa.types.is_date(column.type):
         days = cast_column(column, pa.date32(), str(definition.by)).cast(pa.int32())
         return definition.positions_of_dates(_numpy(days))
@@ -292,42 +297,33 @@ def _numpy(column: Any) -> Positions:
     return np.asarray(values, dtype=np.int64)
 
 
-def _check_inside(found: Positions, column: Any, definition: PartitionsDefinition, first_row: int) -> None:
-    universe: Intervals = definition.universe
-    inside = np.zeros(len(found), dtype=bool)
-    if len(universe.ranges) == 1:
-        low, high = universe.ranges[0]
-        if low <= int(found.min()) and int(found.max()) < high:
-            return
-        inside = (found >= low) & (found < high)
-    else:
-        starts = np.array([low for low, _ in universe.ranges], dtype=np.int64)
-        stops = np.array([high for _, high in universe.ranges], dtype=np.int64)
-        interval = np.searchsorted(starts, found, side="right") - 1
-        inside = (interval >= 0) & (found < stops[interval])
-        if inside.all():
-            return
+def _check_inside(found: Positions, column: Any, definition: OneDimensional, first_row: int) -> None:
+    low, high = definition.universe.ranges[0]
+    if low <= int(found.min()) and int(found.max()) < high:
+        return
+    inside = (found >= low) & (found < high)
     outside = np.flatnonzero(~inside)
     row = int(outside[0])
-    first = repr(definition.key_at(universe.first))
+    first = repr(definition.key_at(low))
     endless = isinstance(definition, TimeDefinition) and definition.end is None
     raise InvalidInputError(
         f"Column {definition.by!r} has the value {column[row].cast(pa.string()).as_py()} in row {first_row + row:,}"
         f"{f' and {len(outside) - 1:,} more rows' if len(outside) > 1 else ''}, outside the partitions "
-        f"{f'from {first} on' if endless else f'{first} to {definition.key_at(universe.last)!r}'}.",
+        f"{f'from {first} on' if endless else f'{first} to {definition.key_at(high - 1)!r}'}.",
         hint="filter these rows out, or declare the partitions with an earlier start or a later end.",
         code=ErrorCode.OUT_OF_RANGE,
         context={"column": definition.by, "rows": len(outside), "first_row": first_row + row},
     )
 
 
-def _positions_of_keys(column: Any, definition: PartitionsDefinition, first_row: int) -> Positions:
+def _positions_of_keys(column: Any, definition: OneDimensional, first_row: int) -> Positions:
     chunked = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
     encoded = chunked.dictionary_encode().unify_dictionaries().combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.chunk(0)
     keys = encoded.dictionary.cast(pa.string()).to_pylist()
     lookup = np.empty(len(keys), dtype=np.int64)
+    definition.admit([key for key in keys if key and "\0" not in key])  # what can be no key is refused below, by row
     for index, key in enumerate(keys):
         try:
             lookup[index] = definition.position_of(key)

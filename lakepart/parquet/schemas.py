@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from lakepart.errors import ErrorCode, InvalidInputError, SchemaMismatchError, did_you_mean
-from lakepart.model.definitions import PartitionsDefinition, Static, TimeDefinition
+from lakepart.model.definitions import OneDimensional, PartitionsDefinition, TimeDefinition
 from lakepart.parquet.casting import cast_column
 
 _FIELD_ID = b"PARQUET:field_id"
@@ -99,9 +99,12 @@ def check_partition_column(definition: PartitionsDefinition, schema: pa.Schema) 
     InvalidInputError
         Codes ``unknown-column``, ``naive-timestamp`` or ``schema-mismatch``.
     """
-    name = definition.by
-    if name is None:
-        return
+    for dimension in definition.dimensions:
+        if dimension.by is not None:
+            _check_column_of(dimension, dimension.by, schema)
+
+
+def _check_column_of(definition: OneDimensional, name: str, schema: pa.Schema) -> None:
     if name not in schema.names:
         raise InvalidInputError(
             f"The frame has no column {name!r}, by which its rows are partitioned.",
@@ -114,7 +117,7 @@ def check_partition_column(definition: PartitionsDefinition, schema: pa.Schema) 
         return
     if isinstance(definition, TimeDefinition):
         _check_time_column(definition, name, data_type)
-    elif isinstance(definition, Static) and not _has_key_text(data_type):
+    elif not _has_key_text(data_type):
         raise SchemaMismatchError(
             f"Column {name!r} has the type {data_type}; partition keys are made of text, integers, dates or booleans.",
             hint=f"convert it, for example df[{name!r}] = df[{name!r}].astype('string').",

@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from lakepart.errors import ConflictError, ErrorCode, StateError
 from lakepart.model.catalog_records import DefinitionRecord
-from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
+from lakepart.model.definitions import PartitionsDefinition, TimeDefinition, definition_from_dict
 from lakepart.model.instants import from_microseconds
 from lakepart.model.intervals import IntegerArray, Intervals
+from lakepart.model.known_keys import KnownKeys
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import count_of, list_some
 from lakepart.model.records import Redefinition
@@ -37,7 +38,7 @@ def same_partitions(
         The keys that ``after`` must give the ordinals. Without them, windows are compared, and keys only where
         partitions are not cut by time: equal windows have equal keys, unless they are written in another way.
     """
-    same = _has(before, ordinals) & _has(after, ordinals)
+    same = before.has_each(ordinals) & after.has_each(ordinals)
     chosen = ordinals[same]
     if not chosen.size:
         return same
@@ -95,11 +96,11 @@ def follow(asset: str, partitions: PartitionSet, definition: PartitionsDefinitio
 
 
 def still_the_same(
-    definitions: Sequence[DefinitionRecord], ordinals: IntegerArray
+    definitions: Sequence[DefinitionRecord], known: Mapping[str, KnownKeys], ordinals: IntegerArray
 ) -> Iterator[tuple[int, BooleanArray]]:
     """Give for each definition, newest first, where it began and which ordinals stand for what they stand for now.
 
-    A renamed partition is the same one. Beyond a rewrite of the rows there is none.
+    ``known`` are the keys of dynamic dimensions. A renamed partition is the same one. Beyond a rewrite of the rows there is none.
     """
     same = np.full(ordinals.size, fill_value=True)
     for index in reversed(range(len(definitions))):
@@ -108,7 +109,8 @@ def still_the_same(
         if index == 0 or record.change is Redefinition.REPARTITIONED:
             return
         if record.change is not Redefinition.RENAMED:
-            older, newer = (definition_from_dict(one.definition) for one in (definitions[index - 1], record))
+            pair = (definitions[index - 1], record)
+            older, newer = (definition_from_dict(one.definition).knowing(known) for one in pair)
             same = same & same_partitions(older, newer, ordinals)
 
 
@@ -120,9 +122,9 @@ def known_windows(
     What has no rows there is known to be empty. A window is known as far as it had passed when it was written. Nothing
     is known where one of the two is not cut by time, or another column says where rows belong.
     """
-    ends = before.window_ends_of(ordinals)
-    if ends is None or (before.kind, after.kind) != ("time", "time") or before.by != after.by:
+    if not isinstance(before, TimeDefinition) or not isinstance(after, TimeDefinition) or before.by != after.by:
         return PartitionSet.empty(after)
+    ends = before.window_ends_of(ordinals)
     spans = zip(ordinals.tolist(), np.minimum(ends, written_at_us).tolist(), strict=True)
     found = Intervals()
     for start_us, end_us in Intervals.of(spans).ranges:
@@ -142,7 +144,7 @@ def require_fitting(
         Naming them, as a commit names those that somebody else wrote.
     """
     gone = orphans(before, after, list(partitions), list(partitions.values()))
-    if before.by != after.by:
+    if before.columns != after.columns:
         gone = list(partitions.values())
     if gone:
         raise ConflictError(
@@ -154,15 +156,8 @@ def require_fitting(
         )
 
 
-def _has(definition: PartitionsDefinition, ordinals: IntegerArray) -> BooleanArray:
-    positions = definition.positions_at(ordinals)
-    there = definition.universe.contains_each(positions)
-    there[there] = definition.ordinals_at(positions[there]) == ordinals[there]
-    return there
-
-
-def _that_end_by(definition: PartitionsDefinition, positions: Intervals, end_us: int) -> Iterable[tuple[int, int]]:
+def _that_end_by(definition: TimeDefinition, positions: Intervals, end_us: int) -> Iterable[tuple[int, int]]:
     for start, stop in positions.ranges:
         last = definition.ordinals_at(np.array([stop - 1], dtype=np.int64))
         ends = definition.window_ends_of(last)
-        yield start, stop if ends is not None and int(ends[0]) <= end_us else stop - 1
+        yield start, stop if int(ends[0]) <= end_us else stop - 1

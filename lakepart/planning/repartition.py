@@ -67,7 +67,8 @@ def _sharing_time(
     ends = before.window_ends_of(starts)
     new_starts = np.array([after.ordinal_at(after.position_of(key)) for key in keys], dtype=np.int64)
     new_ends = after.window_ends_of(new_starts)
-    if ends is None or new_ends is None or (before.kind, after.kind) != ("time", "time") or before.by != after.by:
+    both = (before.kind, after.kind) == ("time", "time")
+    if ends is None or new_ends is None or not both or before.columns != after.columns:
         return
     firsts = np.searchsorted(ends, new_starts, side="right").tolist()
     stops = np.searchsorted(starts, new_ends, side="left").tolist()

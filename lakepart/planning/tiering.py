@@ -37,7 +37,7 @@ def split_by_rule(
     undecided = PartitionSet.everything(definition)
     decided = []
     for rule in policy.rules:
-        if definition.kind == "time" and rule.covers(asset):
+        if definition.time_dimensions and rule.covers(asset):
             due = undecided.elapsed(as_of - rule.older_than)
             undecided -= due
             decided.append((rule.to, due))

@@ -117,7 +117,16 @@ def test_a_commit_takes_the_same_statements_for_one_partition_as_for_a_thousand(
 
 
 @pytest.mark.parametrize("snapshot", [None, 1])
-@pytest.mark.parametrize("ranges", [[(5, 9)], [(5, 9), (20, 29)]], ids=len)
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        [(5, 9)],
+        [(5, 9), (20, 29)],
+        [(0, 2999, 0, 7, 1, 3)],
+        [(0, 99, 0, 7, 1, 3), (200, 299, 3, 7, 0, 0, 0, 7, 1, 1)],
+    ],
+    ids=lambda ranges: f"{len(ranges)}-{max(map(len, ranges))}",
+)
 @pytest.mark.parametrize("branch_name", ["main", "try"])
 def test_versions_are_found_by_an_index_on_the_partitions_asked_for(path, snapshot, ranges, branch_name):
     with Database.open(path, clock=CLOCK) as database, counted(database) as statements:

@@ -6,9 +6,10 @@ from lakepart.catalog.database import Database
 from lakepart.model.records import TierRecord
 from lakepart.testing.catalog_contract import CatalogContract
 from lakepart.testing.clocks import FrozenClock
+from lakepart.testing.partition_key_contract import PartitionKeyContract
 
 
-class TestSqliteCatalog(CatalogContract):
+class TestSqliteCatalog(CatalogContract, PartitionKeyContract):
     @pytest.fixture
     def database(self, tmp_path):
         tiers = [TierRecord("hot", "hot"), TierRecord("cold", "cold", rank=1)]

@@ -33,10 +33,12 @@ def definitions() -> None:
         lp.Quarterly("2013-01-01"),
         lp.Yearly("2013"),
         lp.Static(["eu", "us"], by="region"),
+        lp.Dynamic(by="customer", dimension="who"),
+        lp.Multi(day=lp.Daily("2013-01-01", by="time_hour"), carrier=lp.Static(["UA", "AA"], by="carrier")),
         lp.Unpartitioned(),
     ]
-    assert_type(cuts[0].by, str | None)
-    assert_type(cuts[0].dimension, str)
+    assert_type(cuts[0].dimensions[0].by, str | None)
+    assert_type(cuts[0].dimensions[0].dimension, str)
     assert_type(cuts[0].describe(), str)
 
 
@@ -70,6 +72,12 @@ def selecting(flights: lp.Asset) -> None:
     assert_type(month, lp.Selection)
     assert_type(flights[date(2013, 1, 5)], lp.Selection)
     assert_type(flights[["2013-01-05"]] & month | month - month, lp.Selection)
+    assert_type(~month, lp.Selection)
+    assert_type(month.split(4), list[lp.Selection])
+    assert_type(next(reversed(month)), lp.Selection)
+    assert_type(flights.select("2013-01..2013-03"), lp.Selection)
+    assert_type(flights.add_keys(["a"], dimension="who"), int)
+    assert_type(flights.remove_keys(["a"]), int)
     assert_type(flights.between(now, now), lp.Selection)
     assert_type(flights.last(30, as_of=now), lp.Selection)
     assert_type(flights.latest(), lp.Selection)

@@ -1,11 +1,14 @@
 import multiprocessing
 import os
+import re
 import sqlite3
 import subprocess
 import sys
 import textwrap
 import threading
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, event, text
@@ -159,7 +162,8 @@ def test_assets_of_an_older_catalog_have_been_cut_that_way_from_the_beginning(pa
     with Database.open(path, clock=CLOCK) as database:
         declare_asset(database, "flights", {"kind": "daily"}, {"description": "x"})
     with sqlite3.connect(path) as connection:
-        connection.execute("DROP TABLE asset_definition")
+        for later in ("asset_definition", "partition_key"):
+            connection.execute(f"DROP TABLE {later}")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
     connection.close()
 
@@ -175,6 +179,25 @@ def test_a_new_catalog_is_at_the_newest_migration(path):
     newest = migrations.scripts().get_current_head()
 
     assert rows(path, "SELECT version_num FROM alembic_version") == [(newest,)]
+
+
+def test_a_catalog_of_the_first_release_is_migrated_when_it_is_opened(path):
+    newest = rows(path, "SELECT version_num FROM alembic_version")
+    with Database.open(path, clock=CLOCK) as database:
+        commit(database, empty_partition(database))
+    first = Path(migrations.__file__).parent / "versions" / "0001_foundation.py"
+    of_first = set(re.findall(r'create_table\(\s*"(\w+)"', first.read_text()))
+    with closing(sqlite3.connect(path)) as connection:
+        for later in metadata.tables.keys() - of_first:
+            connection.execute(f"DROP TABLE {later}")
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+        connection.commit()
+
+    with Database.open(path, clock=CLOCK) as database, database.reading() as connection:
+        assert get_head(connection).snapshot == 1
+
+    assert rows(path, "SELECT version_num FROM alembic_version") == newest
+    assert rows(path, "SELECT count(*) FROM partition_key") == [(0,)]
 
 
 def test_every_table_checks_the_types_of_its_values(path):
