@@ -127,5 +127,6 @@ def producer_inputs(
 def remember_functions(home: Home, inputs: Iterable[MappedInput]) -> None:
     """Keep the functions of custom mappings with the handle: not every one can be imported again."""
     for one in inputs:
-        if isinstance(one.mapping, CustomMapping) and one.mapping.function is not None:
-            home.mapping_functions[one.mapping.name] = one.mapping.function
+        for mapping in (one.mapping, *one.mapping.inner):
+            if isinstance(mapping, CustomMapping) and mapping.function is not None:
+                home.mapping_functions[mapping.name] = mapping.function

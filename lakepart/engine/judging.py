@@ -20,7 +20,14 @@ from lakepart.engine.lineage import IDENTITY, WITHOUT
 from lakepart.model.catalog_records import DefinitionRecord
 from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.intervals import IntegerArray
-from lakepart.model.mappings import CustomMapping, LastPartition, PartitionMapping, mapping_from_dict
+from lakepart.model.mappings import (
+    CustomMapping,
+    FromDimension,
+    LastPartition,
+    PartitionMapping,
+    PerDimension,
+    mapping_from_dict,
+)
 from lakepart.model.ordinal_ranges import OrdinalRange, ordinals_within
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import AssetRecord, InputRecord, Redefinition
@@ -40,6 +47,7 @@ from lakepart.planning.staleness import (
 from lakepart.planning.status import Columns
 
 Ranges = tuple[OrdinalRange, ...]
+_OF_DIMENSIONS = {FromDimension.kind, PerDimension.kind}
 JUDGED = ("ordinal", "written_at_us", "code_version", "stale_mark")
 
 
@@ -98,10 +106,14 @@ class Upstream:
             if self._last is None:
                 self._last = self._mapped(LastPartition(), ordinal)
             return today, self._last
-        if WITHOUT not in record.mapping or record.mapping["kind"] == CustomMapping.kind:
-            return self._definition_of(record), record.selection
-        noted = {name: value for name, value in record.mapping.items() if name != WITHOUT}
-        return today, self._mapped(mapping_from_dict(noted), ordinal)
+        noted = self._definition_of(record), record.selection
+        if WITHOUT not in record.mapping and record.mapping["kind"] not in _OF_DIMENSIONS:
+            return noted
+        mapping = mapping_from_dict({name: value for name, value in record.mapping.items() if name != WITHOUT})
+        may_differ = WITHOUT in record.mapping or mapping.follows_clock
+        if not may_differ or any(isinstance(one, CustomMapping) for one in (mapping, *mapping.inner)):
+            return noted
+        return today, self._mapped(mapping, ordinal)
 
     def _mapped(self, mapping: PartitionMapping, ordinal: int) -> str:
         partition = PartitionSet.from_ordinals(self.downstream, [ordinal])

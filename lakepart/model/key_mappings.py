@@ -11,6 +11,7 @@ from lakepart.errors import InvalidInputError
 from lakepart.model.definition_base import PartitionsDefinition
 from lakepart.model.instants import to_microseconds
 from lakepart.model.keys import check_key
+from lakepart.model.mapped_boxes import Links, dimensions_of, map_upstream
 from lakepart.model.mapping_base import (
     KeyRun,
     Mapped,
@@ -18,6 +19,7 @@ from lakepart.model.mapping_base import (
     ReachingMapping,
     check_nonexistent,
     map_keys,
+    nonexistent_argument,
 )
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import list_some
@@ -47,10 +49,12 @@ class Identity(ReachingMapping):
 
     kind: ClassVar[str] = "identity"
 
-    def upstream(self, downstream: PartitionSet, upstream: PartitionsDefinition, as_of: datetime) -> Mapped:  # noqa: ARG002
+    def upstream(self, downstream: PartitionSet, upstream: PartitionsDefinition, as_of: datetime) -> Mapped:
         """Give the input partitions of the same keys."""
         made = downstream.definition
         self.check(made, upstream)
+        if len(made.dimensions) > 1:
+            return map_upstream(_same(upstream), downstream, upstream, as_of)
         if not isinstance(made, TimeDefinition) or not isinstance(upstream, TimeDefinition):
             return map_keys(downstream, upstream)
         found, _ = sharing(upstream, spans_of(downstream))
@@ -63,8 +67,13 @@ class Identity(ReachingMapping):
 
     def misfit(self, downstream: PartitionsDefinition, upstream: PartitionsDefinition) -> str | None:
         """Ask for the same windows, or for keys in a list on both sides."""
+        own, theirs = dimensions_of(downstream), dimensions_of(upstream)
+        if len(own) > 1 or len(theirs) > 1:
+            same = own.keys() == theirs.keys() and not any(self.misfit(own[name], theirs[name]) for name in own)
+            return None if same else "both must have the same dimensions"
         by_time = isinstance(downstream, TimeDefinition) or isinstance(upstream, TimeDefinition)
-        fits = same_windows(downstream, upstream) if by_time else downstream.kind == upstream.kind
+        listed = {downstream.kind, upstream.kind} <= {"static", "dynamic"}
+        fits = same_windows(downstream, upstream) if by_time else listed or downstream.kind == upstream.kind
         return None if fits else "both must have the same windows, or both be lists of keys"
 
     def describe(self) -> str:
@@ -108,6 +117,11 @@ class LastPartition(PartitionMapping):
     """
 
     kind: ClassVar[str] = "last"
+
+    @property
+    def follows_clock(self) -> bool:
+        """It does, where the input is cut by time."""
+        return True
 
     def upstream(self, downstream: PartitionSet, upstream: PartitionsDefinition, as_of: datetime) -> Mapped:
         """Give the last input partition as of ``as_of``; none where none has elapsed or ``downstream`` is empty."""
@@ -175,7 +189,7 @@ class SpecificPartitions(ReachingMapping):
         return {"keys": list(self.keys), **ReachingMapping.parameters(self)}
 
     def __repr__(self) -> str:
-        return f"SpecificPartitions({list(self.keys)!r}{_nonexistent_argument(self)})"
+        return f"SpecificPartitions({list(self.keys)!r}{nonexistent_argument(self)})"
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -261,7 +275,7 @@ class KeyMap(ReachingMapping):
 
     def __repr__(self) -> str:
         needs = {key: list(wanted) for key, wanted in self.needs}
-        return f"KeyMap({needs!r}{_nonexistent_argument(self)})"
+        return f"KeyMap({needs!r}{nonexistent_argument(self)})"
 
 
 def same_windows(left: PartitionsDefinition, right: PartitionsDefinition) -> bool:
@@ -269,6 +283,10 @@ def same_windows(left: PartitionsDefinition, right: PartitionsDefinition) -> boo
     if not isinstance(left, TimeDefinition) or not isinstance(right, TimeDefinition):
         return False
     return left.cron == right.cron and left.tz == right.tz
+
+
+def _same(definition: PartitionsDefinition) -> Links:
+    return {one.dimension: (one.dimension, Identity()) for one in definition.dimensions}
 
 
 def _all_if(some: PartitionSet, definition: PartitionsDefinition) -> PartitionSet:
@@ -282,7 +300,3 @@ def _runs(partitions: PartitionSet) -> tuple[KeyRun, ...]:
 
 def _listed(keys: str | Iterable[str]) -> Iterable[str]:
     return [keys] if isinstance(keys, str) else keys
-
-
-def _nonexistent_argument(mapping: ReachingMapping) -> str:
-    return "" if mapping.nonexistent == "error" else f", nonexistent={mapping.nonexistent!r}"

@@ -15,7 +15,8 @@ from lakepart.model.set_text import format_runs
 
 CHOICES = (
     "Identity() for the same key, TimeOverlap() for shared time, AllPartitions() for everything, LastPartition(), "
-    "SpecificPartitions([...]), KeyMap({...}), or CustomMapping(name, function)."
+    "SpecificPartitions([...]), KeyMap({...}), FromDimension(name) or PerDimension({...}) for several dimensions, "
+    "CustomMapping(name, function)."
 )
 KeyRun = tuple[str, str]
 
@@ -31,14 +32,20 @@ class Mapped:
     nonexistent
         Those it does not have, because it begins later, ends sooner or does not list them: runs of keys, each given as
         its first and last, so that a million in a row are one.
+    by_dimension
+        Where the input has several dimensions and is mapped by them: those runs, which are of keys of one dimension
+        each, by the dimension's name.
     """
 
     partitions: PartitionSet
     nonexistent: tuple[KeyRun, ...] = ()
+    by_dimension: tuple[tuple[str, tuple[KeyRun, ...]], ...] = ()
 
     @property
     def nonexistent_text(self) -> str:
         """What does not exist, as ``"2012-12-30..2012-12-31"``; empty where everything exists."""
+        if self.by_dimension:
+            return "; ".join(f"{name} {format_runs(runs)}" for name, runs in self.by_dimension)
         return format_runs(self.nonexistent)
 
 
@@ -105,6 +112,16 @@ class PartitionMapping(ABC):
         return None
 
     @property
+    def follows_clock(self) -> bool:
+        """Whether the answer changes as time passes."""
+        return any(one.follows_clock for one in self.inner)
+
+    @property
+    def inner(self) -> tuple[PartitionMapping, ...]:
+        """The mappings that it is made of."""
+        return ()
+
+    @property
     def looks_back(self) -> bool:
         """Whether, within one asset, a partition needs none but strictly earlier ones."""
         return False
@@ -161,6 +178,11 @@ def check_nonexistent(nonexistent: object) -> None:
     """Refuse what is not one of the ways to treat partitions that do not exist."""
     if nonexistent not in {"error", "skip"}:
         raise InvalidInputError(f"nonexistent={nonexistent!r} is not one of 'error', 'skip'.")
+
+
+def nonexistent_argument(mapping: ReachingMapping) -> str:
+    """Write the argument ``nonexistent`` after others, where it is not the default."""
+    return "" if mapping.nonexistent == "error" else f", nonexistent={mapping.nonexistent!r}"
 
 
 def map_keys(keys: Iterable[str], definition: PartitionsDefinition) -> Mapped:

@@ -8,6 +8,7 @@ from typing import Any
 from lakepart.errors import ErrorCode, InvalidInputError
 from lakepart.model.custom_mappings import CustomMapping, KeyFunction
 from lakepart.model.definition_base import FORMAT_VERSION
+from lakepart.model.dimension_mappings import FromDimension, PerDimension
 from lakepart.model.key_mappings import AllPartitions, Identity, KeyMap, LastPartition, SpecificPartitions
 from lakepart.model.mapping_base import Mapped, PartitionMapping
 from lakepart.model.mapping_inference import infer_mapping
@@ -16,11 +17,13 @@ from lakepart.model.time_mappings import TimeOverlap
 __all__ = [
     "AllPartitions",
     "CustomMapping",
+    "FromDimension",
     "Identity",
     "KeyMap",
     "LastPartition",
     "Mapped",
     "PartitionMapping",
+    "PerDimension",
     "SpecificPartitions",
     "TimeOverlap",
     "infer_mapping",
@@ -29,7 +32,17 @@ __all__ = [
 
 _KINDS: dict[str, type[PartitionMapping]] = {
     one.kind: one
-    for one in (Identity, TimeOverlap, AllPartitions, LastPartition, SpecificPartitions, KeyMap, CustomMapping)
+    for one in (
+        Identity,
+        TimeOverlap,
+        AllPartitions,
+        LastPartition,
+        SpecificPartitions,
+        KeyMap,
+        CustomMapping,
+        FromDimension,
+        PerDimension,
+    )
 }
 _FRAME = frozenset({"version", "kind"})
 
@@ -56,5 +69,13 @@ def mapping_from_dict(data: Mapping[str, Any], functions: Mapping[str, KeyFuncti
             f"this lakepart knows {', '.join(_KINDS)} of version {FORMAT_VERSION}.",
             code=ErrorCode.UNSUPPORTED,
         )
-    mapping = _KINDS[kind].from_parameters({name: value for name, value in data.items() if name not in _FRAME})
+    parameters = {name: value for name, value in data.items() if name not in _FRAME}
+    if kind == FromDimension.kind and "mapping" in parameters:
+        parameters["mapping"] = mapping_from_dict(parameters["mapping"], functions)
+    if kind == PerDimension.kind:
+        parameters["dimensions"] = {
+            name: (own, None if inner is None else mapping_from_dict(inner, functions))
+            for name, (own, inner) in parameters["dimensions"].items()
+        }
+    mapping = _KINDS[kind].from_parameters(parameters)
     return mapping.with_function((functions or {}).get(mapping.name)) if isinstance(mapping, CustomMapping) else mapping

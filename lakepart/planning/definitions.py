@@ -100,7 +100,8 @@ def still_the_same(
 ) -> Iterator[tuple[int, BooleanArray]]:
     """Give for each definition, newest first, where it began and which ordinals stand for what they stand for now.
 
-    ``known`` are the keys of dynamic dimensions. A renamed partition is the same one. Beyond a rewrite of the rows there is none.
+    ``known`` are the keys of dynamic dimensions. A renamed partition is the same one. Beyond a rewrite of the rows
+    there is none.
     """
     same = np.full(ordinals.size, fill_value=True)
     for index in reversed(range(len(definitions))):
