@@ -158,7 +158,7 @@ def test_partitions_are_followed_back_through_renames_and_not_through_rewrites()
         record(7, lp.Static(["z", "c"]), Redefinition.ALTERED),
     ]
 
-    steps = [(began, same.tolist()) for began, same in still_the_same(known, np.array([0, 1]))]
+    steps = [(began, same.tolist()) for began, same in still_the_same(known, {}, np.array([0, 1]))]
 
     assert steps == [(7, [True, True]), (5, [True, False]), (2, [True, False])]
 
