@@ -58,7 +58,7 @@ def test_a_change_that_would_orphan_a_cell_is_refused_and_names_it(lake) -> None
         cut(carriers=("AA", "UA")),
         lp.Daily("2024-01-01", by="day"),
     ):
-        with pytest.raises(lp.StateError, match="would orphan .*2024-01-01") as caught:
+        with pytest.raises(lp.StateError, match=r"would orphan .*2024-01-01") as caught:
             flights.alter(partitions=after)
         assert caught.value.code == "would-orphan"
     with pytest.raises(lp.InvalidInputError, match="has other dimensions"):
@@ -88,7 +88,7 @@ def test_rows_without_a_place_in_a_dimension_are_named_before_anything_is_writte
     flights = lake.asset("flights", partitions=lp.Daily("2024-01-01", by="day"))
     flights.write(CELLS)
 
-    with pytest.raises(lp.StateError, match="'2024-01-01'.*'AA'"):
+    with pytest.raises(lp.StateError, match=r"'2024-01-01'.*'AA'"):
         flights.repartition(cut(carriers=("UA",)))
     assert lake.snapshots()["snapshot"].tolist()[0] == 1
 
