@@ -24,8 +24,9 @@ from lakepart.errors import (
 from lakepart.io_manager import IOManager, nothing_as, read_as
 from lakepart.lake import Lake, connect
 from lakepart.lake_view import LakeView
-from lakepart.model.definitions import PartitionsDefinition
+from lakepart.model.definitions import Dynamic, PartitionsDefinition
 from lakepart.model.partition_sets import PartitionSet
+from lakepart.model.plans import count_of, list_some
 from lakepart.model.records import Commit
 from lakepart.producers import Producer
 from lakepart.selection import Selection
@@ -79,7 +80,9 @@ class _Run:
             if selection._asset == name:  # an asset made from its own earlier partitions
                 definition = lake.asset(name).partitions
                 written = (
-                    PartitionSet.everything(definition) if keys is None else PartitionSet.from_keys(definition, keys)
+                    PartitionSet.everything(definition)
+                    if keys is None
+                    else PartitionSet.from_keys(definition, [key for key in keys if not _is_new(definition, key)])
                 )
                 inputs[input_name] = selection._select(selection._partitions - written)
                 if not inputs[input_name]:
@@ -114,8 +117,9 @@ class LakepartIOManager(dg.ConfigurableIOManager):
         Its catalog, where that is not inside the lake; as for :func:`lakepart.connect`.
     declare
         Whether an asset that the lake does not have is declared at its first write, from its Dagster partitions
-        definition and the column named in its metadata, ``{"partition_expr": "time_hour"}``. With False it must be
-        there, and only the keys need to be the same.
+        definition and the column named in its metadata, ``{"partition_expr": "time_hour"}``; of two dimensions the
+        columns, ``{"partition_expr": {"carrier": "carrier", "date": "time_hour"}}``. With False it must be there, and
+        only the keys need to be the same.
     stage_backfills
         Whether the writes of a Dagster backfill go to the branch ``backfill-<id>``, and those of another run over a
         range to ``run-<id>``, where nobody sees them until you publish it:
@@ -156,7 +160,7 @@ class LakepartIOManager(dg.ConfigurableIOManager):
                 f"Asset {name!r} gave None, which holds no rows to store.",
                 hint="return a frame, without rows if there are none; or annotate the asset -> None to store nothing.",
             )
-        keys = context.asset_partition_keys if context.has_asset_partitions else None
+        keys = _keys(context)
         lake = self._run.writable(self.url, self.catalog)
         if self.declare:
             _declare(lake, name, context)
@@ -178,12 +182,13 @@ class LakepartIOManager(dg.ConfigurableIOManager):
     def load_input(self, context: dg.InputContext) -> Any:
         """Load the partitions that an input is mapped to, as its parameter is annotated."""
         name = _asset_name(context)
-        keys = context.asset_partition_keys if context.has_asset_partitions else None
+        keys = _keys(context)
         metadata = context.definition_metadata or {}
         missing = "skip" if _plain(metadata.get("allow_missing_partitions")) else "error"
         as_type = _given(lambda: context.dagster_type.typing_type)
         try:
-            selection = IOManager(self._run.readable(self.url, self.catalog)).select(name, keys)
+            lake = self._run.readable(self.url, self.catalog)
+            selection = IOManager(lake).select(name, _present(lake, name, keys, missing))
             loaded = read_as(selection, as_type, columns=_plain(metadata.get("columns")), missing=missing)
         except AssetNotFoundError:
             # an asset made from its own earlier partitions begins with a load
@@ -228,17 +233,44 @@ def _asset_name(context: dg.OutputContext | dg.InputContext) -> str:
     return "/".join(context.asset_key.path)
 
 
+def _keys(context: dg.OutputContext | dg.InputContext) -> list[str] | None:
+    """Give the keys as plain text; those of two dimensions come as a kind of text of Dagster's own."""
+    return [str(key) for key in context.asset_partition_keys] if context.has_asset_partitions else None
+
+
+def _is_new(definition: PartitionsDefinition, key: str) -> bool:
+    """Answer whether a key takes in a dynamic one that the lake has not seen yet."""
+    if not definition.is_dynamic:
+        return False
+    parts = definition.parts_of(key)
+    return any(isinstance(one, Dynamic) and parts[one.dimension] not in one.known.ids for one in definition.dimensions)
+
+
+def _present(lake: LakeView, name: str, keys: list[str] | None, missing: str) -> list[str] | None:
+    """Leave out keys that Dagster knows and the lake has not seen yet, which are missing as unwritten ones are."""
+    if keys is None:
+        return None
+    definition = lake.asset(name).partitions
+    new = [key for key in keys if _is_new(definition, key)]
+    if not new:
+        return keys
+    message = f"{count_of(len(new), 'partition')} of {name!r} never written: {list_some(new)}."
+    if missing == "error":
+        raise PartitionNotFoundError(message, context={"asset": name, "keys": new})
+    warnings.warn(f"Read without {message}", PartialReadWarning, stacklevel=3)
+    return [key for key in keys if key not in set(new)]
+
+
 def _declare(lake: LakeView, name: str, context: dg.OutputContext) -> None:
     """Declare the asset where the lake does not have it; else see that both mean the same partitions."""
     partitions_def = context.asset_partitions_def if context.has_asset_partitions else None
-    column = _plain((context.definition_metadata or {}).get("partition_expr"))
+    given = _plain((context.definition_metadata or {}).get("partition_expr"))
     try:
         declared = lake.asset(name).partitions
-        first = declared.dimensions[0]
     except AssetNotFoundError:
-        lake.asset(name, partitions=from_dagster(partitions_def, by=column))
+        lake.asset(name, partitions=from_dagster(partitions_def, by=given))
         return
-    meant = from_dagster(partitions_def, by=column or first.by, dimension=first.dimension)
+    meant = _meant(partitions_def, given, declared)
     if _without_offset(meant) != _without_offset(declared):
         raise AlreadyExistsError(
             f"Asset {name!r} is cut otherwise in the lake, {declared!r}, than in Dagster, {meant!r}.",
@@ -248,17 +280,39 @@ def _declare(lake: LakeView, name: str, context: dg.OutputContext) -> None:
         )
 
 
-def _without_offset(definition: PartitionsDefinition) -> dict[str, Any]:
+def _meant(
+    partitions_def: dg.PartitionsDefinition[Any] | None, given: Any, declared: PartitionsDefinition
+) -> PartitionsDefinition:
+    """Translate Dagster's definition; the columns that it does not name are those of the declaration."""
+    if isinstance(partitions_def, dg.MultiPartitionsDefinition):
+        if given is not None and not isinstance(given, Mapping):
+            return from_dagster(partitions_def, by=given)
+        names = partitions_def.partition_dimension_names
+        said = {one.dimension: one.by for one in declared.dimensions if one.by is not None and one.dimension in names}
+        return from_dagster(partitions_def, by={**said, **(given or {})})
+    if len(declared.dimensions) > 1:
+        return from_dagster(partitions_def, by=given)
+    only = declared.dimensions[0]
+    return from_dagster(partitions_def, by=given or only.by, dimension=only.dimension)
+
+
+def _without_offset(definition: PartitionsDefinition) -> list[dict[str, Any]]:
     """Leave out how many windows are expected: the lake and Dagster may differ in that."""
-    return {name: value for name, value in definition.to_dict().items() if name != "end_offset"}
+    return [
+        {name: value for name, value in one.to_dict().items() if name != "end_offset"} for one in definition.dimensions
+    ]
 
 
 def _check_splittable(lake: LakeView, name: str, keys: Sequence[str] | None, obj: Any) -> None:
-    several = keys is not None and len(keys) > 1
-    if several and not isinstance(obj, Mapping) and lake.asset(name).partitions.unsaid:
+    if keys is None or len(keys) < 2 or isinstance(obj, Mapping):
+        return
+    definition = lake.asset(name).partitions
+    if definition.unsaid:
+        several = len(definition.dimensions) > 1
+        column = {one.dimension: "column" for one in definition.unsaid} if several else "column"
         raise InvalidInputError(
-            f"One frame cannot be {len(keys or ())} partitions of {name!r}: nothing says which row belongs to which.",
-            hint='return {key: frame, …}; or name the column, metadata={"partition_expr": "column"}, before the '
+            f"One frame cannot be {len(keys)} partitions of {name!r}: nothing says which row belongs to which.",
+            hint=f"return {{key: frame, …}}; or name the column, metadata={ {'partition_expr': column}!r}, before the "
             "asset's first write.",
         )
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import dagster as dg
 
-from lakepart.errors import ErrorCode, InvalidInputError
+from lakepart.errors import ErrorCode, InvalidInputError, did_you_mean
 from lakepart.model.definitions import (
     Daily,
+    Dynamic,
     Hourly,
     Monthly,
+    Multi,
+    OneDimensional,
     PartitionsDefinition,
     Static,
     TimeDefinition,
@@ -26,25 +30,69 @@ from lakepart.model.labels import parse_date
 from lakepart.model.zones import get_zone
 
 
-def to_dagster(definition: PartitionsDefinition) -> dg.PartitionsDefinition[str] | None:
+def to_dagster(definition: PartitionsDefinition, *, name: str | None = None) -> dg.PartitionsDefinition[Any] | None:
     """Give Dagster's definition with the same keys and windows; None, as Dagster has it, for an unpartitioned asset.
 
-    The column ``by`` has no place there: say it in the Dagster asset's metadata, ``{"partition_expr": column}``.
+    The column ``by`` has no place there: say it in the Dagster asset's metadata, ``{"partition_expr": column}``, and
+    for several dimensions ``{"partition_expr": {dimension: column}}``.
+
+    Parameters
+    ----------
+    definition
+        By time, static or dynamic; or of two dimensions in the alphabetical order of their names, which is Dagster's.
+    name
+        Under which name Dagster's instance keeps the keys of the dynamic dimension; the dimension's own by default.
 
     Raises
     ------
     InvalidInputError
-        Dagster does not allow one of the keys.
+        Dagster does not allow one of the keys, more than two dimensions or another order of them, or there is not one
+        dynamic dimension to bear the name.
     """
+    dynamic = [one for one in definition.dimensions if isinstance(one, Dynamic)]
+    if name is not None and len(dynamic) != 1:
+        raise InvalidInputError(
+            f"name={name!r} names the keys of one dynamic dimension, and {definition!r} has {len(dynamic) or 'none'}.",
+            hint="leave it out; keys of several are named for their dimensions." if dynamic else "leave it out.",
+        )
     if isinstance(definition, Unpartitioned):
         return None
+    if isinstance(definition, Multi):
+        return _multi_to_dagster(definition, name)
+    return _one_to_dagster(definition.dimensions[0], name)
+
+
+def _multi_to_dagster(definition: Multi, name: str | None) -> dg.MultiPartitionsDefinition:
+    names = [one.dimension for one in definition.dimensions]
+    if len(names) != 2:
+        raise InvalidInputError(
+            f"Dagster knows two dimensions, and {definition!r} has {len(names)}.",
+            hint="fold dimensions into one of static keys, until there are two.",
+            code=ErrorCode.UNSUPPORTED,
+        )
+    if any(earlier > later for earlier, later in pairwise(names)):
+        raise InvalidInputError(
+            f"Dagster puts dimensions in alphabetical order, so its keys would not be those of {definition!r}.",
+            hint=f"declare the dimensions in the order {', '.join(sorted(names))}.",
+            code=ErrorCode.UNSUPPORTED,
+        )
+    _check_parts(definition)
+    try:
+        return dg.MultiPartitionsDefinition(
+            {one.dimension: _one_to_dagster(one, name) for one in definition.dimensions}
+        )
+    except dg.DagsterInvalidDefinitionError as error:
+        raise _not_taken(definition, error) from error
+
+
+def _one_to_dagster(definition: OneDimensional, name: str | None) -> dg.PartitionsDefinition[str]:
+    if isinstance(definition, Dynamic):
+        return dg.DynamicPartitionsDefinition(name=definition.dimension if name is None else name)
     if isinstance(definition, Static):
         try:
             return dg.StaticPartitionsDefinition(list(definition.keys))
         except dg.DagsterInvalidDefinitionError as error:
-            raise InvalidInputError(
-                f"Dagster does not take the keys of {definition.describe()}: {error}", code=ErrorCode.UNSUPPORTED
-            ) from error
+            raise _not_taken(definition, error) from error
     if not isinstance(definition, TimeDefinition):
         raise InvalidInputError(f"Dagster has nothing like {definition!r}.", code=ErrorCode.UNSUPPORTED)
     common: dict[str, Any] = {
@@ -69,29 +117,77 @@ def to_dagster(definition: PartitionsDefinition) -> dg.PartitionsDefinition[str]
 
 
 def from_dagster(
-    partitions_def: dg.PartitionsDefinition[str] | None, *, by: str | None = None, dimension: str = "partition"
+    partitions_def: dg.PartitionsDefinition[Any] | None,
+    *,
+    by: str | Mapping[str, str] | None = None,
+    dimension: str = "partition",
 ) -> PartitionsDefinition:
     """Give the lakepart definition with the same keys and windows.
 
     Parameters
     ----------
     partitions_def
-        By time, with any schedule, format, offset and exclusions, or static; None is an unpartitioned asset.
-    by, dimension
-        As lakepart's definitions take them; ``by`` is what Dagster calls ``partition_expr``.
+        By time, with any schedule, format, offset and exclusions; static; dynamic with a name; or of two dimensions,
+        which come in Dagster's order, the alphabetical one. None is an unpartitioned asset.
+    by
+        What Dagster calls ``partition_expr``: the column that says where a row belongs. Of two dimensions
+        ``{dimension: column}``; one that is left out has no column.
+    dimension
+        As lakepart's definitions take it. Two dimensions have their names already.
 
     Raises
     ------
     InvalidInputError
-        There is no such definition in lakepart.
+        There is no such definition in lakepart, or ``by`` has the form for another number of dimensions.
     """
     if partitions_def is None:
         return Unpartitioned()
+    if isinstance(partitions_def, dg.MultiPartitionsDefinition):
+        return _multi_from_dagster(partitions_def, by, dimension)
+    if isinstance(by, Mapping):
+        raise InvalidInputError(
+            f"by is {dict(by)!r}, and {partitions_def!r} has one dimension: its column is a text.",
+            hint='for example by="time_hour"; in the metadata of the asset, {"partition_expr": "time_hour"}.',
+        )
+    return _one_from_dagster(partitions_def, by, dimension)
+
+
+def _multi_from_dagster(
+    partitions_def: dg.MultiPartitionsDefinition, by: str | Mapping[str, str] | None, dimension: str
+) -> Multi:
+    theirs = {one.name: one.partitions_def for one in partitions_def.partitions_defs}
+    names = " and ".join(theirs)
+    if dimension != "partition":
+        raise InvalidInputError(
+            f"dimension={dimension!r} names one dimension, and there are {names}.", hint="leave it out."
+        )
+    if by is not None and not isinstance(by, Mapping):
+        example = {name: "time_hour" if at == 0 else name for at, name in enumerate(theirs)}
+        raise InvalidInputError(
+            f"by is {by!r}, which does not say the column of each dimension: there are {names}.",
+            hint=f'for example by={example}; in the metadata of the asset, {{"partition_expr": {example}}}.',
+        )
+    columns = dict(by or {})
+    for name in columns:
+        if name not in theirs:
+            raise InvalidInputError(
+                f"by names the column of {name!r}, and the dimensions are {names}.",
+                hint=did_you_mean(str(name), list(theirs)),
+            )
+    made = Multi(**{name: _one_from_dagster(one, columns.get(name), name) for name, one in theirs.items()})
+    _check_parts(made)
+    return made
+
+
+def _one_from_dagster(partitions_def: dg.PartitionsDefinition[Any], by: str | None, dimension: str) -> OneDimensional:
     if isinstance(partitions_def, dg.StaticPartitionsDefinition):
         return Static(partitions_def.get_partition_keys(), by=by, dimension=dimension)
+    if isinstance(partitions_def, dg.DynamicPartitionsDefinition) and partitions_def.partition_fn is None:
+        return Dynamic(by=by, dimension=dimension)
     if not isinstance(partitions_def, dg.TimeWindowPartitionsDefinition):
         raise InvalidInputError(
-            f"{partitions_def!r} has no counterpart in lakepart: partitions by time and static ones have.",
+            f"{partitions_def!r} has no counterpart in lakepart: partitions by time, static ones and dynamic ones with "
+            "a name have.",
             hint="declare the lakepart asset by hand and pass declare=False.",
             code=ErrorCode.UNSUPPORTED,
         )
@@ -110,6 +206,26 @@ def from_dagster(
         fmt=partitions_def.fmt,
         end_offset=partitions_def.end_offset,
         exclude=exclusions,
+    )
+
+
+def _check_parts(definition: Multi) -> None:
+    """Refuse what would make keys differ: Dagster joins parts as they are, lakepart escapes ``|`` and ``%`` in them."""
+    for one in definition.dimensions:
+        for part in one.keys if isinstance(one, Static) else (one.example_key,):
+            if "|" in part or "%" in part:
+                raise InvalidInputError(
+                    f"{part!r}, a key in the dimension {one.dimension!r}, is not written alike on both sides: in keys "
+                    "of several dimensions lakepart writes | as %7C and % as %25.",
+                    hint="use keys without | and %; or declare the lakepart asset by hand, lp.Static([…]), and pass "
+                    "declare=False.",
+                    code=ErrorCode.UNSUPPORTED,
+                )
+
+
+def _not_taken(definition: PartitionsDefinition, error: Exception) -> InvalidInputError:
+    return InvalidInputError(
+        f"Dagster does not take the keys of {definition.describe()}: {error}", code=ErrorCode.UNSUPPORTED
     )
 
 
