@@ -128,9 +128,12 @@ class Asset(PartitionVerbs):
         statuses = self._statuses(as_of)
         return self._of_ordinals(statuses.ordinals[statuses.data == "missing"])
 
-    def stale(self) -> Selection:
-        """Select the stale partitions; fixed at the call."""
-        statuses = self._statuses(None)
+    def stale(self, as_of: datetime | None = None) -> Selection:
+        """Select the partitions that are stale at ``as_of`` (now by default); fixed at the call.
+
+        The clock matters to what is made from the last partition of an input.
+        """
+        statuses = self._statuses(as_of)
         return self._of_ordinals(statuses.ordinals[statuses.data == "stale"])
 
     def failed(self) -> Selection:

@@ -149,9 +149,12 @@ class LakeView:
         whole = [(record, PartitionSet.everything(record.partitions)) for record in records]
         return histories.rollback(home.context, home.view, whole, to=index(to), message=message)
 
-    def status(self) -> pd.DataFrame:
-        """Give one row per asset: ``asset, fresh, stale, empty, missing, failed, running`` partitions, rows, bytes."""
-        return overview.lake_status(self._home)
+    def status(self, as_of: datetime | None = None) -> pd.DataFrame:
+        """Give one row per asset: ``asset, fresh, stale, empty, missing, failed, running`` partitions, rows, bytes.
+
+        Partitions are expected up to ``as_of`` (now by default).
+        """
+        return overview.lake_status(self._home, as_of)
 
     def tier_report(self) -> pd.DataFrame:
         """Give partitions, files, rows and bytes per asset and tier."""

@@ -150,17 +150,18 @@ class PartitionVerbs(Readable):
         """Give every version of these partitions, newest first, with who made it, when and why."""
         return histories.history_frame(self._home.context, self._home.view, self._record(), self._partitions)
 
-    def explain(self) -> pd.DataFrame:
+    def explain(self, as_of: datetime | None = None) -> pd.DataFrame:
         """Say why each partition is as it is: one row per reason and per input it was made from.
 
-        What its producer needs of an input whose definition has no such partition is said too (``nonexistent``).
+        What its producer needs of an input whose definition has no such partition is said too (``nonexistent``). With
+        an open end, partitions are expected up to ``as_of`` (now by default).
         """
         home, record = self._home, self._record()
-        as_of = as_of_now(home.context, home.view, None)
+        instant = as_of_now(home.context, home.view, as_of)
         statuses = partition_statuses(
-            home.context, home.view, record, self._partitions, explicit=self._explicit, as_of=as_of
+            home.context, home.view, record, self._partitions, explicit=self._explicit, as_of=instant
         )
-        return explain_frame(home, record, self._partitions, statuses, as_of)
+        return explain_frame(home, record, self._partitions, statuses, instant)
 
     def needs(self, *, as_of: datetime | None = None) -> dict[str, Selection]:
         """Give the input partitions that a run of these partitions would be given, by the parameter that gets them.

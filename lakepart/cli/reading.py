@@ -58,7 +58,7 @@ def status(
     address, rest = split(where, asset, partitions, least=0)
     with viewed(address, branch, at) as lake:
         if not rest:
-            print_frame(lake.status(), as_json=as_json, everything=True, nothing="no assets yet")
+            print_frame(lake.status(maybe_instant(as_of)), as_json=as_json, everything=True, nothing="no assets yet")
             return
         instant = maybe_instant(as_of)
         frame = select(lake.asset(rest[0]), rest[1:], last, since, instant).status(instant)

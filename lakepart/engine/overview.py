@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lakepart.catalog.lookups import find_asset, list_assets
@@ -30,18 +31,18 @@ def find_options(context: LakeContext, name: str) -> Mapping[str, Any]:
     return {} if found is None else found.options
 
 
-def lake_status(home: Home) -> pd.DataFrame:
+def lake_status(home: Home, as_of: datetime | None) -> pd.DataFrame:
     """Give one row per asset: how many partitions are fresh, stale, empty, missing, failed and running."""
     import pandas as pd
 
     states = ("fresh", "stale", "empty", "missing", "failed", "running")
     rows = []
-    as_of = as_of_now(home.context, home.view, None)
+    instant = as_of_now(home.context, home.view, as_of)
     with home.context.database.reading() as connection:
         assets = [home.view.define(connection, asset) for asset in list_assets(connection)]
     for asset in assets:
         everything = PartitionSet.everything(asset.partitions)
-        statuses = read_statuses(home.context, home.view, asset, everything, explicit=False, as_of=as_of)
+        statuses = read_statuses(home.context, home.view, asset, everything, explicit=False, as_of=instant)
         counts = Counter(statuses.states)
         row_count, size_bytes = (sum(statuses.versions[name]) for name in ("row_count", "size_bytes"))
         rows.append((asset.name, *(counts[state] for state in states), row_count, size_bytes))

@@ -489,3 +489,16 @@ def test_an_explanation_of_what_is_missing_or_empty_says_so(lake) -> None:
 
     assert text[0].startswith("known to be empty in 0 files")
     assert text[1] == "nothing was ever committed, or it was removed"
+
+
+def test_every_answer_by_the_clock_takes_the_instant_to_answer_for(lake, made) -> None:
+    latest = lp.producer(
+        "latest", partitions=lp.Static(["one"]), inputs={"source": lp.Input("source", lp.LastPartition())}
+    )
+    asset = lake.register(latest(copy_of))
+    asset.backfill(progress=False)
+    earlier, later = NOW - timedelta(days=2), NOW + timedelta(days=2)
+
+    assert [lake.status(as_of=one).set_index("asset").loc["made", "missing"] for one in (earlier, later)] == [0, 2]
+    assert [len(made.explain(one)["key"].unique()) for one in (earlier, later)] == [3, 5]
+    assert [asset.stale(as_of=one).keys for one in (NOW, earlier)] == [[], ["one"]]
