@@ -254,10 +254,11 @@ def _present(lake: LakeView, name: str, keys: list[str] | None, missing: str) ->
     new = [key for key in keys if _is_new(definition, key)]
     if not new:
         return keys
-    message = f"{count_of(len(new), 'partition')} of {name!r} never written: {list_some(new)}."
+    are = "is" if len(new) == 1 else "are"
+    message = f"{count_of(len(new), 'partition')} of {name!r} {are} missing, and new to the lake: {list_some(new)}."
     if missing == "error":
-        raise PartitionNotFoundError(message, context={"asset": name, "keys": new})
-    warnings.warn(f"Read without {message}", PartialReadWarning, stacklevel=3)
+        raise PartitionNotFoundError(message, context={"asset": name, "missing": new})
+    warnings.warn(message, PartialReadWarning, stacklevel=3)
     return [key for key in keys if key not in set(new)]
 
 
