@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -179,12 +178,10 @@ def test_fifty_thousand_keys_are_added_in_few_statements(lake, customers) -> Non
     engine = lake._home.context.database.engine
     event.listen(engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
     keys = [f"customer {number}" for number in range(50_000)]
-    began = time.perf_counter()
 
     assert customers.add_keys(keys) == 50_000
 
     assert len(statements) <= 8
-    assert time.perf_counter() - began < 10
     assert customers.add_keys(keys[:10]) == 0
     assert len(customers.missing()) == 50_000
     assert customers["customer 49999"].keys == ["customer 49999"]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pickle
-import time
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -397,26 +396,15 @@ def test_a_million_partitions_in_two_dimensions_cost_as_much_as_one() -> None:
     key = large.last_key
     assert len(large) > 1_000_000
 
-    for question in (
-        lambda: len(large),
-        lambda: key in large,
-        lambda: large & other,
-        lambda: large | other,
-        lambda: large - other,
-        lambda: (large.first_key, large.last_key),
-        (large | other).to_text,
-        (large | other).ordinal_ranges,
-        lambda: large.last(1000),
-        lambda: next(iter(large.batched(30))),
-    ):
-        best = min(_elapsed(question) for _ in range(20))
-        assert best < 0.005, f"{best:.4f} s"
+    united = large | other
 
-
-def _elapsed(question) -> float:
-    began = time.perf_counter()
-    question()
-    return time.perf_counter() - began
+    # Text and ranges tell how much is held: runs of each dimension, never the cells.
+    assert len((large & other).to_text()) < 200
+    assert len((large - other).to_text()) < 400
+    assert len(united.to_text()) < 400
+    assert len(united.ordinal_ranges()) < 10
+    assert key in united
+    assert len(large.last(1000)) == 1000
 
 
 @given(subsets, st.integers(1, 12))
