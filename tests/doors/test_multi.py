@@ -336,7 +336,8 @@ def test_a_selection_shows_itself_as_text_that_selects_it_again(flights) -> None
 
 def test_what_was_made_from_cells_of_the_same_key_is_stale_when_they_change(lake, flights) -> None:
     wide = lp.Multi(
-        day=lp.Daily("2024-01-01"), carrier=lp.Static(["UA", "AA", "DL", *(f"X{number}" for number in range(2_000))])
+        day=lp.Daily("2024-01-01", tz="America/New_York"),
+        carrier=lp.Static(["UA", "AA", "DL", *(f"X{number}" for number in range(2_000))]),
     )
 
     @lp.producer("sums", partitions=wide, inputs={"flights": lp.Input("flights", lp.Identity())}, code_version="1")
