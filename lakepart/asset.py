@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any, SupportsIndex
 
 from lakepart.engine import dynamic_keys
-from lakepart.engine.alter import apply_alter, plan_alter, rename_key
+from lakepart.engine.alter import apply_alter, plan_alter
 from lakepart.engine.commit import write_frame, write_keyed, write_partitions
 from lakepart.engine.context import require_writable
 from lakepart.engine.home import Home
 from lakepart.engine.pieces import pairs_or_rows
+from lakepart.engine.rename_key import rename_key
 from lakepart.engine.repartition import apply_repartition, plan_repartition
 from lakepart.engine.status import as_of_now
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError, PartitionNotFoundError

@@ -13,27 +13,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lakepart.catalog import campaigns, moves
-from lakepart.catalog.committing import commit
 from lakepart.catalog.database import Connection
 from lakepart.catalog.definitions import branches_with, versions_since
 from lakepart.catalog.intents import open_intent
 from lakepart.catalog.reading import find_inputs, find_version_columns
 from lakepart.catalog.scopes import EVERY_ORDINAL
-from lakepart.engine.alter import (
-    OPEN_BACKFILLS,
-    broken_mappings,
-    check_columns,
-    require_main,
-    require_possible,
-    tell_remarks,
-)
 from lakepart.engine.commit import make_stager, renewing, undone_on_failure
 from lakepart.engine.context import LakeContext, View
 from lakepart.engine.home import Home
 from lakepart.engine.judging import JUDGED, Judge
-from lakepart.engine.manifests import write_manifests
 from lakepart.engine.pieces import prepare_routed
 from lakepart.engine.read import ReadOptions, Resolved, read_batches, resolve
+from lakepart.engine.redefining import (
+    OPEN_BACKFILLS,
+    broken_mappings,
+    check_columns,
+    commit_definition,
+    require_main,
+    require_possible,
+)
 from lakepart.errors import ConflictError, ErrorCode, InvalidInputError
 from lakepart.model.definition_plans import RepartitionPlan
 from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
@@ -45,7 +43,6 @@ from lakepart.model.records import (
     Change,
     ChangeKind,
     Commit,
-    CommitRequest,
     NewDefinition,
     NewFile,
     Redefinition,
@@ -134,29 +131,21 @@ def apply_repartition(home: Home, plan: RepartitionPlan) -> Commit:
             )
             pieces = prepare_routed(asset.name, after, found.schema, rows).pieces
             staged = stager.stage(renewing(context, intent_id, pieces))
-        record = commit(
-            context.database,
-            CommitRequest(
-                token=intent_id,
-                operation="repartition",
-                changes=tuple(_changes(asset, after, found.versions, staged, origins)),
-                assets=(
-                    AssetGuard(
-                        plan.asset_id,
-                        asset.revision,
-                        new_definition=NewDefinition(plan.after, asset.options, Redefinition.REPARTITIONED),
-                    ),
-                ),
-                intent_id=intent_id,
-                author=context.author,
-                message=f"repartition {plan.asset}",
-                metadata={"asset": plan.asset},
+        return commit_definition(
+            context,
+            AssetGuard(
+                plan.asset_id,
+                asset.revision,
+                new_definition=NewDefinition(plan.after, asset.options, Redefinition.REPARTITIONED),
             ),
+            operation="repartition",
+            message=f"repartition {plan.asset}",
+            metadata={"asset": plan.asset},
+            remarks=plan.remarks,
             require=require,
+            changes=tuple(_changes(asset, after, found.versions, staged, origins)),
+            intent_id=intent_id,
         )
-    write_manifests(context)
-    tell_remarks(plan.remarks)
-    return record
 
 
 def _changes(

@@ -11,8 +11,30 @@ from lakepart.model.definitions import definition_from_dict
 from lakepart.model.plans import count_of, format_bytes, list_some
 
 
-@dataclass(frozen=True, slots=True)
-class AlterPlan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _DefinitionPlan:
+    asset: str
+    asset_id: int
+    revision: int
+    snapshot: int
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    refused: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        return asdict(self)
+
+    def _definitions(self) -> list[str]:
+        return [f"  {definition_from_dict(self.before)!r}", f"  → {definition_from_dict(self.after)!r}"]
+
+    def _notes(self) -> list[str]:
+        return [*(f"  refused: {reason}" for reason in self.refused), *(f"  note: {remark}" for remark in self.remarks)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlterPlan(_DefinitionPlan):
     """What changes in an asset's declaration; its rows stay where they are.
 
     Attributes
@@ -25,34 +47,22 @@ class AlterPlan:
         What to look at afterwards.
     """
 
-    asset: str
-    asset_id: int
-    revision: int
-    snapshot: int
-    before: Mapping[str, Any]
-    after: Mapping[str, Any]
     options_before: Mapping[str, Any]
     options_after: Mapping[str, Any]
     appearing: tuple[str, int]
     vanishing: tuple[str, int]
-    refused: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing changes."""
         return self.before == self.after and self.options_before == self.options_after
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON."""
-        return asdict(self)
-
     def __str__(self) -> str:
         if self.is_empty:
             return f"Nothing to alter in {self.asset}."
         lines = [f"Alter {self.asset}, from snapshot {self.snapshot}:"]
         if self.before != self.after:
-            lines += _definitions(self.before, self.after)
+            lines += self._definitions()
         for name in sorted({*self.options_before, *self.options_after}):
             old, new = self.options_before.get(name), self.options_after.get(name)
             if old != new:
@@ -60,11 +70,11 @@ class AlterPlan:
         for what, (text, count) in (("appear", self.appearing), ("go", self.vanishing)):
             if count:
                 lines.append(f"  {count_of(count, 'partition')} {what}{'s' if count == 1 else ''}: {_shortened(text)}")
-        return "\n".join([*lines, *_notes(self.refused, self.remarks)])
+        return "\n".join([*lines, *self._notes()])
 
 
-@dataclass(frozen=True, slots=True)
-class RepartitionPlan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepartitionPlan(_DefinitionPlan):
     """Which rows go from which partition to which, when an asset is cut otherwise and its rows are written anew.
 
     Attributes
@@ -83,35 +93,23 @@ class RepartitionPlan:
         What to look at afterwards.
     """
 
-    asset: str
-    asset_id: int
-    revision: int
-    snapshot: int
-    before: Mapping[str, Any]
-    after: Mapping[str, Any]
     contents: tuple[tuple[str, int, str], ...]
     routes: tuple[tuple[str, str, int], ...]
     known_empty: tuple[str, ...]
     files: int
     rows: int
     size_bytes: int
-    refused: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing changes."""
         return self.before == self.after
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON."""
-        return asdict(self)
-
     def __str__(self) -> str:
         if self.is_empty:
             return f"Nothing to repartition: {self.asset} is cut that way already."
         filled = Counter(new for _, new, _ in self.routes)
-        lines = [f"Repartition {self.asset}, from snapshot {self.snapshot}:", *_definitions(self.before, self.after)]
+        lines = [f"Repartition {self.asset}, from snapshot {self.snapshot}:", *self._definitions()]
         lines.append(
             f"  read {count_of(len(self.contents), 'partition')}, {count_of(self.files, 'file')}, "
             f"{count_of(self.rows, 'row')}, {format_bytes(self.size_bytes)}; "
@@ -126,19 +124,11 @@ class RepartitionPlan:
             lines.append(
                 f"  {count_of(len(self.known_empty), 'partition')} known to be empty: {list_some(self.known_empty)}"
             )
-        return "\n".join([*lines, *_notes(self.refused, self.remarks)])
+        return "\n".join([*lines, *self._notes()])
 
 
 _SHOWN_PARTITIONS = 5
 _SHOWN_CHARACTERS = 160
-
-
-def _definitions(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    return [f"  {definition_from_dict(before)!r}", f"  → {definition_from_dict(after)!r}"]
-
-
-def _notes(refused: tuple[str, ...], remarks: tuple[str, ...]) -> list[str]:
-    return [*(f"  refused: {text}" for text in refused), *(f"  note: {text}" for text in remarks)]
 
 
 def _shortened(text: str) -> str:

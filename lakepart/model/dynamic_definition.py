@@ -10,11 +10,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError, did_you_mean
-from lakepart.model.definition_base import FORMAT_VERSION, OneDimensional, check_column
+from lakepart.model.definition_base import FORMAT_VERSION, check_column
 from lakepart.model.instants import to_microseconds
 from lakepart.model.intervals import IntegerArray, Intervals
 from lakepart.model.keys import check_key
 from lakepart.model.known_keys import KnownKeys, Reserve
+from lakepart.model.named_keys import NamedKeys
 from lakepart.model.names import check_dimension_name
 
 MOST_KEYS = 1 << 31
@@ -22,7 +23,7 @@ _SUGGESTED_FROM = 2_000  # looking for a close name among more takes longer than
 
 
 @dataclass(frozen=True, slots=True, repr=False, init=False)
-class Dynamic(OneDimensional):
+class Dynamic(NamedKeys):
     """Partitions whose keys come as the data come.
 
     The catalog keeps the keys, in the order in which they were first seen, which is the order of slices. Keys are
@@ -123,16 +124,6 @@ class Dynamic(OneDimensional):
             )
         return key
 
-    def ordinal_at(self, position: int) -> int:
-        """Give the id back."""
-        self._check_position(position)
-        return position
-
-    def position_at(self, ordinal: int) -> int:
-        """Give the id back."""
-        self._check_position(ordinal)
-        return ordinal
-
     def keys_at(self, positions: IntegerArray) -> list[str]:
         """Give the keys with many ids."""
         keys = self.known.keys
@@ -142,22 +133,9 @@ class Dynamic(OneDimensional):
             self.key_at(error.args[0])
             raise
 
-    def ordinals_at(self, positions: IntegerArray) -> IntegerArray:
-        """Give the ids back."""
-        return positions.astype(np.int64)
-
-    def positions_at(self, ordinals: IntegerArray) -> IntegerArray:
-        """Give the ids back."""
-        return ordinals.astype(np.int64)
-
     def dynamic_ids(self, ordinals: IntegerArray) -> dict[str, IntegerArray]:
         """Give the ids by the dimension's name."""
         return {self.dimension: np.unique(ordinals)}
-
-    def label(self, label: str | date) -> Intervals:
-        """Give the id that a key has."""
-        position = self.position_of(self._text(label))
-        return Intervals(((position, position + 1),))
 
     def slice(self, start: str | date | None, stop: str | date | None) -> Intervals:
         """Give the known keys from one to another, both included; an open end takes in those yet to come."""
@@ -193,12 +171,3 @@ class Dynamic(OneDimensional):
         """Say in one line for people how the asset is cut."""
         column = f" by {self.by}" if self.by is not None else ""
         return f"dynamic keys{column} ({len(self.known.entries):,} known)"
-
-    def _text(self, label: object) -> str:
-        if not isinstance(label, str):
-            raise InvalidInputError(
-                f"{label!r} is a {type(label).__name__}: the labels of {self.describe()} are text.",
-                hint=f"for example [{self.example_key!r}].",
-                code=ErrorCode.INVALID_SELECTION,
-            )
-        return label

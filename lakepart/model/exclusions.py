@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 from lakepart.errors import ErrorCode, InvalidInputError
 from lakepart.model.crontab import CronExpression, parse_cron
 from lakepart.model.labels import WallSpan, parse_date, parse_span, parse_wall_time
+from lakepart.model.reprs import repr_some
 from lakepart.model.schedules import Schedule, schedule_of, thinned
 
 _DATE_TIME = "%Y-%m-%dT%H:%M"
@@ -48,7 +49,7 @@ class Calendar:
         object.__setattr__(self, "days", tuple(sorted({_day_text(day) for day in days})))
 
     def __repr__(self) -> str:
-        return f"Calendar({self.name!r}, {list(self.days)!r})"
+        return f"Calendar({self.name!r}, {repr_some(self.days)})"
 
 
 Exclusion = str | Calendar  # a cron expression, a date or a minute as text, or a calendar

@@ -174,7 +174,31 @@ class Monthly(TimeDefinition):
         self._set_up(start, cron_of([minute], [hour], day=day), own, **options)
 
 
-class Quarterly(TimeDefinition):
+class _OfMonths(TimeDefinition):
+    """What the grains that begin in certain months of the year share: they are one rule with another step."""
+
+    __slots__ = ()
+    own_arguments: ClassVar[Mapping[str, Any]] = MappingProxyType({"month": 1, "day": 1, "hour": 0, "minute": 0})
+    months_each: ClassVar[int]
+
+    def __init__(
+        self,
+        start: Moment,
+        *,
+        month: int = 1,
+        day: int = 1,
+        hour: int = 0,
+        minute: int = 0,
+        **options: Unpack[TimeOptions],
+    ) -> None:
+        _check_time(hour, minute)
+        _check_number("month", month, 1, self.months_each)
+        own = {"month": month, "day": _check_day(day), "hour": hour, "minute": minute}
+        cron = cron_of([minute], [hour], day=day, months=range(month, 13, self.months_each))
+        self._set_up(start, cron, own, **options)
+
+
+class Quarterly(_OfMonths):
     """A partition a quarter, from January, April, July and October unless told otherwise; keys are its first day.
 
     See :class:`~lakepart.model.time_definitions.TimeDefinition` for the other parameters.
@@ -196,25 +220,10 @@ class Quarterly(TimeDefinition):
 
     __slots__ = ()
     name: ClassVar[str] = "quarterly"
-    own_arguments: ClassVar[Mapping[str, Any]] = MappingProxyType({"month": 1, "day": 1, "hour": 0, "minute": 0})
-
-    def __init__(
-        self,
-        start: Moment,
-        *,
-        month: int = 1,
-        day: int = 1,
-        hour: int = 0,
-        minute: int = 0,
-        **options: Unpack[TimeOptions],
-    ) -> None:
-        _check_time(hour, minute)
-        _check_number("month", month, 1, 3)
-        own = {"month": month, "day": _check_day(day), "hour": hour, "minute": minute}
-        self._set_up(start, cron_of([minute], [hour], day=day, months=range(month, 13, 3)), own, **options)
+    months_each: ClassVar[int] = 3
 
 
-class Yearly(TimeDefinition):
+class Yearly(_OfMonths):
     """A partition a year; keys are its first day, like ``2013-01-01``.
 
     See :class:`~lakepart.model.time_definitions.TimeDefinition` for the other parameters.
@@ -235,22 +244,7 @@ class Yearly(TimeDefinition):
 
     __slots__ = ()
     name: ClassVar[str] = "yearly"
-    own_arguments: ClassVar[Mapping[str, Any]] = MappingProxyType({"month": 1, "day": 1, "hour": 0, "minute": 0})
-
-    def __init__(
-        self,
-        start: Moment,
-        *,
-        month: int = 1,
-        day: int = 1,
-        hour: int = 0,
-        minute: int = 0,
-        **options: Unpack[TimeOptions],
-    ) -> None:
-        _check_time(hour, minute)
-        _check_number("month", month, 1, 12)
-        own = {"month": month, "day": _check_day(day), "hour": hour, "minute": minute}
-        self._set_up(start, cron_of([minute], [hour], day=day, months=[month]), own, **options)
+    months_each: ClassVar[int] = 12
 
 
 class Cron(TimeDefinition):

@@ -23,6 +23,7 @@ from lakepart.model.mapping_base import (
 )
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import list_some
+from lakepart.model.reprs import repr_some
 from lakepart.model.time_definitions import TimeDefinition
 from lakepart.model.time_spans import sharing, spans_of
 
@@ -189,7 +190,7 @@ class SpecificPartitions(ReachingMapping):
         return {"keys": list(self.keys), **ReachingMapping.parameters(self)}
 
     def __repr__(self) -> str:
-        return f"SpecificPartitions({list(self.keys)!r}{nonexistent_argument(self)})"
+        return f"SpecificPartitions({repr_some(self.keys)}{nonexistent_argument(self)})"
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -275,7 +276,7 @@ class KeyMap(ReachingMapping):
 
     def __repr__(self) -> str:
         needs = {key: list(wanted) for key, wanted in self.needs}
-        return f"KeyMap({needs!r}{nonexistent_argument(self)})"
+        return f"KeyMap({repr_some(needs)}{nonexistent_argument(self)})"
 
 
 def same_windows(left: PartitionsDefinition, right: PartitionsDefinition) -> bool:

@@ -67,7 +67,7 @@ class Multi(PartitionsDefinition):
     kind: ClassVar[str] = "multi"
     name: ClassVar[str] = "multi"
 
-    def __init__(self, **dimensions: PartitionsDefinition) -> None:
+    def __init__(self, /, **dimensions: PartitionsDefinition) -> None:
         self._set_up(_checked(dimensions), None)
 
     @classmethod

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, ClassVar
 
-import numpy as np
-
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError, did_you_mean
 from lakepart.model.definition_base import FORMAT_VERSION, OneDimensional, check_column
 from lakepart.model.intervals import IntegerArray, Intervals
 from lakepart.model.keys import check_key
+from lakepart.model.named_keys import NamedKeys
 from lakepart.model.names import check_dimension_name
+from lakepart.model.reprs import repr_some
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class _Listed(OneDimensional):
+class _Listed(NamedKeys):
     """What definitions with their keys in a list share: position and ordinal are the index."""
 
     keys: tuple[str, ...] = ()
@@ -45,26 +45,8 @@ class _Listed(OneDimensional):
         self._check_position(position)
         return self.keys[position]
 
-    def ordinal_at(self, position: int) -> int:
-        self._check_position(position)
-        return position
-
-    def position_at(self, ordinal: int) -> int:
-        self._check_position(ordinal)
-        return ordinal
-
     def keys_at(self, positions: IntegerArray) -> list[str]:
         return [self.keys[position] for position in positions.tolist()]
-
-    def ordinals_at(self, positions: IntegerArray) -> IntegerArray:
-        return positions.astype(np.int64)
-
-    def positions_at(self, ordinals: IntegerArray) -> IntegerArray:
-        return ordinals.astype(np.int64)
-
-    def label(self, label: str | date) -> Intervals:
-        position = self.position_of(self._text(label))
-        return Intervals(((position, position + 1),))
 
     def slice(self, start: str | date | None, stop: str | date | None) -> Intervals:
         first = 0 if start is None else self.position_of(self._text(start))
@@ -76,15 +58,6 @@ class _Listed(OneDimensional):
                 code=ErrorCode.INVALID_SELECTION,
             )
         return Intervals(((first, last + 1),))
-
-    def _text(self, label: object) -> str:
-        if not isinstance(label, str):
-            raise InvalidInputError(
-                f"{label!r} is a {type(label).__name__}: the labels of {self.describe()} are text.",
-                hint=f"for example [{self.example_key!r}].",
-                code=ErrorCode.INVALID_SELECTION,
-            )
-        return label
 
 
 @dataclass(frozen=True, slots=True, repr=False, init=False)
@@ -151,7 +124,7 @@ class Static(_Listed):
         return f"{len(self.keys):,} static keys{column} ({listed}{', …' if len(self.keys) > 4 else ''})"
 
     def _arguments(self) -> list[str]:
-        return [repr(list(self.keys)), *OneDimensional._arguments(self)]
+        return [repr_some(self.keys), *OneDimensional._arguments(self)]
 
 
 @dataclass(frozen=True, slots=True, repr=False, init=False)

@@ -80,6 +80,14 @@ def test_a_reversed_slice_is_refused() -> None:
         REGIONS.slice("us", "eu")
 
 
+def test_thousands_of_keys_are_not_shown_to_whoever_reads_a_message() -> None:
+    many = Static([f"key-{number}" for number in range(2_000)], by="name")
+
+    assert len(repr(many)) < 400
+    assert repr(many).endswith("'key-19', … 1,980 more], by='name')")
+    assert definition_from_dict(many.to_dict()) == many
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
