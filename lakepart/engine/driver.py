@@ -214,16 +214,22 @@ class Driver:
         """Fix everything the worker needs: the inputs' files, and what is noted of having read them."""
         if self._turns is not None:
             self._turns.refuse_failed(work.ordinals)
-        partitions = PartitionSet.from_ordinals(self._asset.partitions, work.ordinals)
+        definition = self._asset.partitions
         inputs = read_inputs(
-            self.context, self.view, self.record.plan["inputs"], self.mapping_functions, partitions, self._as_of
+            self.context,
+            self.view,
+            self.record.plan["inputs"],
+            self.mapping_functions,
+            definition,
+            work.ordinals,
+            self._as_of,
         )
         work.lineage = inputs.lineage
         keys = tuple(target.key for target in work.targets)
         return Order(
             asset=self._asset.name,
             definition=self._asset.definition,
-            known=known_of(partitions.definition, keys),
+            known=known_of(definition, keys),
             keys=keys,
             number=work.number,
             attempt=work.attempts,

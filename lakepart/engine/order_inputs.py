@@ -14,6 +14,7 @@ from lakepart.engine.lineage import record_mapped
 from lakepart.engine.read import Resolved, resolve
 from lakepart.errors import PartitionNotFoundError
 from lakepart.model.custom_mappings import KeyFunction
+from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.mappings import AllPartitions
 from lakepart.model.ordinal_ranges import OrdinalRange, is_within
 from lakepart.model.partition_sets import PartitionSet
@@ -34,10 +35,11 @@ def read_inputs(
     view: View,
     planned: Mapping[str, Any],
     functions: Mapping[str, KeyFunction],
-    partitions: PartitionSet,
+    definition: PartitionsDefinition,
+    ordinals: Sequence[int],
     as_of: datetime,
 ) -> OrderInputs:
-    """Fix the files of the input partitions that ``partitions`` are made from.
+    """Fix the files of the input partitions that some partitions are made from; asks nothing where there are none.
 
     Raises
     ------
@@ -45,14 +47,17 @@ def read_inputs(
         Needed input partitions do not exist, and the mapping does not skip them.
     """
     resolved: dict[str, Resolved] = {}
-    lineage: dict[int, list[InputRecord]] = {ordinal: [] for ordinal in partitions.ordinals.tolist()}
+    lineage: dict[int, list[InputRecord]] = {ordinal: [] for ordinal in ordinals}
+    if not planned:
+        return OrderInputs(resolved, dict.fromkeys(ordinals, ()))
+    partitions = PartitionSet.from_ordinals(definition, ordinals)
     with context.database.reading() as connection:
         inputs = planned_inputs(connection, view, planned, functions)
     for one in inputs:
         needed = one.needed(partitions, as_of)
         with context.database.reading() as connection:
             for ordinal, records in lineage.items():
-                mapped = one.map(PartitionSet.from_ordinals(partitions.definition, [ordinal]), as_of)
+                mapped = one.map(PartitionSet.from_ordinals(definition, [ordinal]), as_of)
                 records.append(record_mapped(connection, view, one.name, one.asset, one.mapping, mapped))
         bounded = not isinstance(one.mapping, AllPartitions)
         resolved[one.name] = resolve(context, view, one.asset, needed.partitions, explicit=bounded)

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import event
 
+import lakepart as lp
 from lakepart.catalog import campaigns
 from lakepart.catalog.database import Database
 from lakepart.catalog.declaring import declare_asset
 from lakepart.catalog.manifests import unmanifested
+from lakepart.engine.order_inputs import read_inputs
 from lakepart.model.catalog_records import TargetOutcome
 from lakepart.model.plans import Target
 from lakepart.model.records import TierRecord
@@ -63,3 +65,15 @@ def test_missing_manifests_are_found_by_their_index(database, plans):
         unmanifested(connection)
 
     assert plans == ["SCAN snapshot USING INDEX ix_snapshot_unmanifested"]
+
+
+def test_an_order_that_reads_nothing_asks_the_catalog_nothing(tmp_path):
+    with lp.create(tmp_path / "lake") as lake:
+        home = lake.asset("days", partitions=lp.Daily("2024-01-01"))._home
+        begun = []
+        event.listen(home.context.database.engine, "begin", begun.append)
+
+        inputs = read_inputs(home.context, home.view, {}, {}, lp.Daily("2024-01-01"), [7, 8], CLOCK())
+
+    assert begun == []
+    assert inputs.lineage == {7: (), 8: ()}
