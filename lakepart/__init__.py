@@ -78,7 +78,7 @@ if TYPE_CHECKING:
     )
     from lakepart.model.plans import BackfillPlan, ReadPlan, TieringPlan, VacuumPlan
     from lakepart.model.policies import AgeRule, TieringPolicy
-    from lakepart.model.records import Commit
+    from lakepart.model.records import Commit, Tag
     from lakepart.model.windows import Window
     from lakepart.producers import Producer, producer
     from lakepart.selection import Selection
@@ -146,6 +146,7 @@ __all__ = [
     "StateError",
     "Static",
     "StorageError",
+    "Tag",
     "Tier",
     "TieringPlan",
     "TieringPolicy",
@@ -203,6 +204,7 @@ _HOMES = {
     "Selection": "selection",
     "SpecificPartitions": "model.mappings",
     "Static": "model.definitions",
+    "Tag": "model.records",
     "Tier": "lake",
     "TieringPlan": "model.plans",
     "TieringPolicy": "model.policies",

@@ -56,6 +56,7 @@ class ErrorCode(StrEnum):
     PARTITION_NOT_FOUND = "partition-not-found"
     SNAPSHOT_NOT_FOUND = "snapshot-not-found"
     BRANCH_NOT_FOUND = "branch-not-found"
+    TAG_NOT_FOUND = "tag-not-found"
     ALREADY_EXISTS = "already-exists"
     STATE = "state"
     READ_ONLY = "read-only"

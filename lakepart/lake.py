@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 from lakepart.backfill import Backfill
 from lakepart.branch import Branch
@@ -14,7 +14,7 @@ from lakepart.catalog.declaring import create_branch
 from lakepart.display.html import lake_html
 from lakepart.display.progress import backfill_bar, move_bar
 from lakepart.engine import backfill as backfills
-from lakepart.engine import branches
+from lakepart.engine import branches, tags
 from lakepart.engine.alter import apply_alter
 from lakepart.engine.check import Finding, check_lake
 from lakepart.engine.context import View, require_writable
@@ -29,7 +29,7 @@ from lakepart.model.definition_plans import AlterPlan, RepartitionPlan
 from lakepart.model.names import check_branch_name
 from lakepart.model.plans import BackfillPlan, TieringPlan, VacuumPlan
 from lakepart.model.policies import TieringPolicy
-from lakepart.model.records import Commit, TierRecord
+from lakepart.model.records import Commit, Tag, TierRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +67,41 @@ class Lake(LakeView):
         """Give the open branches: name, fork snapshot, partitions written."""
         return branches.branches_frame(self._home.context)
 
+    # Tags
+
+    def tag(self, name: str, at: SupportsIndex | str | datetime | None = None, *, message: str | None = None) -> Tag:
+        """Name a snapshot, so that ``lake.at(name)`` shows it and vacuum leaves whole what it shows.
+
+        Parameters
+        ----------
+        name
+            ``q1-report``: 1 to 64 characters of ``[A-Za-z0-9_.-]``; not a number or a date.
+        at
+            A snapshot number, an instant or another tag; the newest snapshot by default.
+        message
+            What it stands for.
+
+        Raises
+        ------
+        AlreadyExistsError
+            The name stands for another snapshot. The same again changes nothing.
+        SnapshotNotFoundError
+            There is no such snapshot of main, or vacuum has forgotten what it showed.
+        """
+        return tags.make_tag(self._home, name, at, message)
+
+    def tags(self) -> pd.DataFrame:
+        """Give the tags, newest snapshot first: ``name, snapshot, at, author, message``."""
+        return tags.tags_frame(self._home.context)
+
+    def get_tag(self, name: str) -> Tag:
+        """Look a tag up; NotFoundError suggests close names."""
+        return tags.get_tag(self._home, name)
+
+    def delete_tag(self, name: str) -> Tag:
+        """Take a tag back; vacuum may forget what only the tag kept. NotFoundError suggests close names."""
+        return tags.remove_tag(self._home, name)
+
     # Backfills
 
     def backfill(self, name: str) -> Backfill:
@@ -101,7 +136,8 @@ class Lake(LakeView):
 
         Notes
         -----
-        Current versions of main and of open branches are never touched, nor is a file lakepart did not write.
+        Current versions of main and of open branches are never touched, nor what a tagged snapshot shows, nor a file
+        lakepart did not write.
         """
         return apply_vacuum(self._home.context, self.plan_vacuum(retention=retention, grace=grace))
 

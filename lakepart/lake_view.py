@@ -131,7 +131,15 @@ class LakeView:
         return self.asset(producer.asset)
 
     def at(self, when: SupportsIndex | str | datetime) -> LakeView:
-        """Give a read-only view of the lake at a snapshot number, or at the last snapshot before an instant."""
+        """Give a read-only view of the lake at a snapshot number, at the last snapshot before an instant, or at a tag.
+
+        Raises
+        ------
+        SnapshotNotFoundError
+            There is no such snapshot, another branch made it, or vacuum has forgotten what it showed.
+        NotFoundError
+            There is no tag of that name; close ones are suggested.
+        """
         return LakeView(self._home.at(when))
 
     def snapshots(self, limit: int | None = None) -> pd.DataFrame:

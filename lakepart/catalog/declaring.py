@@ -154,6 +154,6 @@ def close_branch(
 
 
 def next_id(connection: Connection, count: int = 1) -> int:
-    """Give the next id of assets, schemas, branches, backfills and moves: the first of ``count``."""
+    """Give the next id of assets, schemas, branches, tags, backfills and moves: the first of ``count``."""
     taken = update(head).values(next_id=head.c.next_id + count).returning(head.c.next_id)
     return int(connection.execute(taken).scalar_one()) - count

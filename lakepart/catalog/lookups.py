@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, bindparam, select, true
 
 from lakepart.catalog.encoding import from_json
 from lakepart.catalog.partition_keys import load_keys
-from lakepart.catalog.tables import BIG, TEXT, asset, branch, head, schema, snapshot, tier
+from lakepart.catalog.tables import BIG, TEXT, asset, branch, head, schema, snapshot, tag, tier
 from lakepart.errors import AssetNotFoundError, BranchNotFoundError, NotFoundError, SnapshotNotFoundError, did_you_mean
 from lakepart.model.catalog_records import AssetState, HeadRecord
 from lakepart.model.definitions import has_dynamic_keys
@@ -201,10 +201,10 @@ def visible_snapshot(
                 context={"snapshot": number, "branch": branch.name, "made_on": owner.name},
             )
     horizon = get_head(connection).horizon
-    if found.snapshot < horizon:
+    if found.snapshot < horizon and not _is_tagged(connection, found.snapshot):
         raise SnapshotNotFoundError(
             f"Snapshot {found.snapshot} can no longer be read: vacuum has forgotten versions from before {horizon}.",
-            hint=f"snapshots from {horizon} on are whole.",
+            hint=f"snapshots from {horizon} on are whole, and those that have a tag.",
             context={"snapshot": found.snapshot, "horizon": horizon},
         )
     return found
@@ -233,6 +233,11 @@ def asset_not_found(connection: Connection, name: str) -> AssetNotFoundError:
         hint=did_you_mean(name, connection.execute(select(asset.c.name)).scalars()),
         context={"asset": name},
     )
+
+
+def _is_tagged(connection: Connection, number: int) -> bool:
+    tagged = select(tag.c.tag_id).where(tag.c.snapshot == number, tag.c.deleted == 0).limit(1)
+    return connection.execute(tagged).first() is not None
 
 
 def _seen_by(of: BranchRecord) -> Any:

@@ -64,7 +64,7 @@ head = Table(
     Column("horizon", BIG, nullable=False),  # snapshots before this one may have lost versions to vacuum
     Column("next_version_id", BIG, nullable=False),
     Column("next_file_id", BIG, nullable=False),
-    Column("next_id", BIG, nullable=False),  # assets, schemas, branches, backfills, moves
+    Column("next_id", BIG, nullable=False),  # assets, schemas, branches, tags, backfills, moves
     sqlite_strict=True,
 )
 
@@ -120,6 +120,22 @@ snapshot = Table(
         sqlite_where=text("manifested = 0"),
         postgresql_where=text("manifested = 0"),
     ),
+    sqlite_strict=True,
+)
+
+# Names of main's snapshots, which vacuum leaves whole. A deleted tag stays until storage has forgotten it, too.
+tag = Table(
+    "tag",
+    metadata,
+    _id("tag_id"),
+    Column("name", TEXT, nullable=False),
+    Column("snapshot", BIG, ForeignKey("snapshot.snapshot"), nullable=False),
+    Column("message", TEXT),
+    Column("author", TEXT),
+    Column("at_us", BIG, nullable=False),
+    Column("deleted", Integer, nullable=False),
+    Column("noted", Integer, nullable=False),  # whether storage knows of it
+    Index("ix_tag_name", "name", unique=True, sqlite_where=text("deleted = 0"), postgresql_where=text("deleted = 0")),
     sqlite_strict=True,
 )
 

@@ -23,6 +23,7 @@ from lakepart.catalog.tables import (
     move,
     move_file,
     snapshot,
+    tag,
     version,
     version_file,
     version_input,
@@ -53,8 +54,9 @@ def count_forgettable(connection: Connection, ended_before_us: int) -> int:
 def forget_versions(database: Database, ended_before_us: int) -> int:
     """Forget versions that ended before an instant, and those of branches that were closed before it.
 
-    Kept whatever their age: current versions of main and of open branches, and what open branches see of main at
-    their fork. Files that no version holds any more are retired as of now. Gives the number of versions.
+    Kept whatever their age: current versions of main and of open branches, what open branches see of main at their
+    fork, and what tagged snapshots show. Files that no version holds any more are retired as of now. Gives the number
+    of versions.
     """
     now_us = database.now_us()
     with database.writing() as connection:
@@ -131,12 +133,19 @@ def _forgettable(ended_before_us: int) -> ColumnElement[bool]:
         version.c.began <= forked.c.fork,
         version.c.ended > forked.c.fork,
     )
+    tagged = exists().where(
+        tag.c.deleted == 0,
+        version.c.branch_id == MAIN_BRANCH_ID,
+        version.c.began <= tag.c.snapshot,
+        version.c.ended > tag.c.snapshot,
+    )
     of_a_closed_branch = exists().where(
         closed.c.branch_id == version.c.branch_id,
         closed.c.state != "open",
         closed.c.closed_at_us < ended_before_us,
     )
-    return or_(and_(version.c.ended.is_not(None), version.c.ended <= last, ~seen_by_a_branch), of_a_closed_branch)
+    replaced = and_(version.c.ended.is_not(None), version.c.ended <= last, ~seen_by_a_branch, ~tagged)
+    return or_(replaced, of_a_closed_branch)
 
 
 def _deletable(retired_before_us: int) -> ColumnElement[bool]:

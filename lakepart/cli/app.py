@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lakepart import __version__
-from lakepart.cli import backfills, branches, changing, demo, reading, redefining, tiers
+from lakepart.cli import backfills, branches, changing, demo, reading, redefining, tags, tiers
 from lakepart.cli.exits import ExitCode, report, report_error
 from lakepart.errors import LakepartError
 
@@ -58,9 +58,11 @@ app = typer.Typer(
 _backfill = _group("Compute partitions, and look after what computes them.")
 _tier = _group("Move partitions between tiers.")
 _branch = _group("Write, look, then publish or discard.")
+_tag = _group("Name snapshots, and keep what they show.")
 app.add_typer(_backfill, name="backfill")
 app.add_typer(_tier, name="tier")
 app.add_typer(_branch, name="branch")
+app.add_typer(_tag, name="tag")
 
 
 def _add(to: typer.Typer, name: str, function: Callable[..., None], example: str) -> None:
@@ -94,6 +96,9 @@ _add(_branch, "create", branches.create, "branch create demo-lake trial")
 _add(_branch, "diff", branches.diff, "branch diff demo-lake trial")
 _add(_branch, "publish", branches.publish, "branch publish demo-lake trial --apply")
 _add(_branch, "discard", branches.discard, "branch discard demo-lake trial --apply")
+_add(_tag, "list", tags.list_tags, "tag list demo-lake")
+_add(_tag, "create", tags.create, "tag create demo-lake q1-report --at 2 -m 'as sent to the board'")
+_add(_tag, "delete", tags.delete, "tag delete demo-lake q1-report --apply")
 _add(app, "alter", redefining.alter, "alter demo-lake flights --set end=2014-01-01 --apply")
 _add(app, "repartition", redefining.repartition, "repartition demo-lake flights --set kind=monthly --apply")
 _add(app, "rollback", changing.rollback, "rollback demo-lake daily_delays 2013-03 --to 2 --apply")

@@ -49,7 +49,7 @@ Apply = Annotated[bool, typer.Option("--apply", help="Do what the plan says; wit
 Everything = Annotated[bool, typer.Option("--all", help="Show every row.")]
 OnBranch = Annotated[str | None, typer.Option("--branch", metavar="NAME", help="Look at this branch.")]
 At = Annotated[
-    str | None, typer.Option("--at", metavar="SNAPSHOT", help="Look at this snapshot, or as of this instant.")
+    str | None, typer.Option("--at", metavar="SNAPSHOT", help="Look at this snapshot or tag, or as of this instant.")
 ]
 AsOf = Annotated[
     str | None,
@@ -94,7 +94,7 @@ def viewed(address: str | None, branch: str | None, at: str | None) -> Iterator[
     """Open the lake read-only, as a branch or an instant shows it."""
     with opened(address) as lake:
         view: LakeView = lake if branch is None else lake.branch(branch)
-        yield view if at is None else view.at(int(at) if at.isdecimal() else instant(at))
+        yield view if at is None else view.at(moment(at))
 
 
 def select(
@@ -124,6 +124,15 @@ def instant(text: str) -> datetime:
     except ValueError:
         return parse_instant(text)
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def moment(text: str) -> int | str | datetime:
+    """Read what ``at`` takes: a snapshot's number, a tag, or an instant (a bare date is its beginning in UTC)."""
+    from lakepart.model.instants import is_instant
+
+    if text.isdecimal():
+        return int(text)
+    return instant(text) if is_instant(text) else text
 
 
 def maybe_instant(text: str | None) -> datetime | None:

@@ -10,6 +10,7 @@ from lakepart.catalog import campaigns, moves, upkeep
 from lakepart.catalog.intents import list_intents
 from lakepart.catalog.lookups import list_snapshots
 from lakepart.catalog.manifests import unmanifested
+from lakepart.catalog.tags import list_unnoted
 from lakepart.engine.context import LakeContext
 from lakepart.engine.leftovers import Leftover, LeftoverKind, find_leftovers, find_own_leftovers, known_paths
 from lakepart.engine.manifests import manifest_path
@@ -36,7 +37,7 @@ class Finding:
     kind
         ``missing-file``, ``size-mismatch``, ``checksum-mismatch`` (damage); ``abandoned-file``, ``temporary-file``,
         ``half-deleted-file``, ``silent-writer``, ``interrupted-move``, ``interrupted-backfill``,
-        ``unwritten-manifest``, ``missing-manifest`` (leftovers); ``foreign-file`` (a notice).
+        ``unwritten-manifest``, ``missing-manifest``, ``unwritten-tag`` (leftovers); ``foreign-file`` (a notice).
     severity
         ``damage``: data is lost or changed. ``leftover``: harmless, cleared by vacuum or by the next run.
         ``notice``: for your information.
@@ -60,6 +61,7 @@ def check_lake(context: LakeContext, *, checksums: bool) -> list[Finding]:
     findings = [
         *_check_tiers(context, checksums=checksums),
         *_check_manifests(context),
+        *_check_tags(context),
         *_check_work(context, context.clock()),
     ]
     order = {DAMAGE: 0, LEFTOVER: 1, NOTICE: 2}
@@ -122,6 +124,16 @@ def _check_manifests(context: LakeContext) -> Iterator[Finding]:
         elif manifest_path(snapshot) not in stored:
             text = f"The manifest of snapshot {snapshot} is gone; it would be needed to rebuild a lost catalog."
             yield Finding("missing-manifest", LEFTOVER, str(snapshot), text)
+
+
+def _check_tags(context: LakeContext) -> Iterator[Finding]:
+    with context.database.reading() as connection:
+        unnoted = list_unnoted(connection)
+    for tag, deleted in unnoted:
+        text = (
+            f"Storage does not know yet that tag {tag.name!r} was {'deleted' if deleted else 'made'}; vacuum tells it."
+        )
+        yield Finding("unwritten-tag", LEFTOVER, tag.name, text)
 
 
 def _check_work(context: LakeContext, now: datetime) -> Iterator[Finding]:

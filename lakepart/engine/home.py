@@ -9,10 +9,11 @@ from operator import index
 from typing import Any, SupportsIndex
 
 from lakepart.catalog.lookups import asset_not_found, find_asset, find_branch, list_branches, visible_snapshot
+from lakepart.catalog.tags import get_tag
 from lakepart.engine.context import LakeContext, View
 from lakepart.engine.opening import open_lake
 from lakepart.errors import BranchNotFoundError, InvalidInputError, did_you_mean
-from lakepart.model.instants import parse_instant, to_microseconds
+from lakepart.model.instants import is_instant, parse_instant, to_microseconds
 from lakepart.model.records import MAIN, MAIN_BRANCH_ID, AssetRecord, BranchRecord
 
 
@@ -38,16 +39,18 @@ class Home:
         return replace(self, view=view)
 
     def at(self, when: SupportsIndex | str | datetime) -> Home:
-        """Give the lake as this branch saw it at a snapshot, or at the last one before an instant."""
+        """Give the lake as this branch saw it at a snapshot, at the last one before an instant, or at a tag."""
         with self.context.database.reading() as connection:
             if hasattr(when, "__index__") and not isinstance(when, bool):
                 found = visible_snapshot(connection, self.view.branch, number=index(when))
+            elif isinstance(when, str) and not is_instant(when):
+                found = visible_snapshot(connection, self.view.branch, number=get_tag(connection, when).snapshot)
             elif isinstance(when, str | datetime):
                 found = visible_snapshot(connection, self.view.branch, at_us=to_microseconds(parse_instant(when)))
             else:
                 raise InvalidInputError(
-                    f"{when!r} is neither a snapshot number nor an instant.",
-                    hint='at(12), or at("2026-01-31T00:00Z").',
+                    f"{when!r} is neither a snapshot number, nor an instant, nor a tag.",
+                    hint='at(12), at("2026-01-31T00:00Z"), or at("q1-report").',
                 )
         return self.in_view(self.view.at(found.snapshot))
 

@@ -22,6 +22,7 @@ from lakepart.engine.leftovers import (
     known_paths,
     store_of,
 )
+from lakepart.engine.tags import settle_tags
 from lakepart.errors import InvalidInputError
 from lakepart.model.instants import to_microseconds
 from lakepart.model.plans import VacuumPlan, count_of, format_bytes
@@ -69,6 +70,7 @@ def plan_vacuum(context: LakeContext, *, retention: timedelta, grace: timedelta)
 def apply_vacuum(context: LakeContext, plan: VacuumPlan) -> VacuumReport:
     """Carry out a plan; whatever has come to life since is left alone."""
     require_writable(context, View(), "vacuum")
+    settle_tags(context)
     planned = {(tier, path) for tier, path, _, _ in plan.files}
     expire_intents(context.database, plan.dead_before_us)
     versions = upkeep.forget_versions(context.database, plan.forget_before_us)

@@ -34,6 +34,15 @@ def from_microseconds(utc_us: int) -> datetime:
     return EPOCH + timedelta(microseconds=utc_us)
 
 
+def is_instant(text: str) -> bool:
+    """Say whether a text has the form of a date or an instant in ISO 8601."""
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
 def parse_instant(instant: str | datetime) -> datetime:
     """Read an ISO 8601 instant with its offset, such as ``2026-01-31T00:00Z``; an aware datetime is given back.
 

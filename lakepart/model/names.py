@@ -1,10 +1,11 @@
-"""The rules that names of assets, branches, tiers and dimensions keep."""
+"""The rules that names of assets, branches, tags, tiers and dimensions keep."""
 
 from __future__ import annotations
 
 import re
 
 from lakepart.errors import ErrorCode, InvalidInputError
+from lakepart.model.instants import is_instant
 
 MOST_SEGMENTS = 8
 LONGEST_SEGMENT = 64
@@ -58,6 +59,20 @@ def check_tier_name(name: object) -> str:
         The name breaks the rule, which the message states.
     """
     return _check_single("tier", name)
+
+
+def check_tag_name(name: object) -> str:
+    """Give ``name`` back if it can name a tag: one segment that nobody takes for a number or an instant.
+
+    Raises
+    ------
+    InvalidInputError
+        The name breaks the rule, which the message states.
+    """
+    text = _check_single("tag", name)
+    if text.isdecimal() or is_instant(text):
+        raise _broken("tag", text, "at() takes it for a snapshot's number or an instant")
+    return text
 
 
 def check_dimension_name(name: object) -> str:

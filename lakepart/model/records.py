@@ -163,6 +163,31 @@ class InputRecord:
     digest: str
 
 
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A name for a snapshot of main, which vacuum leaves whole as long as the tag is there.
+
+    Attributes
+    ----------
+    name, snapshot
+        What ``lake.at(name)`` shows.
+    message, author
+        What it stands for, and who said so.
+    """
+
+    tag_id: int
+    name: str
+    snapshot: int
+    message: str | None
+    author: str | None
+    at_us: int
+
+    @property
+    def at(self) -> datetime:
+        """When it was given, aware, in UTC."""
+        return from_microseconds(self.at_us)
+
+
 class ChangeKind(StrEnum):
     """What a commit does to one partition."""
 

@@ -39,6 +39,7 @@ from lakepart.catalog.reading import (
     tiers_of,
 )
 from lakepart.catalog.scopes import Scope
+from lakepart.catalog.tags import create_tag, delete_tag, list_tags, list_unnoted, note_tag
 from lakepart.errors import (
     AlreadyExistsError,
     AssetNotFoundError,
@@ -523,6 +524,38 @@ class CatalogContract:
             publish(database, branch.branch_id, token="publish")
         with database.reading() as connection:
             assert [one.name for one in list_branches(connection)] == ["main"]
+
+    def test_a_tag_keeps_what_its_snapshot_shows_and_nothing_else(self, database: Database, asset: AssetRecord) -> None:
+        for token in ("a", "b", "c"):
+            run(database, change(asset, 1, token))
+        later = run(database, change(asset, 1, "d")).at_us + 1
+        made = create_tag(database, "kept", snapshot=2)
+
+        assert upkeep.forget_versions(database, later) == 2
+
+        assert content_of(database, asset, at=2) == {1: content_id_of(["b"])}
+        with database.reading() as connection:
+            assert visible_snapshot(connection, MAIN, number=2).snapshot == 2
+            with pytest.raises(SnapshotNotFoundError, match="vacuum has forgotten"):
+                visible_snapshot(connection, MAIN, number=1)
+            assert list_tags(connection) == [made]
+        delete_tag(database, "kept")
+        assert upkeep.forget_versions(database, later) == 1
+
+    def test_a_tag_is_noted_once_and_forgotten_once(self, database: Database) -> None:
+        made = create_tag(database, "x")
+        assert create_tag(database, "x") == made
+        with database.reading() as connection:
+            assert list_unnoted(connection) == [(made, False)]
+        assert note_tag(database, made.tag_id, deleted=False)
+        delete_tag(database, "x")
+        assert not note_tag(database, made.tag_id, deleted=False)
+        again = create_tag(database, "x")
+        with database.reading() as connection:
+            assert list_unnoted(connection) == [(made, True), (again, False)]
+        note_tag(database, made.tag_id, deleted=True)
+        with database.reading() as connection:
+            assert list_unnoted(connection) == [(again, False)]
 
     def test_two_open_branches_never_share_a_name(self, database: Database) -> None:
         create_branch(database, "try")

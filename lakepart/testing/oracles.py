@@ -34,5 +34,7 @@ def _explained(folder: str | PathLike[str]) -> Iterator[str]:
     yield "_lakepart/lake.json"
     for (number,) in query_catalog(folder, "SELECT snapshot FROM snapshot"):
         yield f"_lakepart/commits/{number:012d}.json"
+    for (number,) in query_catalog(folder, "SELECT tag_id FROM tag"):
+        yield f"_lakepart/tags/{number:012d}.json"
     for root, path in query_catalog(folder, "SELECT root, path FROM copy JOIN tier ON tier.name = copy.tier"):
         yield f"{root}/{path}"

@@ -266,7 +266,7 @@ def test_an_instant_shows_the_last_snapshot_at_or_before_it(lake, when, snapshot
         (-1, lp.SnapshotNotFoundError),
         ("2020-01-01T00:00Z", lp.SnapshotNotFoundError),
         ("2024-01-10T12:00", lp.InvalidInputError),
-        ("yesterday", lp.InvalidInputError),
+        ("yesterday", lp.NotFoundError),
         (1.5, lp.InvalidInputError),
         (True, lp.InvalidInputError),
         (None, lp.InvalidInputError),

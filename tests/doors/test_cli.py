@@ -361,6 +361,8 @@ def test_a_given_address_beats_the_environment(call, finished_lake, monkeypatch,
         (["head", "LAKE", "sums", "2013-02-20"], 3, "partition-not-found"),
         (["status", "LAKE", "--branch", "trail"], 3, "branch-not-found"),
         (["branch", "diff", "LAKE", "trail"], 3, "branch-not-found"),
+        (["status", "LAKE", "--at", "q1"], 3, "tag-not-found"),
+        (["tag", "delete", "LAKE", "q1"], 3, "tag-not-found"),
         (["status", "LAKE", "--at", "99999"], 3, "snapshot-not-found"),
         (["rollback", "LAKE", "--to", "99999"], 3, "snapshot-not-found"),
         (["backfill", "status", "LAKE", "february"], 3, "not-found"),
@@ -423,6 +425,7 @@ def test_an_output_that_is_not_read_to_its_end_is_no_error_of_ours(finished_lake
         ["repartition", "LAKE", "readings", "--set", "kind=monthly"],
         ["branch", "publish", "LAKE", "trial"],
         ["branch", "discard", "LAKE", "trial"],
+        ["tag", "delete", "LAKE", "kept"],
         ["backfill", "run", "LAKE", "sums", "2013-02-01..2013-02-03"],
     ],
     ids=" ".join,
@@ -431,6 +434,7 @@ def test_a_plan_is_printed_and_nothing_is_done_without_apply(call, lake, argumen
     with lp.connect(lake) as opened:  # gives vacuum something to forget: neither current nor seen by the branch
         for number in (5, 6):
             opened.asset("sums").write(pd.DataFrame({"sum": [number]}), "2013-01-06")
+        opened.tag("kept", at=1)
     words = [str(lake) if word == "LAKE" else word for word in arguments]
     before = contents(lake)
 
@@ -589,6 +593,19 @@ def test_a_branch_is_discarded(call, lake) -> None:
     assert call("branch", "list", lake, "--json").json == []
 
 
+def test_a_snapshot_is_tagged_looked_at_and_forgotten(call, lake) -> None:
+    assert call("tag", "list", lake).out == "(no tags)\n"
+    made = call("tag", "create", lake, "first", "--at", "1", "-m", "as loaded", "--json").json
+    assert (made["name"], made["snapshot"], made["message"]) == ("first", 1, "as loaded")
+    assert [row["name"] for row in call("tag", "list", lake, "--json").json] == ["first"]
+    assert call("keys", lake, "sums", "--at", "first", "--json").json == []
+    assert "snapshot 1" in call("tag", "create", lake, "again", "--at", "first").out
+
+    assert call("tag", "delete", lake, "first", "--apply").out.endswith("Tag first is deleted.\n")
+
+    assert [row["name"] for row in call("tag", "list", lake, "--json").json] == ["again"]
+
+
 def test_check_says_what_is_damaged(call, lake) -> None:
     (file,) = call("files", lake, "readings", "2013-01-02", "--json").json
     Path(file["path"]).unlink()
@@ -721,7 +738,7 @@ def test_the_help_of_a_command_ends_in_an_example_of_it_and_offers_json(call, pa
     assert "--json" in answer.out
 
 
-@pytest.mark.parametrize("words", [[], ["backfill"], ["tier"], ["branch"]], ids=str)
+@pytest.mark.parametrize("words", [[], ["backfill"], ["tier"], ["branch"], ["tag"]], ids=str)
 def test_a_group_without_a_command_shows_its_help(call, words) -> None:
     answer = call(*words)
 

@@ -114,6 +114,11 @@ def looking_back(lake: lp.Lake, flights: lp.Asset) -> None:
     assert_type(lake.at(12).asset("flights"), lp.Asset)
     assert_type(lake.at("2026-01-31T00:00Z").snapshots(), pd.DataFrame)
     assert_type(flights["2013-01"].rollback(to=12), lp.Commit)
+    assert_type(lake.tag("q1-report", at=12, message="as sent"), lp.Tag)
+    assert_type(lake.get_tag("q1-report").snapshot, int)
+    assert_type(lake.tags(), pd.DataFrame)
+    assert_type(lake.at("q1-report").asset("flights"), lp.Asset)
+    assert_type(lake.delete_tag("q1-report"), lp.Tag)
     assert_type(flights["2013-01"].mark_stale("wrong source"), int)
     assert_type(lake.rollback(12, message="back"), lp.Commit)
 
