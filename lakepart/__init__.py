@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from lakepart.model.windows import Window
     from lakepart.producers import Producer, producer
     from lakepart.selection import Selection
+    from lakepart.transaction import Transaction
 
 __version__ = "0.1.0"
 
@@ -151,6 +152,7 @@ __all__ = [
     "TieringPlan",
     "TieringPolicy",
     "TimeOverlap",
+    "Transaction",
     "Unpartitioned",
     "VacuumPlan",
     "VacuumReport",
@@ -209,6 +211,7 @@ _HOMES = {
     "TieringPlan": "model.plans",
     "TieringPolicy": "model.policies",
     "TimeOverlap": "model.mappings",
+    "Transaction": "transaction",
     "Unpartitioned": "model.definitions",
     "VacuumPlan": "model.plans",
     "VacuumReport": "engine.vacuum",

@@ -8,9 +8,10 @@ from typing import Any, SupportsIndex
 
 from lakepart.engine import dynamic_keys
 from lakepart.engine.alter import apply_alter, plan_alter
-from lakepart.engine.commit import write_frame, write_keyed, write_partitions
+from lakepart.engine.commit import Details, write_frame, write_keyed, write_partitions
 from lakepart.engine.context import require_writable
 from lakepart.engine.home import Home
+from lakepart.engine.idempotency import once
 from lakepart.engine.pieces import pairs_or_rows
 from lakepart.engine.rename_key import rename_key
 from lakepart.engine.repartition import apply_repartition, plan_repartition
@@ -171,6 +172,7 @@ class Asset(PartitionVerbs):
         message: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         expected: Commit | SupportsIndex | None = None,
+        idempotency_key: str | None = None,
     ) -> Commit:
         """Write rows in one commit: to the partitions their ``by`` column names, or as the content of one partition.
 
@@ -194,6 +196,9 @@ class Asset(PartitionVerbs):
             Kept with the commit; ``metadata`` must be JSON.
         expected
             A commit or snapshot this write is based on: ConflictError if a partition has changed since.
+        idempotency_key
+            What tells this write from every other one to the asset, such as the id of a run. The same key again gives
+            the first commit back, and nothing is written, whatever ``data`` is by then.
 
         Returns
         -------
@@ -218,27 +223,9 @@ class Asset(PartitionVerbs):
         -----
         Costs three small transactions, one synced file a partition (written side by side) and one manifest.
         """
-        home, record = self._home, self._record()
-        if key is not None:
-            partition = self._one(key)
-            details = self._details(partition, inputs, code_version, message, metadata, expected)
-            return write_partitions(
-                home.context,
-                home.view,
-                record,
-                partition,
-                data,
-                no_rows="empty",
-                if_exists=if_exists or "replace",
-                details=details,
-            )
-        details = self._details(self._partitions, inputs, code_version, message, metadata, expected)
-        frames, data = pairs_or_rows(data)
-        if frames is not None:
-            return write_keyed(
-                home.context, home.view, record, frames, if_exists=if_exists or "replace", details=details
-            )
-        return write_frame(home.context, home.view, record, data, if_exists=if_exists or "error", details=details)
+        partitions = self._partitions if key is None else self._one(key)
+        details = self._details(partitions, inputs, code_version, message, metadata, expected, idempotency_key)
+        return self._write(data, None if key is None else partitions, if_exists, "empty", details)
 
     def append(
         self,
@@ -249,19 +236,39 @@ class Asset(PartitionVerbs):
         code_version: str | None = None,
         message: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
     ) -> Commit:
         """Add rows to whatever their partitions hold when this commits; parameters and errors as :meth:`write`."""
-        home, record = self._home, self._record()
         partitions = self._partitions if key is None else self._one(key)
-        details = self._details(partitions, inputs, code_version, message, metadata, None)
-        frames, data = pairs_or_rows(data)
-        if key is not None:
-            return write_partitions(
-                home.context, home.view, record, partitions, data, no_rows="keep", if_exists="append", details=details
-            )
-        if frames is not None:
-            return write_keyed(home.context, home.view, record, frames, if_exists="append", details=details)
-        return write_frame(home.context, home.view, record, data, if_exists="append", details=details)
+        details = self._details(partitions, inputs, code_version, message, metadata, None, idempotency_key)
+        return self._write(data, None if key is None else partitions, "append", "keep", details)
+
+    def _write(
+        self, data: Any, partition: PartitionSet | None, if_exists: str | None, no_rows: str, details: Details
+    ) -> Commit:
+        """Write rows to one partition, as pairs, or where their column says."""
+        home, record = self._home, self._record()
+
+        def write() -> Commit:
+            if partition is not None:
+                return write_partitions(
+                    home.context,
+                    home.view,
+                    record,
+                    partition,
+                    data,
+                    no_rows=no_rows,
+                    if_exists=if_exists or "replace",
+                    details=details,
+                )
+            frames, rows = pairs_or_rows(data)
+            if frames is not None:
+                return write_keyed(
+                    home.context, home.view, record, frames, if_exists=if_exists or "replace", details=details
+                )
+            return write_frame(home.context, home.view, record, rows, if_exists=if_exists or "error", details=details)
+
+        return once(home.context, details.token, write)
 
     # Cutting it otherwise
 
@@ -454,7 +461,7 @@ class Asset(PartitionVerbs):
         if not self.partitions.is_dynamic:
             return self.partitions
         require_writable(home.context, home.view, "write")
-        return dynamic_keys.definition_for_writing(home.context, self._record())
+        return dynamic_keys.definition_for_writing(home.context, home.view, self._record())
 
     def _one(self, key: Any) -> PartitionSet:
         partitions, _ = select(self._for_writing(), key)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from lakepart.engine import branches
-from lakepart.lake_view import LakeView
 from lakepart.model.records import Commit
+from lakepart.transaction import TransactionalView
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class Branch(LakeView):
+class Branch(TransactionalView):
     """A lake in which only this branch's writes differ from main as it was when the branch was made.
 
     As a context manager it only marks a block: leaving it neither publishes nor discards.

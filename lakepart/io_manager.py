@@ -128,7 +128,7 @@ class IOManager:
             wanted,
             data,
             no_rows="empty",
-            details=target._details(wanted, inputs, code_version, message, metadata, None),
+            details=target._details(wanted, inputs, code_version, message, metadata, None, None),
         )
 
     def select(self, asset: str, keys: Keys = None) -> Selection:

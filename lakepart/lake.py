@@ -24,12 +24,12 @@ from lakepart.engine.opening import absolute_address, absolute_catalog, create_l
 from lakepart.engine.repartition import apply_repartition
 from lakepart.engine.vacuum import GRACE, RETENTION, VacuumReport, apply_vacuum, plan_vacuum
 from lakepart.errors import InvalidInputError
-from lakepart.lake_view import LakeView
 from lakepart.model.definition_plans import AlterPlan, RepartitionPlan
 from lakepart.model.names import check_branch_name
 from lakepart.model.plans import BackfillPlan, TieringPlan, VacuumPlan
 from lakepart.model.policies import TieringPolicy
 from lakepart.model.records import Commit, Tag, TierRecord
+from lakepart.transaction import TransactionalView
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ class Tier:
     storage_class: str | None = None
 
 
-class Lake(LakeView):
+class Lake(TransactionalView):
     """One catalog and its tiers, open for reading and writing.
 
     Close it, or use it as a context manager, to let go of the catalog's connections; nothing is lost otherwise.

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from html import escape
 from operator import index
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
@@ -20,6 +21,7 @@ from lakepart.engine.commit import Details, write_partitions
 from lakepart.engine.context import require_writable
 from lakepart.engine.explain import explain_frame
 from lakepart.engine.home import Home
+from lakepart.engine.idempotency import once, token_of
 from lakepart.engine.lineage import expected_contents, record_selection
 from lakepart.engine.needs import needed_inputs, partitions_needing
 from lakepart.engine.read import ReadOptions, Resolved, Stores, files_frame, plan_read, resolve
@@ -420,12 +422,14 @@ class PartitionVerbs(Readable):
         message: str | None,
         metadata: Mapping[str, Any] | None,
         expected: Commit | SupportsIndex | None,
+        idempotency_key: str | None,
     ) -> Details:
         home = self._home
+        token = None if idempotency_key is None else token_of(home.view, self._record(), idempotency_key)
         base = expected.snapshot if isinstance(expected, Commit) else None if expected is None else index(expected)
-        _check_json(metadata or {})
+        check_json(metadata or {})
         if not inputs and base is None:
-            return Details(code_version=code_version, message=message, metadata=dict(metadata or {}))
+            return Details(code_version=code_version, message=message, metadata=dict(metadata or {}), token=token)
         record = self._record()
         with home.context.database.reading() as connection:
             return Details(
@@ -437,15 +441,20 @@ class PartitionVerbs(Readable):
                 message=message,
                 metadata=dict(metadata or {}),
                 expected=expected_contents(connection, home.view, record, partitions, base),
+                token=token,
             )
 
     def _repr_html_(self) -> str:
+        if self._home.view.transaction is not None:  # it has no status
+            return f"<code>{escape(repr(self))}</code>"
         return selection_html(self._title(), self.partitions.describe(), status_frame(self._statuses(None)))
 
     def _title(self) -> str:
         view = self._home.view
         where = "" if view.branch.name == "main" else f" on branch {view.branch.name}"
         when = "" if view.snapshot is None else f" at snapshot {view.snapshot}"
+        if view.transaction is not None:
+            when = f" in a transaction{when}"
         return f"{self._asset}{where}{when}"
 
 
@@ -466,6 +475,7 @@ class Selection(PartitionVerbs):
         message: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         expected: Commit | SupportsIndex | None = None,
+        idempotency_key: str | None = None,
     ) -> Commit:
         """Replace exactly these partitions by the rows of ``data``, in one commit.
 
@@ -477,7 +487,7 @@ class Selection(PartitionVerbs):
         no_rows
             For partitions without rows: ``"empty"`` (default) records those that have elapsed as known to be empty,
             ``"keep"`` leaves them as they are, ``"error"`` refuses.
-        inputs, code_version, message, metadata, expected
+        inputs, code_version, message, metadata, expected, idempotency_key
             As in :meth:`Asset.write`.
         """
         if not self._explicit:
@@ -485,11 +495,15 @@ class Selection(PartitionVerbs):
                 f"{self!r} has an open end, so it does not say which partitions to write.",
                 hint="name both ends, or write with asset.write(frame), which routes rows by their column.",
             )
-        home = self._home
-        details = self._details(self._partitions, inputs, code_version, message, metadata, expected)
-        return write_partitions(
-            home.context, home.view, self._record(), self._partitions, data, no_rows=no_rows, details=details
-        )
+        home, partitions = self._home, self._partitions
+        details = self._details(partitions, inputs, code_version, message, metadata, expected, idempotency_key)
+
+        def write() -> Commit:
+            return write_partitions(
+                home.context, home.view, self._record(), partitions, data, no_rows=no_rows, details=details
+            )
+
+        return once(home.context, details.token, write)
 
     def __and__(self, other: Selection) -> Selection:
         theirs = self._of_same_asset(other)
@@ -526,7 +540,8 @@ class Selection(PartitionVerbs):
         return f"<Selection {self._title()} {self._partitions.to_text() or 'of nothing'}>"
 
 
-def _check_json(metadata: Mapping[str, Any]) -> None:
+def check_json(metadata: Mapping[str, Any]) -> None:
+    """Refuse metadata that cannot be kept with a commit."""
     try:
         json.dumps(metadata)
     except (TypeError, ValueError) as error:

@@ -45,7 +45,7 @@ def write_changes(connection: Connection, moment: Moment, changes: Sequence[Chan
         next_file_id,
         input_ids=_input_ids(connection, changes),
         sources=_sources(connection, changes),
-        digests=_digests(connection, changes, current),
+        digests=digests_of(connection, _appended_to(changes, current)),
     )
     for change in changes:
         rows.add(change, current.get((change.asset_id, change.ordinal)))
@@ -239,15 +239,18 @@ def _source_of(change: Change, sources: Mapping[int, Shown]) -> Shown:
     return source
 
 
-def _digests(connection: Connection, changes: Iterable[Change], current: Current) -> dict[int, list[str]]:
-    """Give the data digests of the versions that are appended to, in the order of their files."""
-    kept = (current.get((change.asset_id, change.ordinal)) for change in changes if change.kind is ChangeKind.APPEND)
-    version_ids = [shown.version_id for shown in kept if shown is not None]
+def digests_of(connection: Connection, version_ids: Sequence[int]) -> dict[int, list[str]]:
+    """Give the data digests of versions, in the order of their files."""
     found: dict[int, list[str]] = {}
     if version_ids:
         for version_id, digest in connection.execute(_DIGESTS, {"ids": to_json(version_ids)}):
             found.setdefault(version_id, []).append(digest)
     return found
+
+
+def _appended_to(changes: Iterable[Change], current: Current) -> list[int]:
+    kept = (current.get((change.asset_id, change.ordinal)) for change in changes if change.kind is ChangeKind.APPEND)
+    return [shown.version_id for shown in kept if shown is not None]
 
 
 def _sources(connection: Connection, changes: Iterable[Change]) -> dict[int, Shown]:

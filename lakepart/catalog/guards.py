@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection, Select, bindparam, func, select, union_all
 
 from lakepart.catalog.scopes import Form, Scope, Shape, form_of, parameters_of, range_parameters, seen, within
 from lakepart.catalog.tables import BIG, asset, snapshot, version
 from lakepart.errors import ConflictError
+from lakepart.model.instants import from_microseconds
 from lakepart.model.records import MAIN, MAIN_BRANCH_ID, Anything, BranchRecord, Change
 
 _NAMED_CONFLICTS = 5
@@ -36,6 +37,14 @@ class Shown(NamedTuple):
 Current = Mapping[tuple[int, int], Shown]  # by asset id and ordinal
 
 
+class HasContent(Protocol):
+    """A version of any kind."""
+
+    @property
+    def content_id(self) -> str | None:
+        """What it contains; None where it notes that a branch has nothing."""
+
+
 def find_current(connection: Connection, branch: BranchRecord, changes: Sequence[Change]) -> Current:
     """Give what ``branch`` shows of the partitions to change, its own notes of missing ones included."""
     ordinals: dict[int, set[int]] = {}
@@ -48,7 +57,12 @@ def find_current(connection: Connection, branch: BranchRecord, changes: Sequence
     }
 
 
-def require_unmoved(connection: Connection, branch: BranchRecord, changes: Sequence[Change], current: Current) -> None:
+def require_unmoved(
+    connection: Connection,
+    branch: BranchRecord,
+    changes: Sequence[Change],
+    current: Mapping[tuple[int, int], HasContent],
+) -> None:
     """Refuse the commit if any guarded partition holds other content than it was based on."""
     moved: dict[int, list[tuple[Change, str | None]]] = {}
     for change in changes:
@@ -64,7 +78,8 @@ def require_unmoved(connection: Connection, branch: BranchRecord, changes: Seque
     for asset_id, listed in moved.items():
         conflicts += _describe(connection, asset_id, branch, listed)
     named = ", ".join(
-        f"{conflict['key']!r} of {conflict['asset']!r} (snapshot {conflict['snapshot']} by {conflict['author']})"
+        f"{conflict['key']!r} of {conflict['asset']!r} "
+        f"(snapshot {conflict['snapshot']} by {conflict['author']} at {conflict['at']})"
         for conflict in conflicts[:_NAMED_CONFLICTS]
     )
     more = f" and {len(conflicts) - _NAMED_CONFLICTS} more" if len(conflicts) > _NAMED_CONFLICTS else ""
@@ -112,6 +127,7 @@ def _describe(
                 "snapshot": None if winner is None else winner.snapshot,
                 "author": None if winner is None else winner.author,
                 "at_us": None if winner is None else winner.at_us,
+                "at": None if winner is None else from_microseconds(winner.at_us).isoformat(timespec="seconds"),
             }
         )
     return conflicts

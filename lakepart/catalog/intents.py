@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
 from lakepart.catalog.database import Database
+from lakepart.catalog.lookups import get_head
 from lakepart.catalog.tables import TEXT, intent
 from lakepart.errors import ErrorCode, StateError
 from lakepart.model.catalog_records import IntentRecord
@@ -20,7 +21,20 @@ def open_intent(database: Database, intent_id: str, kind: str) -> None:
     """Note that a writer is about to make files named after ``intent_id``."""
     now_us = database.now_us()
     with database.writing(durable=False) as connection:
-        connection.execute(_INSERT, {"intent_id": intent_id, "kind": kind, "began_us": now_us, "renewed_us": now_us})
+        connection.execute(
+            _INSERT,
+            {"intent_id": intent_id, "kind": kind, "began_us": now_us, "renewed_us": now_us, "snapshot": None},
+        )
+
+
+def open_lease(database: Database, intent_id: str, kind: str) -> int:
+    """Note a writer that also reads the newest snapshot, which is kept as long as the note is; gives its number."""
+    now_us = database.now_us()
+    note = {"intent_id": intent_id, "kind": kind, "began_us": now_us, "renewed_us": now_us}
+    with database.writing(durable=False) as connection:
+        newest = get_head(connection).snapshot
+        connection.execute(_INSERT, {**note, "snapshot": newest})
+        return newest
 
 
 def renew_intents(database: Database, intent_ids: Iterable[str]) -> set[str]:

@@ -302,6 +302,7 @@ intent = Table(
     Column("kind", TEXT, nullable=False),
     Column("began_us", BIG, nullable=False),
     Column("renewed_us", BIG, nullable=False),
+    Column("snapshot", BIG),  # what it reads, which vacuum keeps as long as this row is there
     sqlite_strict=True,
 )
 

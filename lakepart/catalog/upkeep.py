@@ -20,6 +20,7 @@ from lakepart.catalog.tables import (
     copy,
     file,
     head,
+    intent,
     move,
     move_file,
     snapshot,
@@ -55,8 +56,8 @@ def forget_versions(database: Database, ended_before_us: int) -> int:
     """Forget versions that ended before an instant, and those of branches that were closed before it.
 
     Kept whatever their age: current versions of main and of open branches, what open branches see of main at their
-    fork, and what tagged snapshots show. Files that no version holds any more are retired as of now. Gives the number
-    of versions.
+    fork, and what tagged snapshots and transactions under way show. Files that no version holds any more are retired
+    as of now. Gives the number of versions.
     """
     now_us = database.now_us()
     with database.writing() as connection:
@@ -144,7 +145,8 @@ def _forgettable(ended_before_us: int) -> ColumnElement[bool]:
         closed.c.state != "open",
         closed.c.closed_at_us < ended_before_us,
     )
-    replaced = and_(version.c.ended.is_not(None), version.c.ended <= last, ~seen_by_a_branch, ~tagged)
+    leased = exists().where(version.c.began <= intent.c.snapshot, version.c.ended > intent.c.snapshot)
+    replaced = and_(version.c.ended.is_not(None), version.c.ended <= last, ~seen_by_a_branch, ~tagged, ~leased)
     return or_(replaced, of_a_closed_branch)
 
 

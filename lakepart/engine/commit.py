@@ -16,9 +16,9 @@ from typing import Any
 import pyarrow as pa
 
 from lakepart.catalog.committing import commit
+from lakepart.catalog.database import Connection
 from lakepart.catalog.intents import close_intent, open_intent, renew_intents
 from lakepart.catalog.lookups import get_asset, get_schema
-from lakepart.catalog.reading import contents
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.dynamic_keys import definition_for_writing, written_keys
 from lakepart.engine.manifests import write_manifests
@@ -32,6 +32,7 @@ from lakepart.engine.pieces import (
 )
 from lakepart.engine.schemas import stored_schema
 from lakepart.engine.staging import Piece, Stager
+from lakepart.engine.uncommitted import StagedWrite, Uncommitted
 from lakepart.errors import AlreadyExistsError, ConflictError, ErrorCode, InvalidInputError, LakepartError
 from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.partition_sets import PartitionSet
@@ -59,13 +60,17 @@ _RENEWED_EVERY_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What a commit says of itself, and the contents it insists on finding (by ordinal)."""
+    """What a commit says of itself, and the contents it insists on finding (by ordinal).
+
+    ``token`` is that of a commit which may have been tried before.
+    """
 
     inputs: tuple[InputRecord, ...] = ()
     code_version: str | None = None
     message: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     expected: Callable[[int], str | Anything | None] = lambda _: ANYTHING
+    token: str | None = None
 
 
 def write_frame(
@@ -74,7 +79,7 @@ def write_frame(
     """Write rows to the partitions their ``by`` column names, in one commit."""
     require_writable(context, view, "write")
     _check_choice("if_exists", if_exists, IF_EXISTS)
-    definition = definition_for_writing(context, asset)
+    definition = definition_for_writing(context, view, asset)
     prepared = prepare_routed(asset.name, definition, stored_schema(context, asset), data)
     if prepared.positions is not None and if_exists == "error":
         _refuse_existing(context, view, asset, definition, prepared.positions)  # before a byte is written
@@ -138,7 +143,7 @@ def write_keyed(
     """Write the partitions that come as ``(key, frame)``, each replaced as a whole unless told otherwise."""
     require_writable(context, view, "write")
     _check_choice("if_exists", if_exists, IF_EXISTS)
-    definition = definition_for_writing(context, asset)
+    definition = definition_for_writing(context, view, asset)
     prepared = prepare_keyed(asset.name, definition, None, stored_schema(context, asset), frames)
     if prepared is None:
         raise _no_rows(asset)
@@ -159,6 +164,8 @@ def _stage_and_commit(
     if_exists: str,
     details: Details,
 ) -> Commit:
+    if view.transaction is not None:
+        return _stage_in_transaction(context, view, asset, definition, prepared, changes, if_exists, details)
     reconciled = prepared.reconciled
     operation = "append" if if_exists == "append" else "write"
     intent_id = context.new_id()
@@ -167,7 +174,7 @@ def _stage_and_commit(
         open_intent(context.database, intent_id, operation)
         changed = tuple(changes(stager.stage(renewing(context, intent_id, prepared.pieces))))
         request = CommitRequest(
-            token=intent_id,
+            token=details.token or intent_id,
             operation=operation,
             changes=changed,
             assets=(
@@ -183,19 +190,61 @@ def _stage_and_commit(
             written_keys=written_keys(asset, changed),
         )
         try:
-            record = commit_under_current_schema(context, request, serialise(reconciled.schema), definition)
+            based_on = {asset.asset_id: (serialise(reconciled.schema), definition)}
+            record = commit_under_current_schema(context, request, based_on)
         except ConflictError as error:  # a stream's partitions are known only now; another writer may have come first
             if if_exists != "error" or error.code is ErrorCode.ASSET_CHANGED:
                 raise
             raise _already_exist(asset, [conflict["key"] for conflict in error.context["conflicts"]]) from error
+        if details.token is not None and close_intent(context.database, intent_id):
+            stager.discard()  # another try at the same was first, and its commit is the answer
     write_manifests(context)
     return record
 
 
-def commit_under_current_schema(
-    context: LakeContext, request: CommitRequest, schema: bytes | None, definition: PartitionsDefinition
+def _stage_in_transaction(
+    context: LakeContext,
+    view: View,
+    asset: AssetRecord,
+    definition: PartitionsDefinition,
+    prepared: Prepared,
+    changes: Callable[[dict[int, list[NewFile]]], Sequence[Change]],
+    if_exists: str,
+    details: Details,
 ) -> Commit:
-    """Commit files written under ``schema`` and ``definition``; where the asset was declared anew, again if they fit.
+    """Put the bytes of one write of a transaction in place; a failure leaves the transaction as it was."""
+    transaction = view.transaction
+    if transaction is None:
+        raise AssertionError("the caller has looked")
+    if details.message is not None or details.metadata:
+        raise InvalidInputError(
+            "message= and metadata= are of the whole commit, so a write inside a transaction has none.",
+            hint='lake.transaction("why", metadata={…}).',
+        )
+    schema, intent_id = prepared.reconciled.schema, transaction.intent_id
+    stager = make_stager(
+        context, asset, definition, schema, intent_id, details.code_version, series=transaction.next_series()
+    )
+    try:
+        changed = changes(stager.stage(renewing(context, intent_id, prepared.pieces)))
+        if if_exists == "error":
+            positions = [definition.position_at(change.ordinal) for change in changed]
+            _refuse_existing(context, view, asset, definition, positions)
+        with context.database.reading() as connection:
+            new_schema = schema if prepared.reconciled.changed else None
+            transaction.add(connection, view.scope(asset), changed, new_schema, stager)
+    except (Exception, KeyboardInterrupt):
+        stager.discard()
+        raise
+    if prepared.reconciled.changed:
+        context.schemas[transaction.schema_id_of(asset.asset_id)] = schema  # of this transaction's own context
+    return StagedWrite(transaction, changed)
+
+
+def commit_under_current_schema(
+    context: LakeContext, request: CommitRequest, based_on: Mapping[int, tuple[bytes | None, PartitionsDefinition]]
+) -> Commit:
+    """Commit files written under a schema and definition each; where an asset was declared anew, again if they fit.
 
     Raises
     ------
@@ -209,20 +258,38 @@ def commit_under_current_schema(
         except ConflictError as error:
             if error.code is not ErrorCode.ASSET_CHANGED:
                 raise
+            moved = error
             with context.database.reading() as connection:
-                asset = get_asset(connection, request.assets[0].asset_id)
-                stored = None if asset.schema_id is None else get_schema(connection, asset.schema_id).arrow_schema
-            if None not in (stored, schema) and stored != schema:
+                guards = [
+                    _guard_anew(connection, request, guard, *based_on[guard.asset_id]) for guard in request.assets
+                ]
+            if None in guards:
                 raise
-            if asset.definition != definition.to_dict():
-                partitions = {change.ordinal: change.key for change in request.changes}
-                require_fitting(asset.name, definition, asset.partitions, partitions)
-            new_schema = schema if stored is None else None
-            request = replace(request, assets=(AssetGuard(asset.asset_id, asset.revision, new_schema),))
+            request = replace(request, assets=tuple(guard for guard in guards if guard is not None))
     raise ConflictError(
-        f"Asset {asset.name!r} was declared anew {_SCHEMA_RACES} times while this commit was tried.",
+        f"Asset {moved.context['asset']!r} was declared anew {_SCHEMA_RACES} times while this commit was tried.",
         hint="try again when its declaration has settled.",
     )
+
+
+def _guard_anew(
+    connection: Connection,
+    request: CommitRequest,
+    guard: AssetGuard,
+    schema: bytes | None,
+    definition: PartitionsDefinition,
+) -> AssetGuard | None:
+    """Give the guard of a commit under an asset's declaration of now; None if the files have another schema."""
+    asset = get_asset(connection, guard.asset_id)
+    if asset.revision == guard.revision:
+        return guard
+    stored = None if asset.schema_id is None else get_schema(connection, asset.schema_id).arrow_schema
+    if None not in (stored, schema) and stored != schema:
+        return None
+    if asset.definition != definition.to_dict():
+        partitions = {change.ordinal: change.key for change in request.changes if change.asset_id == asset.asset_id}
+        require_fitting(asset.name, definition, asset.partitions, partitions)
+    return AssetGuard(asset.asset_id, asset.revision, schema if stored is None else None)
 
 
 def file_metadata(schema: pa.Schema, token: str, code_version: str | None) -> dict[str, str]:
@@ -238,8 +305,10 @@ def make_stager(
     schema: pa.Schema,
     intent_id: str,
     code_version: str | None = None,
+    *,
+    series: int | None = None,
 ) -> Stager:
-    """Make what writes the files of one commit, to the hottest tier."""
+    """Make what writes the files of one commit, to the hottest tier; ``series`` tells several of a commit apart."""
     tier = context.hottest.name
     return Stager(
         store=context.stores[tier],
@@ -247,13 +316,13 @@ def make_stager(
         asset=asset.name,
         definition=definition,
         schema=schema,
-        name_prefix=intent_id,
+        name_prefix=intent_id if series is None else f"{intent_id}-{series}",
         metadata=file_metadata(schema, intent_id, code_version),
     )
 
 
 @contextmanager
-def undone_on_failure(context: LakeContext, stager: Stager, intent_id: str) -> Iterator[None]:
+def undone_on_failure(context: LakeContext, written: Stager | Uncommitted, intent_id: str) -> Iterator[None]:
     """Delete the new files of a write that failed, unless it may have been committed all the same.
 
     The commit ends the intent. Whoever ends it here instead knows that nothing was committed and never will be; where
@@ -265,7 +334,7 @@ def undone_on_failure(context: LakeContext, stager: Stager, intent_id: str) -> I
     except (Exception, KeyboardInterrupt):
         with suppress(LakepartError):
             if close_intent(context.database, intent_id):
-                stager.discard()
+                written.discard()
         raise
 
 
@@ -324,8 +393,8 @@ def _refuse_existing(
         raise _no_rows(asset)
     ordinals = {definition.ordinal_at(position) for position in positions}
     with context.database.reading() as connection:
-        committed = contents(connection, view.scope(asset), [(min(ordinals), max(ordinals))])
-    existing = [ordinal for ordinal, _ in committed if ordinal in ordinals]
+        there = view.contents(connection, asset, [(min(ordinals), max(ordinals))])
+    existing = [ordinal for ordinal in there if ordinal in ordinals]
     if existing:
         raise _already_exist(asset, [definition.key_at(definition.position_at(ordinal)) for ordinal in existing])
 

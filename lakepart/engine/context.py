@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import getpass
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from lakepart.catalog.database import Connection, Database
 from lakepart.catalog.definitions import as_seen
+from lakepart.catalog.reading import contents
 from lakepart.catalog.scopes import Scope
+from lakepart.engine.uncommitted import Uncommitted
 from lakepart.errors import ErrorCode, StateError
+from lakepart.model.ordinal_ranges import OrdinalRange
 from lakepart.model.records import MAIN, AssetRecord, BranchRecord, TierRecord
 from lakepart.storage.addresses import without_secrets
 from lakepart.storage.base import Store
@@ -65,22 +68,45 @@ class LakeContext:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A line of versions and, for the past, the snapshot at which to see it."""
+    """A line of versions and, for the past, the snapshot at which to see it; in a transaction, what it wrote too."""
 
     branch: BranchRecord = MAIN
     snapshot: int | None = None
+    transaction: Uncommitted | None = None
 
     def scope(self, asset: AssetRecord) -> Scope:
-        """Give what the catalog needs to find the asset's versions in this view."""
+        """Give what the catalog needs to find the asset's committed versions in this view."""
+        if self.transaction is not None:
+            self.transaction.require_open()
         return Scope(asset.asset_id, self.branch, self.snapshot)
 
     def define(self, connection: Connection, asset: AssetRecord) -> AssetRecord:
         """Give an asset as it is, or was, defined in this view; a query only for the past and for branches."""
-        return as_seen(connection, asset, self.branch, self.snapshot)
+        if self.transaction is None:
+            return as_seen(connection, asset, self.branch, self.snapshot)
+        self.transaction.require_open()
+        return self.transaction.define(asset, as_seen(connection, asset, self.branch, self.snapshot))
 
     def at(self, snapshot: int) -> View:
         """Give this branch as it was at ``snapshot``."""
-        return replace(self, snapshot=snapshot)
+        return View(self.branch, snapshot)
+
+    def require_committed(self, what: str) -> None:
+        """Refuse to tell in a transaction what is known of commits only."""
+        if self.transaction is not None:
+            self.transaction.require_open()
+            raise StateError(
+                f"A transaction has no {what}: that tells of commits, and its own writes are none yet.",
+                hint="ask the lake itself; inside the block, rows, keys and files show what it has written.",
+            )
+
+    def contents(self, connection: Connection, asset: AssetRecord, ranges: Sequence[OrdinalRange]) -> dict[int, str]:
+        """Give the content id by ordinal, with what a transaction has written."""
+        found = dict(contents(connection, self.scope(asset), ranges))
+        if self.transaction is not None:
+            own = self.transaction.versions(connection, self.scope(asset), ranges)
+            found |= {ordinal: version.content_id or "" for ordinal, version in own.items()}
+        return dict(sorted(found.items()))
 
 
 def require_writable(context: LakeContext, view: View, verb: str) -> None:
@@ -91,7 +117,9 @@ def require_writable(context: LakeContext, view: View, verb: str) -> None:
             hint="connect without read_only=True.",
             code=ErrorCode.READ_ONLY,
         )
-    if view.snapshot is not None:
+    if view.transaction is not None:
+        view.transaction.require_part(verb)
+    elif view.snapshot is not None:
         raise StateError(
             f"A view of snapshot {view.snapshot} is read-only, so it cannot {verb}.",
             hint="use the lake itself; rollback(to=…) makes old contents current again.",

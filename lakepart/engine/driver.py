@@ -322,8 +322,8 @@ class Driver:
             written_keys=written_keys(self._asset, changes),
         )
         try:
-            definition = self._asset.partitions
-            commit_under_current_schema(self.context, request, next(iter(schemas), None), definition)
+            based_on = {self._asset.asset_id: (next(iter(schemas), None), self._asset.partitions)}
+            commit_under_current_schema(self.context, request, based_on)
         except ConflictError as error:
             lost = {conflict["key"] for conflict in error.context.get("conflicts", ())}
             for work, outcome in computed:

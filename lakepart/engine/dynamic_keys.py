@@ -17,7 +17,7 @@ from lakepart.model.records import AssetRecord, Change, WrittenKeys
 _WHOLE_ORDINAL = (0, 2**63 - 1)
 
 
-def definition_for_writing(context: LakeContext, asset: AssetRecord) -> PartitionsDefinition:
+def definition_for_writing(context: LakeContext, view: View, asset: AssetRecord) -> PartitionsDefinition:
     """Give the definition for one write: keys that it does not know yet are reserved in the catalog when they are met.
 
     Costs nothing where all keys are known, and else one small transaction for each batch of rows that has new ones.
@@ -27,7 +27,10 @@ def definition_for_writing(context: LakeContext, asset: AssetRecord) -> Partitio
         return definition
 
     def reserve(dimension: str, keys: Sequence[str], most: int) -> list[KnownKey]:
-        return partition_keys.reserve_keys(context.database, asset.asset_id, dimension, keys, most)
+        reserved = partition_keys.reserve_keys(context.database, asset.asset_id, dimension, keys, most)
+        if view.transaction is not None:
+            view.transaction.learn_keys(asset.asset_id, dimension, reserved)
+        return reserved
 
     return definition.admitting(reserve)
 

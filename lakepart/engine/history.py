@@ -45,6 +45,7 @@ def history_frame(context: LakeContext, view: View, asset: AssetRecord, partitio
     """
     import pandas as pd
 
+    view.require_committed("history")
     with context.database.reading() as connection:
         found = history(connection, asset.asset_id, partitions.ordinal_ranges(), view.branch)
         definitions = list_definitions(connection, asset.asset_id, view.branch, view.snapshot)

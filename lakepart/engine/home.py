@@ -12,7 +12,7 @@ from lakepart.catalog.lookups import asset_not_found, find_asset, find_branch, l
 from lakepart.catalog.tags import get_tag
 from lakepart.engine.context import LakeContext, View
 from lakepart.engine.opening import open_lake
-from lakepart.errors import BranchNotFoundError, InvalidInputError, did_you_mean
+from lakepart.errors import BranchNotFoundError, InvalidInputError, StateError, did_you_mean
 from lakepart.model.instants import is_instant, parse_instant, to_microseconds
 from lakepart.model.records import MAIN, MAIN_BRANCH_ID, AssetRecord, BranchRecord
 
@@ -28,6 +28,8 @@ class Home:
 
     def record(self, asset: str) -> AssetRecord:
         """Look an asset up, as it is defined in this view; AssetNotFoundError suggests close names."""
+        if self.view.transaction is not None:
+            self.view.transaction.renew_now_and_then(self.context.database)
         with self.context.database.reading() as connection:
             found = find_asset(connection, asset)
             if found is None:
@@ -56,6 +58,11 @@ class Home:
 
     def __reduce__(self) -> tuple[Any, ...]:
         context = self.context
+        if self.view.transaction is not None:
+            raise StateError(
+                "A transaction belongs to the process that began it, so its handles cannot be pickled.",
+                hint="resolve() gives a selection that can be read elsewhere until the block ends.",
+            )
         return reopen, (context.address, context.catalog, context.read_only, self.view.branch.name, self.view.snapshot)
 
 

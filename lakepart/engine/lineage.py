@@ -29,7 +29,10 @@ def record_input(
     mapping: Mapping[str, Any] = FIXED,
 ) -> InputRecord:
     """Note which contents of ``asset`` are being read now."""
-    found = contents(connection, view.scope(asset), partitions.ordinal_ranges())
+    ranges = partitions.ordinal_ranges()
+    found = list(view.contents(connection, asset, ranges).items())
+    if view.transaction is not None:
+        view.transaction.note_read(asset.asset_id, ranges)
     snapshot = view.snapshot if view.snapshot is not None else get_head(connection).snapshot
     digest = digest_of_contents(found, one_to_one=mapping["kind"] == IDENTITY)
     return InputRecord(name, asset.name, mapping, partitions.to_text(), snapshot, digest)

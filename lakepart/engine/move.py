@@ -116,7 +116,8 @@ def _plan(
 ) -> TieringPlan:
     if home.view != View(MAIN):
         raise StateError(
-            "Files are moved in the lake itself, not on a branch or in the past: where bytes lie is the same for all.",
+            "Files are moved in the lake itself, not in a transaction, on a branch or in the past: "
+            "where bytes lie is the same for all.",
             hint="use lake.asset(…).",
         )
     moves: list[Move] = []

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -91,6 +92,11 @@ def resolve(
         snapshot = view.snapshot if view.snapshot is not None else _newest_snapshot(connection, view, asset)
         versions = find_versions(connection, scope, ranges)
         files = find_files(connection, scope, ranges, statistics=statistics)
+        if view.transaction is not None:
+            view.transaction.note_read(asset.asset_id, ranges)
+            own = view.transaction.versions(connection, scope, ranges)
+            files = view.transaction.files(own, asset.asset_id, files)
+            versions = sorted(({one.ordinal: one for one in versions} | own).values(), key=attrgetter("ordinal"))
     missing: tuple[str, ...] = ()
     if explicit and len(versions) < len(partitions):
         found = {version.key for version in versions}

@@ -49,9 +49,13 @@ def committed_partitions(
     context: LakeContext, view: View, asset: AssetRecord, partitions: PartitionSet
 ) -> PartitionSet:
     """Keep the partitions that are there."""
+    scope, ranges = view.scope(asset), partitions.ordinal_ranges()
     with context.database.reading() as connection:
-        found = find_version_columns(connection, view.scope(asset), partitions.ordinal_ranges(), ("ordinal",))
-    return PartitionSet.from_ordinals(partitions.definition, found["ordinal"])
+        found = find_version_columns(connection, scope, ranges, ("ordinal",))["ordinal"]
+        if view.transaction is not None:
+            view.transaction.note_read(asset.asset_id, ranges)
+            found = sorted({*found, *view.transaction.versions(connection, scope, ranges)})
+    return PartitionSet.from_ordinals(partitions.definition, found)
 
 
 def read_statuses(
@@ -65,6 +69,7 @@ def read_statuses(
     columns: Sequence[str] = _SHOWN,
 ) -> Statuses:
     """Judge every partition that was named, or that is committed or expected by ``as_of``, in order."""
+    view.require_committed("status")
     scope, ranges = view.scope(asset), tuple(partitions.ordinal_ranges())
     with context.database.reading() as connection:
         versions = find_version_columns(connection, scope, ranges, columns)

@@ -55,7 +55,20 @@ def assets(lake: lp.Lake) -> lp.Asset:
     return flights
 
 
+def transactions(lake: lp.Lake, frame: pd.DataFrame) -> None:
+    with lake.transaction("fix tax", metadata={"ticket": 7}) as tx:
+        assert_type(tx, lp.Transaction)
+        assert_type(tx.asset("flights").write(frame, "2013-01-05"), lp.Commit)
+        assert_type(tx.asset("flights")["2013-01-05"].to_pandas(), pd.DataFrame)
+    assert_type(tx.commit, lp.Commit | None)
+    with lake.branch("draft").transaction() as on_branch:
+        on_branch.asset("flights").append(frame)
+
+
 def writing(flights: lp.Asset, frame: pd.DataFrame) -> None:
+    assert_type(flights.append(frame, idempotency_key="run 1"), lp.Commit)
+    assert_type(flights.write(frame, "2013-01-05", idempotency_key="run 2"), lp.Commit)
+    assert_type(flights["2013-01"].write(frame, idempotency_key="run 3"), lp.Commit)
     commit = flights.write(frame, if_exists="replace", message="all of it", metadata={"run": 7})
     assert_type(commit, lp.Commit)
     assert_type(commit.snapshot, int)

@@ -164,6 +164,7 @@ def test_assets_of_an_older_catalog_have_been_cut_that_way_from_the_beginning(pa
     with sqlite3.connect(path) as connection:
         for later in ("asset_definition", "partition_key", "tag"):
             connection.execute(f"DROP TABLE {later}")
+        connection.execute("ALTER TABLE intent DROP COLUMN snapshot")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
     connection.close()
 
@@ -190,6 +191,7 @@ def test_a_catalog_of_the_first_release_is_migrated_when_it_is_opened(path):
     with closing(sqlite3.connect(path)) as connection:
         for later in metadata.tables.keys() - of_first:
             connection.execute(f"DROP TABLE {later}")
+        connection.execute("ALTER TABLE intent DROP COLUMN snapshot")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
         connection.commit()
 

@@ -1,0 +1,367 @@
+"""What a transaction has written so far: changes that nobody else sees, laid over the snapshot it reads.
+
+The alternative was a hidden branch. It would show its own writes for nothing, but each write would be a snapshot with a
+manifest of its own, a killed process would leave an open branch behind, and a publication guards every partition by
+what main held before, while a blind replace and an append must not be guarded at all. So the changes are kept here,
+folded to one a partition, and become one commit like any other.
+
+Every read of the block is of one snapshot; what was read and then written is noted, to be guarded by the content that
+was read. Two transactions that each read what the other writes can both commit (write skew): only what a transaction
+writes is guarded.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from lakepart.catalog.changes import digests_of
+from lakepart.catalog.database import Connection
+from lakepart.catalog.guards import require_unmoved
+from lakepart.catalog.intents import renew_intents
+from lakepart.catalog.reading import contents, find_versions
+from lakepart.catalog.scopes import Scope
+from lakepart.errors import ConflictError, ErrorCode, LakepartError, StateError
+from lakepart.model.contents import content_id_of
+from lakepart.model.known_keys import KnownKey, KnownKeys
+from lakepart.model.ordinal_ranges import OrdinalRange, ordinals_within
+from lakepart.model.records import (
+    Anything,
+    AssetRecord,
+    BranchRecord,
+    Change,
+    ChangeKind,
+    Commit,
+    DataFile,
+    NewFile,
+    VersionRecord,
+)
+from lakepart.storage.base import Store
+
+if TYPE_CHECKING:
+    from lakepart.catalog.database import Database
+    from lakepart.engine.staging import Stager
+
+RENEWED_EVERY_S = 60.0
+_NO_ID = 0  # of a file or version that the catalog does not have yet
+_Ranges = Sequence[OrdinalRange]
+
+
+class Stage(StrEnum):
+    """How far a transaction has come."""
+
+    NEW = "new"
+    OPEN = "open"
+    COMMITTED = "committed"
+    ABANDONED = "abandoned"
+
+
+class StagedWrite(Commit):
+    """What one write of a transaction will do; ``snapshot`` and ``at`` are known once the block has ended."""
+
+    _transaction: Uncommitted
+    __slots__ = ("_transaction",)
+
+    def __init__(self, transaction: Uncommitted, changes: Sequence[Change]) -> None:
+        files = [file for change in changes for file in change.files]
+        object.__setattr__(self, "_transaction", transaction)
+        object.__setattr__(self, "partitions", len(changes))
+        object.__setattr__(self, "rows", sum(file.row_count for file in files))
+        object.__setattr__(self, "bytes", sum(file.size_bytes for file in files))
+        object.__setattr__(self, "files", len(files))
+
+    @property
+    def snapshot(self) -> int:
+        """The number of the transaction's commit."""
+        return self._committed.snapshot
+
+    @property
+    def at_us(self) -> int:
+        """When that was."""
+        return self._committed.at_us
+
+    @property
+    def _committed(self) -> Commit:
+        record = self._transaction.record
+        if record is None:
+            raise StateError(
+                "The snapshot of a write inside a transaction is known once the block has ended.",
+                hint="tx.commit is the commit of the whole block.",
+            )
+        return record
+
+    def __repr__(self) -> str:
+        return f"<StagedWrite of {self.partitions} partitions, {self.rows} rows>"
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Partitions that were read as committed; not those that the transaction had replaced before."""
+
+    ranges: tuple[OrdinalRange, ...]
+    own: frozenset[int]
+
+
+@dataclass(slots=True, eq=False)
+class Uncommitted:
+    """One transaction's writes, its reads, and whether it still goes on; shared by the threads of one process."""
+
+    intent_id: str
+    snapshot: int = 0
+    stage: Stage = Stage.NEW
+    record: Commit | None = None  # what came of it; None as long as nothing has, and where nothing was written
+    changes: dict[int, dict[int, Change]] = field(default_factory=dict)  # by asset id and ordinal
+    assets: dict[int, AssetRecord] = field(default_factory=dict)  # as they were when they were first looked up
+    schemas: dict[int, pa.Schema] = field(default_factory=dict)  # those that are new, by asset id
+    _reads: dict[int, list[_Read]] = field(default_factory=dict)
+    _keys: dict[tuple[int, str], dict[str, KnownKey]] = field(default_factory=dict)
+    _stagers: list[Stager] = field(default_factory=list)
+    _series: int = 0
+    _pid: int = field(default_factory=os.getpid)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _renewed_at: float = field(default_factory=time.monotonic)
+
+    def require_open(self) -> None:
+        """Refuse use before the block, after it, and in a process that was forked within it."""
+        if self.is_foreign:
+            raise StateError(
+                "A transaction belongs to the process that began it.",
+                hint="read and write through the lake itself there, or begin another transaction.",
+            )
+        if self.stage is Stage.NEW:
+            raise StateError("This transaction has not begun.", hint='with lake.transaction("why") as tx: …')
+        if self.stage is not Stage.OPEN:
+            raise StateError(f"This transaction is over: it was {self.stage}.", hint="use the lake, or begin another.")
+
+    def require_part(self, verb: str) -> None:
+        """Refuse every verb but writing."""
+        self.require_open()
+        if verb != "write":
+            raise StateError(f"A transaction cannot {verb}.", hint="do it before the block, or after it.")
+
+    def renew_now_and_then(self, database: Database) -> None:
+        """Say that this writer is still at work."""
+        self.require_open()
+        if time.monotonic() - self._renewed_at > RENEWED_EVERY_S:
+            renew_intents(database, [self.intent_id])
+            self._renewed_at = time.monotonic()
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether another process, of which this one is a fork, began it."""
+        return self._pid != os.getpid()
+
+    # What it sees
+
+    def define(self, now: AssetRecord, then: AssetRecord) -> AssetRecord:
+        """Give an asset as the transaction sees it: as it was at first sight, and with what was written since.
+
+        Raises
+        ------
+        ConflictError
+            The asset was cut otherwise after the transaction began.
+        """
+        with self._lock:
+            first = self.assets.get(now.asset_id)
+            if first is None:
+                if now.definition != then.definition:
+                    raise ConflictError(
+                        f"Asset {now.name!r} was cut otherwise after this transaction began with snapshot "
+                        f"{self.snapshot}.",
+                        hint="begin another transaction.",
+                        code=ErrorCode.ASSET_CHANGED,
+                        context={"asset": now.name},
+                    )
+                first = self.assets[now.asset_id] = then
+            keys = dict(then.keys)
+            for (asset_id, dimension), learned in self._keys.items():
+                if asset_id == now.asset_id:
+                    known = keys.get(dimension, KnownKeys())
+                    new = [key for key in learned.values() if key.key not in known.ids]
+                    keys[dimension] = KnownKeys(tuple(sorted((*known.entries, *new))))
+            changed = now.asset_id in self.schemas
+            schema_id = self.schema_id_of(now.asset_id) if changed else first.schema_id
+            return replace(first, schema_id=schema_id, keys=keys)
+
+    def schema_id_of(self, asset_id: int) -> int:
+        """Give what stands for an asset's new schema until the commit gives it an id."""
+        return -asset_id
+
+    def learn_keys(self, asset_id: int, dimension: str, keys: Iterable[KnownKey]) -> None:
+        """Remember keys that were reserved for this transaction and that nobody else sees yet."""
+        with self._lock:
+            self._keys.setdefault((asset_id, dimension), {}).update({key.key: key for key in keys})
+
+    def note_read(self, asset_id: int, ranges: _Ranges) -> None:
+        """Note what is being read; of the partitions that were replaced before, nobody else's content is."""
+        with self._lock:
+            own = (at for at, change in self._of(asset_id).items() if change.kind is ChangeKind.REPLACE)
+            self._reads.setdefault(asset_id, []).append(_Read(tuple(ranges), frozenset(own)))
+
+    def versions(self, connection: Connection, scope: Scope, ranges: _Ranges) -> dict[int, VersionRecord]:
+        """Give what the transaction made of partitions in ``ranges``, as versions, by ordinal."""
+        with self._lock:
+            own = self._of(scope.asset_id)
+            wanted = {at: own[at] for at in _within(own, ranges)}
+        appended = [(at, at) for at, change in wanted.items() if change.kind is ChangeKind.APPEND]
+        kept = {one.ordinal: one for one in find_versions(connection, scope, appended)} if appended else {}
+        digests = digests_of(connection, [one.version_id for one in kept.values()])
+        return {at: self._version(change, scope.branch, kept.get(at), digests) for at, change in wanted.items()}
+
+    def files(
+        self, versions: Mapping[int, VersionRecord], asset_id: int, committed: Sequence[tuple[int, DataFile]]
+    ) -> list[tuple[int, DataFile]]:
+        """Give the files of a read: the committed ones, but for what is replaced, and the transaction's own."""
+        with self._lock:
+            own = {at: self._of(asset_id)[at] for at in versions}
+        found = [(at, file) for at, file in committed if at not in own or own[at].kind is ChangeKind.APPEND]
+        found += [(at, _data_file(new)) for at, change in own.items() for new in change.files]
+        return sorted(found, key=lambda pair: pair[0])  # stable: what was appended comes last
+
+    # What it writes
+
+    def next_series(self) -> int:
+        """Give the number of one more write, so that their files have names of their own."""
+        with self._lock:
+            self._series += 1
+            return self._series
+
+    def add(
+        self,
+        connection: Connection,
+        scope: Scope,
+        changes: Sequence[Change],
+        schema: pa.Schema | None,
+        stager: Stager,
+    ) -> None:
+        """Take one write in: a later replace supersedes what the transaction has, an append adds to it.
+
+        Raises
+        ------
+        ConflictError
+            A change expects another content than the transaction sees.
+        """
+        require_unmoved(connection, scope.branch, changes, self._committed(connection, scope, changes))
+        with self._lock:
+            self.require_open()
+            own = self.changes.setdefault(scope.asset_id, {})
+            own.update({change.ordinal: _fold(own.get(change.ordinal), change) for change in changes})
+            if schema is not None:
+                self.schemas[scope.asset_id] = schema
+            self._stagers.append(stager)
+
+    def guarded_changes(self, connection: Connection, branch: BranchRecord) -> tuple[Change, ...]:
+        """Give all changes; those of partitions that were read are guarded by the content they had."""
+        guarded = []
+        for asset_id, own in self.changes.items():
+            read = self._read_of(asset_id)
+            scope = Scope(asset_id, branch, self.snapshot)
+            found = dict(contents(connection, scope, [(at, at) for at in sorted(read)])) if read else {}
+            for at, change in sorted(own.items()):
+                blind = isinstance(change.expected, Anything)
+                guarded.append(replace(change, expected=found.get(at)) if blind and at in read else change)
+        return tuple(guarded)
+
+    def discard(self) -> None:
+        """Delete every file of the transaction."""
+        for stager in self._stagers:
+            stager.discard()
+
+    def discard_superseded(self) -> None:
+        """Delete the files that a later write of the same transaction put out of use."""
+        kept = {file.path for own in self.changes.values() for change in own.values() for file in change.files}
+        for stager in self._stagers:
+            _delete(stager.store, [path for path in stager.paths if path not in kept])
+
+    def _of(self, asset_id: int) -> dict[int, Change]:
+        return self.changes.get(asset_id, {})
+
+    def _read_of(self, asset_id: int) -> set[int]:
+        """Give the written partitions whose committed content was read."""
+        own = self._of(asset_id)
+        return {at for read in self._reads.get(asset_id, ()) for at in _within(own, read.ranges) if at not in read.own}
+
+    def _committed(
+        self, connection: Connection, scope: Scope, changes: Sequence[Change]
+    ) -> dict[tuple[int, int], VersionRecord]:
+        guarded = sorted(change.ordinal for change in changes if not isinstance(change.expected, Anything))
+        if not guarded:
+            return {}
+        found = find_versions(connection, scope, [(at, at) for at in guarded])
+        return {(scope.asset_id, version.ordinal): version for version in found}
+
+    def _version(
+        self,
+        change: Change,
+        branch: BranchRecord,
+        kept: VersionRecord | None,
+        digests: Mapping[int, Sequence[str]],
+    ) -> VersionRecord:
+        before = [] if kept is None else list(digests.get(kept.version_id, ()))
+        rows, size, files = (0, 0, 0) if kept is None else (kept.row_count, kept.size_bytes, kept.file_count)
+        return VersionRecord(
+            version_id=_NO_ID,
+            asset_id=change.asset_id,
+            branch_id=branch.branch_id,
+            key=change.key,
+            ordinal=change.ordinal,
+            content_id=content_id_of([*before, *(new.data_digest for new in change.files)]),
+            began=self.snapshot,
+            ended=None,
+            row_count=rows + sum(new.row_count for new in change.files),
+            size_bytes=size + sum(new.size_bytes for new in change.files),
+            file_count=files + len(change.files),
+            code_version=change.code_version,
+            written_at_us=0,
+        )
+
+
+def _fold(before: Change | None, new: Change) -> Change:
+    """Make one change of two; what the first one expected of the lake still holds."""
+    if before is None:
+        return new
+    expected = new.expected if isinstance(before.expected, Anything) else before.expected
+    if new.kind is ChangeKind.REPLACE:
+        return replace(new, expected=expected)
+    return replace(
+        before,
+        files=before.files + new.files,
+        inputs=new.inputs or before.inputs,
+        code_version=before.code_version if new.code_version is None else new.code_version,
+        expected=expected,
+    )
+
+
+def _within(own: Iterable[int], ranges: _Ranges) -> list[int]:
+    found: list[int] = ordinals_within(np.array(sorted(own), dtype=np.int64), ranges).tolist()
+    return found
+
+
+def _data_file(new: NewFile) -> DataFile:
+    return DataFile(
+        file_id=_NO_ID,
+        tier=new.tier,
+        path=new.path,
+        size_bytes=new.size_bytes,
+        row_count=new.row_count,
+        row_groups=new.row_groups,
+        checksum=new.checksum,
+        schema_id=_NO_ID,
+        statistics=new.statistics,
+    )
+
+
+def _delete(store: Store, paths: Iterable[str]) -> None:
+    for path in paths:
+        try:
+            store.delete(path)
+        except LakepartError:  # vacuum knows it by its name
+            continue
