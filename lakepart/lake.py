@@ -15,6 +15,7 @@ from lakepart.display.html import lake_html
 from lakepart.display.progress import backfill_bar, move_bar
 from lakepart.engine import backfill as backfills
 from lakepart.engine import branches, tags
+from lakepart.engine import diff as diffs
 from lakepart.engine.alter import apply_alter
 from lakepart.engine.check import Finding, check_lake
 from lakepart.engine.context import View, require_writable
@@ -101,6 +102,30 @@ class Lake(TransactionalView):
     def delete_tag(self, name: str) -> Tag:
         """Take a tag back; vacuum may forget what only the tag kept. NotFoundError suggests close names."""
         return tags.remove_tag(self._home, name)
+
+    def diff(self, a: Any, b: Any = None) -> pd.DataFrame:
+        """Compare all assets in two views: one row per partition that differs; :meth:`Asset.diff` compares rows.
+
+        Parameters
+        ----------
+        a, b
+            Before and after: a snapshot number, an instant, a tag, an open branch (``"main"`` too), or a handle such
+            as ``lake.at(12)``. Without ``b``, after is now.
+
+        Returns
+        -------
+        A frame with ``asset, key, change, rows_before, rows_after, rows_delta, bytes_before, bytes_after,
+        bytes_delta``; ``change`` is ``added``, ``removed`` or ``changed``.
+
+        Raises
+        ------
+        SnapshotNotFoundError, NotFoundError
+            There is no such snapshot, tag or branch.
+        InvalidInputError
+            A name is a tag and a branch, or a handle is one of another lake.
+        """
+        home = self._home
+        return diffs.diff_frame(home, diffs.view_of(home, a), home.view if b is None else diffs.view_of(home, b))
 
     # Backfills
 

@@ -146,6 +146,17 @@ class LakeView:
         """Give the commits that this view sees, newest first: number, time, operation, author, message, sizes."""
         return histories.snapshots_frame(self._home.context, self._home.view, after=-1, limit=limit)
 
+    def history(self, limit: int = 100) -> pd.DataFrame:
+        """Give what the newest ``limit`` commits did to each asset, newest first; :meth:`Asset.history` has partitions.
+
+        Returns
+        -------
+        A frame with ``snapshot, at, operation, author, message, asset, partitions, rows_before, rows_after,
+        bytes_before, bytes_after, metadata``. Versions that vacuum has forgotten are not counted; on a branch,
+        before is what the branch itself had written.
+        """
+        return histories.lake_history_frame(self._home.context, self._home.view, limit)
+
     def changes(self, since: SupportsIndex) -> pd.DataFrame:
         """Give the commits after snapshot ``since``, newest first."""
         return histories.snapshots_frame(self._home.context, self._home.view, after=index(since), limit=None)

@@ -15,6 +15,7 @@ from lakepart.catalog.marking import mark_stale
 from lakepart.display.html import selection_html
 from lakepart.display.progress import backfill_bar, move_bar
 from lakepart.engine import backfill as backfills
+from lakepart.engine import diff as diffs
 from lakepart.engine import history as histories
 from lakepart.engine import move as moves
 from lakepart.engine.commit import Details, write_partitions
@@ -149,8 +150,59 @@ class PartitionVerbs(Readable):
         return status_frame(self._statuses(as_of))
 
     def history(self) -> pd.DataFrame:
-        """Give every version of these partitions, newest first, with who made it, when and why."""
+        """Give every version of these partitions that this view has seen, newest first: who made it, when and why.
+
+        Returns
+        -------
+        A frame with ``key``; ``snapshot`` and ``ended``, the commits that made it and that replaced or removed it;
+        ``at, operation, author, message`` of the commit that made it; its ``rows, bytes, files``; ``rows_before,
+        bytes_before``, what it took the place of (0 where the partition was missing, null where vacuum may have
+        forgotten it); ``code_version``; ``content``, equal where the content is; ``inputs``, by name what it was made
+        from (``asset, partitions, snapshot``); and the commit's ``metadata``.
+        """
         return histories.history_frame(self._home.context, self._home.view, self._record(), self._partitions)
+
+    def diff(self, a: Any, b: Any = None, *, rows: bool = False, on: Sequence[str] = ()) -> pd.DataFrame:
+        """Compare these partitions in two views: one row per partition that differs, or the rows that do.
+
+        Parameters
+        ----------
+        a, b
+            Before and after: a snapshot number, an instant, a tag, an open branch (``"main"`` too), or a handle such
+            as ``lake.at(12)``. Without ``b``, after is what this handle shows.
+        rows
+            Whether to compare rows, which reads the partitions that differ, one after another.
+        on
+            The columns that tell rows apart, where rows are compared.
+
+        Returns
+        -------
+        A frame with ``asset, key, change, rows_before, rows_after, rows_delta, bytes_before, bytes_after,
+        bytes_delta``; ``change`` is ``added``, ``removed`` or ``changed``. Of rows: ``key, change``, the columns
+        ``on``, and every other column as ``NAME_before`` and ``NAME_after``, null where there is no such row.
+
+        Raises
+        ------
+        InvalidInputError
+            Rows cannot be told apart by ``on``: the partition and an example are named.
+        SnapshotNotFoundError, NotFoundError
+            There is no such snapshot, tag or branch.
+        StateError
+            Some of these partitions were cut otherwise in one of the views.
+
+        Notes
+        -----
+        Asks the catalog a handful of queries, whatever the number of partitions. Rows: two reads of each partition
+        that differs, one partition in memory at a time, and the rows that differ.
+        """
+        home, record, partitions = self._home, self._record(), self._partitions
+        before = diffs.view_of(home, a)
+        after = home.view if b is None else diffs.view_of(home, b)
+        if rows:
+            return diffs.diff_rows(home, before, after, record, partitions, list(on))
+        if on:
+            raise InvalidInputError(f"on={list(on)!r} tells rows apart.", hint="compare rows with rows=True.")
+        return diffs.changes_frame(diffs.diff_partitions(home, before, after, record, partitions))
 
     def explain(self, as_of: datetime | None = None) -> pd.DataFrame:
         """Say why each partition is as it is: one row per reason and per input it was made from.

@@ -7,9 +7,9 @@ from dataclasses import fields
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, or_, select, text, union_all
+from sqlalchemy import Connection, Select, and_, bindparam, func, literal, or_, select, text, union_all
 
-from lakepart.catalog.encoding import from_json
+from lakepart.catalog.encoding import from_json, to_json
 from lakepart.catalog.lookups import SNAPSHOT_COLUMNS, snapshot_from_row
 from lakepart.catalog.scopes import (
     Form,
@@ -17,6 +17,7 @@ from lakepart.catalog.scopes import (
     Scope,
     Shape,
     form_of,
+    in_json,
     parameters_of,
     range_parameters,
     seen,
@@ -38,7 +39,7 @@ from lakepart.catalog.tables import (
     version_input,
 )
 from lakepart.errors import CorruptionError
-from lakepart.model.catalog_records import CopyState, WorkRecord
+from lakepart.model.catalog_records import CommitSize, CopyState, WorkRecord
 from lakepart.model.records import MAIN_BRANCH_ID, BranchRecord, DataFile, InputRecord, SnapshotRecord, VersionRecord
 from lakepart.model.states import TargetState
 
@@ -147,6 +148,21 @@ def history(
     }
     rows = connection.execute(_history(form_of(ranges)), parameters).all()
     return [(VersionRecord(*row[:width]), snapshot_from_row(row[width:])) for row in rows]
+
+
+def inputs_of(connection: Connection, version_ids: Sequence[int]) -> dict[int, list[InputRecord]]:
+    """Give what each of these versions was made from, by version id; those made from nothing are left out."""
+    found: dict[int, list[InputRecord]] = {}
+    for version_id, name, of, mapping, selection, at, digest in connection.execute(
+        _INPUTS_OF, {"ids": to_json(version_ids)}
+    ):
+        found.setdefault(version_id, []).append(InputRecord(name, of, _mapping(mapping), selection, at, digest))
+    return found
+
+
+def commit_sizes(connection: Connection, since: int) -> list[CommitSize]:
+    """Give what each commit from ``since`` on did to each asset, newest first."""
+    return [CommitSize(*row) for row in connection.execute(_SIZES, {"since": since})]
 
 
 def branch_changes(connection: Connection, branch_id: int) -> list[tuple[VersionRecord, str | None]]:
@@ -308,3 +324,54 @@ def _history(form: Form) -> Select[Any]:
         .select_from(every.join(snapshot, snapshot.c.snapshot == every.c.began))
         .order_by(every.c.began.desc(), every.c.ordinal)
     )
+
+
+_INPUTS_OF: Select[Any] = (
+    select(
+        version_input.c.version_id,
+        version_input.c.name,
+        asset.c.name,
+        version_input.c.mapping,
+        version_input.c.selection,
+        version_input.c.snapshot,
+        version_input.c.digest,
+    )
+    .select_from(version_input.join(asset, asset.c.asset_id == version_input.c.input_asset_id))
+    .where(in_json(version_input.c.version_id, "ids"))
+    .order_by(version_input.c.version_id, version_input.c.name)
+)
+_touched = union_all(
+    *(
+        select(
+            time.label("snapshot"),
+            version.c.asset_id,
+            version.c.branch_id,
+            version.c.ordinal,
+            *(
+                (version.c[size] if when == of else literal(0, BIG)).label(f"{size}_{when}")
+                for size in ("row_count", "size_bytes")
+                for when in ("before", "after")
+            ),
+        ).where(time >= bindparam("since", type_=BIG))
+        for time, of in ((version.c.began, "after"), (version.c.ended, "before"))
+    )
+).subquery("touched")
+_SIZES: Select[Any] = (
+    select(
+        _touched.c.snapshot,
+        asset.c.name,
+        func.count(_touched.c.ordinal.distinct()),
+        *(
+            func.sum(_touched.c[f"{size}_{when}"])
+            for size in ("row_count", "size_bytes")
+            for when in ("before", "after")
+        ),
+    )
+    .select_from(
+        _touched.join(asset, asset.c.asset_id == _touched.c.asset_id).join(
+            snapshot, and_(snapshot.c.snapshot == _touched.c.snapshot, snapshot.c.branch_id == _touched.c.branch_id)
+        )
+    )
+    .group_by(_touched.c.snapshot, asset.c.name)
+    .order_by(_touched.c.snapshot.desc(), asset.c.name)
+)

@@ -19,11 +19,14 @@ from lakepart.cli.arguments import (
     Partitions,
     Since,
     maybe_instant,
+    moment,
+    opened,
     select,
     split,
     viewed,
 )
 from lakepart.cli.output import print_frame, print_json, say
+from lakepart.errors import InvalidInputError
 
 
 def assets(
@@ -139,7 +142,7 @@ def files(
 
 def history(
     where: LakeAddress = None,
-    asset: AssetName = None,
+    asset: MaybeAssetName = None,
     partitions: Partitions = None,
     last: Last = None,
     since: Since = None,
@@ -148,11 +151,12 @@ def history(
     everything: Everything = False,
     as_json: Json = False,
 ) -> None:
-    """List every version: who made it, when and why."""
-    address, rest = split(where, asset, partitions, least=1)
+    """List every version: who made it, when and why. Without an asset, what the last 100 commits did to each."""
+    address, rest = split(where, asset, partitions, least=0)
     with viewed(address, branch, at) as lake:
-        frame = select(lake.asset(rest[0]), rest[1:], last, since).history()
-    print_frame(frame, as_json=as_json, everything=everything, nothing="nothing was ever written")
+        frame = select(lake.asset(rest[0]), rest[1:], last, since).history() if rest else lake.history()
+    shown = frame if as_json else frame.drop(columns=["inputs", "metadata", "content", "bytes_before"], errors="ignore")
+    print_frame(shown, as_json=as_json, everything=everything, nothing="nothing was ever written")
 
 
 def explain(
@@ -187,6 +191,35 @@ def snapshots(
         frame = lake.snapshots() if since is None else lake.changes(since)
     shown = frame if as_json else frame.drop(columns=["metadata", "author", "files"])
     print_frame(shown, as_json=as_json, everything=everything, nothing="no commits")
+
+
+def diff(
+    where: LakeAddress = None,
+    before: Annotated[
+        str | None, typer.Argument(metavar="A", show_default=False, help="A snapshot, instant, tag or branch.")
+    ] = None,
+    after: Annotated[str | None, typer.Argument(metavar="B", show_default=False, help="Another; main is now.")] = None,
+    asset: MaybeAssetName = None,
+    partitions: Partitions = None,
+    rows: Annotated[bool, typer.Option("--rows", help="Compare the rows of one asset.")] = False,
+    on: Annotated[
+        str | None, typer.Option("--on", metavar="COLUMNS", help="What tells rows apart, with commas.")
+    ] = None,
+    everything: Everything = False,
+    as_json: Json = False,
+) -> None:
+    """Compare two snapshots, instants, tags or branches, partition by partition or row by row."""
+    address, rest = split(where, before, after, asset, partitions, least=2)
+    with opened(address) as lake:
+        a, b, *named = rest
+        if named:
+            chosen = select(lake.asset(named[0]), named[1:])
+            frame = chosen.diff(moment(a), moment(b), rows=rows, on=(on or "").split(",") if rows else ())
+        elif rows:
+            raise InvalidInputError("--rows compares the rows of one asset.", hint="name it after A and B.")
+        else:
+            frame = lake.diff(moment(a), moment(b))
+    print_frame(frame, as_json=as_json, everything=everything, nothing="no differences")
 
 
 def _width() -> int:

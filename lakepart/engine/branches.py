@@ -11,9 +11,11 @@ from lakepart.catalog.lookups import get_asset, list_branches
 from lakepart.catalog.reading import branch_changes, contents, find_versions
 from lakepart.catalog.scopes import Scope
 from lakepart.engine.context import LakeContext, View, require_writable
+from lakepart.engine.diff import changes_frame
 from lakepart.engine.manifests import write_manifests
 from lakepart.errors import ConflictError, StateError
 from lakepart.model.records import MAIN, MAIN_BRANCH_ID, BranchRecord, Commit, VersionRecord
+from lakepart.planning.diff import Held, PartitionChange, compare
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,41 +96,14 @@ def diff_changes(compared: Iterable[AssetChanges]) -> pd.DataFrame:
     """Compare versions before and after, per asset and partition; the set names partitions in conflict."""
     import pandas as pd
 
-    rows = []
-    for asset, before, after, conflicts in compared:
-        old = {version.ordinal: version for version in before}
-        new = {version.ordinal: version for version in after}
-        rows += [
-            _compare(asset, old.get(ordinal), new.get(ordinal), conflict=ordinal in conflicts)
-            for ordinal in sorted(old.keys() | new.keys())
-        ]
-    frame = pd.DataFrame(rows, columns=list(_COLUMNS))
-    return frame.astype({"rows_delta": "int64", "bytes_delta": "int64", "conflict": "bool"})
+    changes: list[PartitionChange] = []
+    conflicts: list[bool] = []
+    for asset, before, after, moved in compared:
+        found = list(compare(asset, _held(before), _held(after)))
+        changes += found
+        conflicts += [one.ordinal in moved for one in found]
+    return changes_frame(changes).assign(conflict=pd.Series(conflicts, dtype="bool"))
 
 
-_COLUMNS = (
-    "asset",
-    "key",
-    "change",
-    "rows_before",
-    "rows_after",
-    "rows_delta",
-    "bytes_before",
-    "bytes_after",
-    "bytes_delta",
-    "conflict",
-)
-
-
-def _compare(asset: str, old: VersionRecord | None, new: VersionRecord | None, *, conflict: bool) -> tuple[object, ...]:
-    if old is None:
-        change = "added"
-    elif new is None:
-        change = "removed"
-    else:
-        change = "same" if old.content_id == new.content_id else "changed"
-    rows = [0 if version is None else version.row_count for version in (old, new)]
-    sizes = [0 if version is None else version.size_bytes for version in (old, new)]
-    named = new or old
-    key = "" if named is None else named.key
-    return asset, key, change, *rows, rows[1] - rows[0], *sizes, sizes[1] - sizes[0], conflict
+def _held(versions: Iterable[VersionRecord]) -> dict[int, Held]:
+    return {one.ordinal: Held(one.key, one.content_id, one.row_count, one.size_bytes) for one in versions}

@@ -175,3 +175,16 @@ class MoveRecord:
     lease_until_us: int
     outcome: str | None
     files: tuple[MoveFileRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CommitSize:
+    """What one commit did to one asset: partitions it touched, and what they held before and after."""
+
+    snapshot: int
+    asset: str
+    partitions: int
+    rows_before: int
+    rows_after: int
+    bytes_before: int
+    bytes_after: int

@@ -407,6 +407,76 @@ def test_history_lists_every_version_newest_first(lake, days) -> None:
     assert lake.at(1).asset("days").history()["snapshot"].tolist() == [1, 1]
 
 
+def test_history_says_what_each_version_took_the_place_of_and_was_made_from(lake, days) -> None:
+    sums = lake.asset("sums", partitions=DAYS)
+    sums.write(frame((1, 7)), FIRST, inputs={"numbers": days[FIRST:SECOND]}, metadata={"run": 7})
+    sums.write(frame((1, 7), (1, 8)), FIRST)
+    days[FIRST].rollback(to=0)
+    days.write(frame((1, 1), (1, 2)), FIRST)
+
+    history = sums.history()
+
+    assert history[["rows_before", "rows"]].values.tolist() == [[1, 2], [0, 1]]
+    assert history["bytes_before"].tolist() == [history["bytes"][1], 0]
+    assert history["inputs"].tolist() == [
+        {},
+        {"numbers": {"asset": "days", "partitions": f"{FIRST}..{SECOND}", "snapshot": 2}},
+    ]
+    assert history["metadata"].tolist() == [{}, {"run": 7}]
+    assert days[FIRST].history()[["rows_before", "rows"]].values.tolist() == [[0, 2], [0, 1]]
+
+
+def test_the_history_of_a_past_view_knows_nothing_of_what_came_later(lake, days) -> None:
+    assert lake.at(1).asset("days")[SECOND].history()["ended"].isna().tolist() == [True]
+    assert lake.at(2).asset("days")[SECOND].history()["ended"].fillna(-1).tolist() == [-1, 2]
+
+
+def test_the_history_of_a_branch_ends_versions_when_the_branch_replaced_them(days, branch) -> None:
+    days.write(frame((1, -1)), FIRST)  # snapshot 3, which the branch does not see
+    days.write(frame((2, -2)), SECOND)
+    branch.asset("days").write(frame((1, 11), (1, 12)), FIRST)
+
+    assert branch.asset("days")[FIRST].history()[["snapshot", "ended", "rows_before"]].fillna(-1).values.tolist() == [
+        [5, -1, 1],
+        [1, 5, 0],
+    ]
+    assert branch.asset("days")[SECOND].history()["ended"].fillna(-1).tolist() == [-1, 2]
+
+
+def test_what_vacuum_may_have_forgotten_is_unknown_rather_than_nothing(tmp_path) -> None:
+    lake = frozen_lake(tmp_path / "lake")
+    days = lake.asset("days", partitions=DAYS)
+    for value in (1, 2):
+        days.write(frame((1, value)), FIRST)
+    clock_of(lake).advance(timedelta(days=30))
+    lake.vacuum()
+    days.write(frame((1, 3)), FIRST)
+
+    assert days.history()["rows_before"].fillna(-1).tolist() == [1, -1]
+
+
+def test_the_history_of_a_lake_says_what_each_commit_did_to_each_asset(lake, days, branch) -> None:
+    lake.asset("more", partitions=DAYS)
+    branch.asset("days").write(frame((1, 11), (1, 12)), FIRST)
+    branch.asset("more").write(frame((1, 1)), FIRST)
+    branch.publish(message="both")
+    days[SECOND].rollback(to=0)
+
+    history = lake.history()
+
+    columns = ["snapshot", "operation", "asset", "partitions", "rows_before", "rows_after"]
+    assert history[columns].values.tolist() == [
+        [6, "rollback", "days", 1, 1, 0],
+        [5, "publish", "days", 1, 1, 2],
+        [5, "publish", "more", 1, 0, 1],
+        [2, "write", "days", 1, 1, 1],
+        [1, "write", "days", 2, 0, 2],
+    ]
+    assert history["message"][1] == "both"
+    assert lake.history(limit=1)["snapshot"].tolist() == [6]
+    assert lake.at(1).history()["snapshot"].tolist() == [1]
+
+
 def test_equal_content_has_the_same_mark_in_the_history(days) -> None:
     days.write(frame((2, 2)), SECOND)
 

@@ -606,6 +606,28 @@ def test_a_snapshot_is_tagged_looked_at_and_forgotten(call, lake) -> None:
     assert [row["name"] for row in call("tag", "list", lake, "--json").json] == ["again"]
 
 
+def test_two_views_are_compared_by_partition_and_by_row(call, lake) -> None:
+    by_partition = call("diff", lake, "main", "trial", "--json")
+    assert [(row["asset"], row["key"], row["change"]) for row in by_partition.json] == [
+        ("sums", "2013-01-05", "changed")
+    ]
+    assert call("diff", lake, "main", "main").out == "(no differences)\n"
+
+    by_row = call("diff", lake, "main", "trial", "sums", "2013-01", "--rows", "--on", "sum", "--json").json
+
+    assert {(row["key"], row["change"]) for row in by_row} == {("2013-01-05", "added"), ("2013-01-05", "removed")}
+    assert call("diff", lake, "main", "trial", "--rows").code == 2
+    assert call("diff", lake, "main", "nowhere").code == 3
+    assert call("diff", lake, "main").code == 2
+
+
+def test_the_history_of_a_lake_is_what_its_commits_did(call, lake) -> None:
+    listed = call("history", lake, "--json").json
+
+    assert {row["asset"] for row in listed} == {"readings", "sums"}
+    assert "rows_after" in call("history", lake).out
+
+
 def test_check_says_what_is_damaged(call, lake) -> None:
     (file,) = call("files", lake, "readings", "2013-01-02", "--json").json
     Path(file["path"]).unlink()
