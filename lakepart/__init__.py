@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from lakepart.model.plans import BackfillPlan, ReadPlan, TieringPlan, VacuumPlan
     from lakepart.model.policies import AgeRule, TieringPolicy
     from lakepart.model.records import Commit, Tag
+    from lakepart.model.version_plans import RollbackPlan
     from lakepart.model.windows import Window
     from lakepart.producers import Producer, producer
     from lakepart.selection import Selection
@@ -140,6 +141,7 @@ __all__ = [
     "ReadPlan",
     "RepartitionPlan",
     "ResolvedSelection",
+    "RollbackPlan",
     "SchemaMismatchError",
     "Selection",
     "SnapshotNotFoundError",
@@ -203,6 +205,7 @@ _HOMES = {
     "ReadPlan": "model.plans",
     "RepartitionPlan": "model.definition_plans",
     "ResolvedSelection": "engine.readable",
+    "RollbackPlan": "model.version_plans",
     "Selection": "selection",
     "SpecificPartitions": "model.mappings",
     "Static": "model.definitions",

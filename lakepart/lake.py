@@ -23,6 +23,7 @@ from lakepart.engine.home import Home, get_open_branch
 from lakepart.engine.move import MoveReport, apply_moves, plan_tiering
 from lakepart.engine.opening import absolute_address, absolute_catalog, create_lake, open_lake
 from lakepart.engine.repartition import apply_repartition
+from lakepart.engine.rollback import apply_rollback
 from lakepart.engine.vacuum import GRACE, RETENTION, VacuumReport, apply_vacuum, plan_vacuum
 from lakepart.errors import InvalidInputError
 from lakepart.model.definition_plans import AlterPlan, RepartitionPlan
@@ -30,6 +31,7 @@ from lakepart.model.names import check_branch_name
 from lakepart.model.plans import BackfillPlan, TieringPlan, VacuumPlan
 from lakepart.model.policies import TieringPolicy
 from lakepart.model.records import Commit, Tag, TierRecord
+from lakepart.model.version_plans import RollbackPlan
 from lakepart.transaction import TransactionalView
 
 if TYPE_CHECKING:
@@ -168,18 +170,19 @@ class Lake(TransactionalView):
 
     def apply(
         self,
-        plan: AlterPlan | BackfillPlan | RepartitionPlan | TieringPlan | VacuumPlan,
+        plan: AlterPlan | BackfillPlan | RepartitionPlan | RollbackPlan | TieringPlan | VacuumPlan,
         *,
         fn: Callable[..., Any] | None = None,
         workers: int = 1,
         progress: bool = True,
+        message: str | None = None,
     ) -> Backfill | Commit | MoveReport | VacuumReport:
         """Carry out exactly what a plan says.
 
         Partitions of a tiering plan that were rewritten since are skipped and reported; those of a backfill plan
-        make it fail with a conflict, as does a partition committed since that a plan to alter or repartition does not
-        know. ``fn`` is the producer of a backfill plan that was made with a function which
-        cannot be imported by name.
+        make it fail with a conflict, as do those of a rollback, and a partition committed since that a plan to alter or
+        repartition does not know. ``fn`` is the producer of a backfill plan that was made with a function which cannot
+        be imported by name; ``message`` is kept with a rollback's commit.
         """
         match plan:
             case TieringPlan():
@@ -196,6 +199,8 @@ class Lake(TransactionalView):
                 return apply_alter(self._home, plan)
             case RepartitionPlan():
                 return apply_repartition(self._home, plan)
+            case RollbackPlan():
+                return apply_rollback(self._home.context, self._home.view, plan, message=message)
             case _:
                 raise InvalidInputError(
                     f"{plan!r} is not a plan.", hint="plans come from the verbs that begin with plan_."

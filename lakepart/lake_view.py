@@ -11,6 +11,7 @@ from lakepart.asset import Asset, declared_options
 from lakepart.catalog.declaring import declare_asset, register_producer
 from lakepart.engine import history as histories
 from lakepart.engine import overview
+from lakepart.engine import rollback as rollbacks
 from lakepart.engine.context import require_writable
 from lakepart.engine.home import Home
 from lakepart.engine.inputs import choose_inputs, remember_functions
@@ -19,6 +20,7 @@ from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.names import check_asset_name
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import Commit
+from lakepart.model.version_plans import RollbackPlan
 from lakepart.producers import Producer
 
 if TYPE_CHECKING:
@@ -161,12 +163,59 @@ class LakeView:
         """Give the commits after snapshot ``since``, newest first."""
         return histories.snapshots_frame(self._home.context, self._home.view, after=index(since), limit=None)
 
-    def rollback(self, to: SupportsIndex, *, message: str | None = None) -> Commit:
-        """Make the contents of every asset at snapshot ``to`` current again, as a new snapshot."""
+    def plan_rollback(
+        self,
+        to: SupportsIndex | str | datetime | None = None,
+        *,
+        commit: Commit | SupportsIndex | None = None,
+        on_conflict: str = "fail",
+    ) -> RollbackPlan:
+        """Say which partitions of which assets :meth:`rollback` would give which older contents."""
         home = self._home
+        if (to is None) == (commit is None):
+            raise InvalidInputError(
+                "A rollback goes to a snapshot or undoes one commit.", hint="rollback(to=12), or rollback(commit=17)."
+            )
+        if commit is not None:
+            number = commit.snapshot if isinstance(commit, Commit) else index(commit)
+            return rollbacks.plan_undo(home.context, home.view, number, on_conflict=on_conflict)
         records = [home.record(name) for name in overview.asset_names(home.context)]
         whole = [(record, PartitionSet.everything(record.partitions)) for record in records]
-        return histories.rollback(home.context, home.view, whole, to=index(to), message=message)
+        then = index(to) if isinstance(to, SupportsIndex) else home.at(to or "").view.snapshot
+        return rollbacks.plan_rollback(home.context, home.view, whole, to=then or 0)
+
+    def rollback(
+        self,
+        to: SupportsIndex | str | datetime | None = None,
+        *,
+        commit: Commit | SupportsIndex | None = None,
+        on_conflict: str = "fail",
+        message: str | None = None,
+    ) -> Commit:
+        """Make older contents of every asset current again, as a new snapshot.
+
+        Parameters
+        ----------
+        to
+            A snapshot number, an instant or a tag: everything becomes as it was then.
+        commit
+            Instead, one commit to undo: exactly the partitions it changed become as they were before it.
+        on_conflict
+            What to do where others have changed partitions of ``commit`` since: ``"fail"``, or ``"skip"`` those.
+        message
+            Kept with the new commit.
+
+        Raises
+        ------
+        ConflictError
+            Others have changed partitions of ``commit`` since, or commit to any of these meanwhile; they are named.
+        StateError
+            Nothing is left to roll back; the commit is one of another branch, or changed how an asset is cut.
+        SnapshotNotFoundError
+            There is no such snapshot, or vacuum has forgotten what would have to come back.
+        """
+        plan = self.plan_rollback(to, commit=commit, on_conflict=on_conflict)
+        return rollbacks.apply_rollback(self._home.context, self._home.view, plan, message=message)
 
     def status(self, as_of: datetime | None = None) -> pd.DataFrame:
         """Give one row per asset: ``asset, fresh, stale, empty, missing, failed, running`` partitions, rows, bytes.

@@ -18,6 +18,7 @@ from lakepart.engine import backfill as backfills
 from lakepart.engine import diff as diffs
 from lakepart.engine import history as histories
 from lakepart.engine import move as moves
+from lakepart.engine import rollback as rollbacks
 from lakepart.engine.commit import Details, write_partitions
 from lakepart.engine.context import require_writable
 from lakepart.engine.explain import explain_frame
@@ -40,6 +41,7 @@ from lakepart.model.inputs import Input
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import BackfillPlan, ReadPlan, TieringPlan
 from lakepart.model.records import AssetRecord, Commit
+from lakepart.model.version_plans import RollbackPlan
 from lakepart.model.windows import Window
 from lakepart.planning.definitions import follow
 from lakepart.planning.status import Statuses
@@ -265,20 +267,34 @@ class PartitionVerbs(Readable):
         found = partitions_needing(home, self._record(), wanted, asset, instant)
         return Selection(home, asset, found, explicit=True)
 
-    def rollback(self, to: SupportsIndex, *, message: str | None = None) -> Commit:
-        """Make the contents of snapshot ``to`` current again, as a new snapshot.
+    def plan_rollback(self, to: SupportsIndex | str | datetime) -> RollbackPlan:
+        """Say which partitions :meth:`rollback` would give which older contents."""
+        home = self._home
+        number = index(to) if hasattr(to, "__index__") else home.at(to).view.snapshot
+        partitions = [(self._record(), self._partitions)]
+        return rollbacks.plan_rollback(home.context, home.view, partitions, to=number or 0)
+
+    def rollback(self, to: SupportsIndex | str | datetime, *, message: str | None = None) -> Commit:
+        """Make the contents of a snapshot current again, as a new snapshot; what was missing then becomes missing.
+
+        Parameters
+        ----------
+        to
+            A snapshot number, an instant or a tag.
+        message
+            Kept with the commit.
 
         Raises
         ------
         SnapshotNotFoundError
             There is no such snapshot, or vacuum has forgotten it.
+        StateError
+            The partitions hold what they held then already, or were cut otherwise.
         ConflictError
             Somebody committed to these partitions meanwhile.
         """
         home = self._home
-        return histories.rollback(
-            home.context, home.view, [(self._record(), self._partitions)], to=index(to), message=message
-        )
+        return rollbacks.apply_rollback(home.context, home.view, self.plan_rollback(to), message=message)
 
     def mark_stale(self, reason: str) -> int:
         """Call the current content of these partitions stale, for a reason only you know; a rewrite ends it.

@@ -106,13 +106,31 @@ def _find_shown(
                 yield shown
 
 
+class LastWriter(NamedTuple):
+    """Whose commit touched a partition last."""
+
+    snapshot: int
+    author: str | None
+    at_us: int
+
+
+def last_writers(
+    connection: Connection, asset_id: int, branch: BranchRecord, ordinals: Sequence[int]
+) -> dict[int, LastWriter]:
+    """Say whose commit on ``branch`` touched each of these partitions last; those never touched are left out."""
+    if not ordinals:
+        return {}
+    ranges = [(ordinal, ordinal) for ordinal in ordinals]
+    parameters = {"asset": asset_id, "branch": branch.branch_id, **range_parameters(ranges)}
+    rows = connection.execute(_winners(form_of(ranges)), parameters)
+    return {ordinal: LastWriter(*rest) for ordinal, *rest in rows}
+
+
 def _describe(
     connection: Connection, asset_id: int, branch: BranchRecord, moved: Sequence[tuple[Change, str | None]]
 ) -> list[dict[str, Any]]:
     """Say of each moved partition who committed last, and when."""
-    ranges = sorted((change.ordinal, change.ordinal) for change, _ in moved)
-    parameters = {"asset": asset_id, "branch": branch.branch_id, **range_parameters(ranges)}
-    winners = {row.ordinal: row for row in connection.execute(_winners(form_of(ranges)), parameters)}
+    winners = last_writers(connection, asset_id, branch, sorted(change.ordinal for change, _ in moved))
     name = connection.execute(select(asset.c.name).where(asset.c.asset_id == asset_id)).scalar_one()
     conflicts = []
     for change, found in moved:

@@ -165,6 +165,14 @@ def commit_sizes(connection: Connection, since: int) -> list[CommitSize]:
     return [CommitSize(*row) for row in connection.execute(_SIZES, {"since": since})]
 
 
+def touched_by(connection: Connection, branch_id: int, snapshot: int) -> dict[int, list[int]]:
+    """Give the ordinals that one commit on a branch began or ended versions of, in order, by asset id."""
+    found: dict[int, list[int]] = {}
+    for asset_id, ordinal in connection.execute(_TOUCHED_BY, {"branch": branch_id, "at": snapshot}):
+        found.setdefault(asset_id, []).append(ordinal)
+    return found
+
+
 def branch_changes(connection: Connection, branch_id: int) -> list[tuple[VersionRecord, str | None]]:
     """Give what a branch changed, as ``(version, main's content id when the branch first wrote the key)``."""
     statement = (
@@ -339,6 +347,15 @@ _INPUTS_OF: Select[Any] = (
     .select_from(version_input.join(asset, asset.c.asset_id == version_input.c.input_asset_id))
     .where(in_json(version_input.c.version_id, "ids"))
     .order_by(version_input.c.version_id, version_input.c.name)
+)
+_TOUCHED_BY: Select[Any] = (
+    select(version.c.asset_id, version.c.ordinal)
+    .distinct()
+    .where(
+        version.c.branch_id == bindparam("branch", type_=BIG),
+        or_(version.c.began == bindparam("at", type_=BIG), version.c.ended == bindparam("at", type_=BIG)),
+    )
+    .order_by(version.c.asset_id, version.c.ordinal)
 )
 _touched = union_all(
     *(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +15,7 @@ from lakepart.cli.arguments import (
     MaybeAssetName,
     Partitions,
     Since,
+    moment,
     opened,
     select,
     split,
@@ -25,10 +25,7 @@ from lakepart.cli.output import carry_out, print_frame, print_json, say, summari
 from lakepart.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from lakepart.lake import Tier
-    from lakepart.selection import PartitionVerbs
 
 
 def init(
@@ -109,10 +106,18 @@ def vacuum(
 
 
 def rollback(
-    to: Annotated[int, typer.Option("--to", metavar="SNAPSHOT", help="Whose contents to make current again.")],
     where: LakeAddress = None,
     asset: MaybeAssetName = None,
     partitions: Partitions = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="SNAPSHOT", help="A snapshot, instant or tag to go back to.")
+    ] = None,
+    commit: Annotated[
+        int | None, typer.Option("--commit", metavar="SNAPSHOT", help="Undo exactly what this commit changed.")
+    ] = None,
+    on_conflict: Annotated[
+        str, typer.Option("--on-conflict", metavar="fail|skip", help="Where others changed it since, with --commit.")
+    ] = "fail",
     last: Last = None,
     since: Since = None,
     message: Annotated[str | None, typer.Option("--message", "-m", help="Kept with the commit.")] = None,
@@ -124,65 +129,26 @@ def rollback(
     Prints what would change, and does it with --apply.
     """
     address, rest = split(where, asset, partitions, least=0)
+    if (to is None) == (commit is None) or (rest and to is None):
+        raise InvalidInputError(
+            "A rollback goes back to a snapshot, or undoes one commit of all assets.",
+            hint="--to 12, or --commit 17 without an asset.",
+        )
     with opened(address, read_only=not apply) as lake:
-        lake.at(to)  # an unknown snapshot is refused before anything is compared
-        chosen: dict[str, PartitionVerbs]
         if rest:
-            chosen = {rest[0]: select(lake.asset(rest[0]), rest[1:], last, since)}
+            chosen = select(lake.asset(rest[0]), rest[1:], last, since)
+            plan = chosen.plan_rollback(moment(to or ""))
         else:
-            chosen = {asset.name: asset for asset in lake.assets()}
-        plan = _plan_rollback(chosen, to)
-        act = chosen[rest[0]].rollback if rest else lake.rollback
+            plan = lake.plan_rollback(None if to is None else moment(to), commit=commit, on_conflict=on_conflict)
         carry_out(
             plan,
-            lambda: act(to, message=message),
+            lambda: lake.apply(plan, message=message),
             apply=apply,
             as_json=as_json,
-            is_empty=plan.changes.empty,
+            is_empty=not (plan.partitions or plan.moved),
             describe=asdict,
             tell=tell_commit,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Rollback:
-    """Partitions whose content differs from what it was at a snapshot."""
-
-    to: int
-    changes: pd.DataFrame
-
-    def to_dict(self) -> dict[str, Any]:
-        from lakepart.display.tables import records
-
-        return {"to": self.to, "changes": records(self.changes)}
-
-    def __str__(self) -> str:
-        from lakepart.model.plans import count_of, list_some
-
-        if self.changes.empty:
-            return f"Nothing to roll back: everything is as it was at snapshot {self.to}."
-        lines = [f"Roll back {count_of(len(self.changes), 'partition')} to snapshot {self.to}:"]
-        for (asset, change), found in self.changes.groupby(["asset", "change"], sort=False):
-            lines.append(f"  {asset}: {change} {count_of(len(found), 'partition')} ({list_some(found['key'], 3)})")
-        return "\n".join(lines)
-
-
-def _plan_rollback(selections: Mapping[str, PartitionVerbs], to: int) -> _Rollback:
-    import pandas as pd
-
-    changes = [_changes(name, selection, to) for name, selection in selections.items()]
-    columns = ["asset", "key", "change", "rows_before", "rows_after"]
-    return _Rollback(to, pd.concat(changes, ignore_index=True) if changes else pd.DataFrame(columns=columns))
-
-
-def _changes(asset: str, selection: PartitionVerbs, to: int) -> pd.DataFrame:
-    versions = selection.history()
-    ended = versions["ended"]
-    then = versions[(versions["snapshot"] <= to) & (ended.isna() | (ended > to))]
-    both = versions[ended.isna()].merge(then, on="key", how="outer", suffixes=("_before", "_after"), sort=True)
-    differing = both[both["content_before"].fillna("") != both["content_after"].fillna("")]
-    change = differing["snapshot_after"].isna().map({True: "remove", False: "restore"})
-    return differing.assign(asset=asset, change=change)[["asset", "key", "change", "rows_before", "rows_after"]]
 
 
 def _tier(text: str) -> Tier:

@@ -21,9 +21,9 @@ from lakepart.catalog.reading import contents, find_versions
 from lakepart.engine.branches import diff_changes, diff_frame
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.driver import BEAT_S, Driver, OnProgress
-from lakepart.engine.history import rollback
 from lakepart.engine.home import Home
 from lakepart.engine.inputs import MappedInput, choose_inputs, remember_functions
+from lakepart.engine.rollback import apply_rollback, plan_rollback
 from lakepart.engine.status import partition_statuses
 from lakepart.errors import InvalidInputError, LakepartError, NotFoundError, StateError, did_you_mean
 from lakepart.model.catalog_records import BackfillRecord, TargetRecord
@@ -202,9 +202,8 @@ def rollback_backfill(home: Home, name: str) -> Commit:
         )
     definition = asset.partitions
     partitions = PartitionSet.from_ordinals(definition, [target.ordinal for target in done])
-    return rollback(
-        context, home.view, [(asset, partitions)], to=record.plan["snapshot"], message=f"rollback of backfill {name}"
-    )
+    plan = plan_rollback(context, home.view, [(asset, partitions)], to=record.plan["snapshot"])
+    return apply_rollback(context, home.view, plan, message=f"rollback of backfill {name}")
 
 
 def diff_backfill(home: Home, name: str) -> pd.DataFrame:

@@ -7,29 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lakepart.catalog.committing import commit
 from lakepart.catalog.database import Connection
 from lakepart.catalog.definitions import list_definitions
-from lakepart.catalog.lookups import get_head, list_snapshots, visible_snapshot
-from lakepart.catalog.reading import commit_sizes, find_version_columns, find_versions, history, inputs_of
-from lakepart.catalog.scopes import EVERY_ORDINAL
-from lakepart.engine.context import LakeContext, View, require_writable
-from lakepart.engine.manifests import write_manifests
-from lakepart.errors import ErrorCode, StateError
+from lakepart.catalog.lookups import get_head, list_snapshots
+from lakepart.catalog.reading import commit_sizes, history, inputs_of
+from lakepart.engine.context import LakeContext, View
 from lakepart.model.catalog_records import DefinitionRecord
-from lakepart.model.definitions import PartitionsDefinition
-from lakepart.model.ordinal_ranges import OrdinalRange
 from lakepart.model.partition_sets import PartitionSet
-from lakepart.model.plans import count_of, list_some
 from lakepart.model.records import (
-    AssetGuard,
     AssetRecord,
-    Change,
-    ChangeKind,
-    Commit,
-    CommitRequest,
     InputRecord,
-    Redefinition,
     SnapshotRecord,
     VersionRecord,
 )
@@ -153,110 +140,3 @@ def _visible_snapshots(connection: Connection, view: View, *, after: int, limit:
     last = view.snapshot
     found = list_snapshots(connection, branch=view.branch, after=after, limit=limit if last is None else None)
     return found if last is None else [snapshot for snapshot in found if snapshot.snapshot <= last][:limit]
-
-
-def rollback(
-    context: LakeContext,
-    view: View,
-    selections: Sequence[tuple[AssetRecord, PartitionSet]],
-    *,
-    to: int,
-    message: str | None = None,
-) -> Commit:
-    """Make the contents of snapshot ``to`` current again, as a new snapshot; what was missing then becomes missing.
-
-    Guarded by what is current when it begins: a commit that lands meanwhile makes it fail with ConflictError.
-    """
-    require_writable(context, view, "roll back")
-    changes: list[Change] = []
-    with context.database.reading() as connection:
-        then = view.at(visible_snapshot(connection, view.branch, number=to).snapshot)
-        for asset, partitions in selections:
-            ranges = partitions.ordinal_ranges()
-            if then.define(connection, asset).definition != asset.definition:
-                ranges = _require_same_cut(connection, view, then, asset, partitions)
-            old = find_versions(connection, then.scope(asset), ranges)
-            new = find_versions(connection, view.scope(asset), ranges)
-            changes += _changes_back(asset, partitions.definition, old, new)
-    if not changes:
-        raise StateError(
-            f"Nothing to roll back: the selected partitions hold what they held at snapshot {to}.",
-            hint="history() lists older contents.",
-        )
-    request = CommitRequest(
-        token=context.new_id(),
-        operation="rollback",
-        changes=tuple(changes),
-        assets=tuple(AssetGuard(asset.asset_id, asset.revision) for asset, _ in selections),
-        branch_id=view.branch.branch_id,
-        author=context.author,
-        message=message or f"rollback to snapshot {to}",
-        metadata={"rollback_to": to},
-    )
-    record = commit(context.database, request)
-    write_manifests(context)
-    return record
-
-
-def _require_same_cut(
-    connection: Connection, view: View, then: View, asset: AssetRecord, partitions: PartitionSet
-) -> list[OrdinalRange]:
-    """Refuse to bring contents back whose partitions are none of now; gives the ranges to look for contents in."""
-    definitions = list_definitions(connection, asset.asset_id, view.branch, None)
-    rewrites = [one.began for one in definitions if one.change is Redefinition.REPARTITIONED]
-    rewritten_at = max(rewrites, default=0)
-    if then.snapshot is not None and then.snapshot < rewritten_at:
-        raise StateError(
-            f"Asset {asset.name!r} was repartitioned in snapshot {rewritten_at}: the partitions of snapshot "
-            f"{then.snapshot} are none of its own any more.",
-            hint=f"lake.at({then.snapshot}) still reads them; repartition back, or write their rows again.",
-            code=ErrorCode.DEFINITION_MISMATCH,
-            context={"asset": asset.name, "repartitioned_at": rewritten_at},
-        )
-    whole = partitions == PartitionSet.everything(partitions.definition)
-    ranges: list[OrdinalRange] = [EVERY_ORDINAL] if whole else partitions.ordinal_ranges()
-    columns = find_version_columns(connection, then.scope(asset), ranges, ("ordinal", "began"))
-    ordinals = np.array(columns["ordinal"], dtype=np.int64)
-    same = np.zeros(ordinals.size, dtype=np.bool_)
-    for since, still in still_the_same(definitions, asset.keys, ordinals):
-        same = still
-        if then.snapshot is not None and since <= then.snapshot:
-            break
-    gone = then.define(connection, asset).partitions
-    if not same.all():
-        keys = [gone.key_of_ordinal(ordinal) for ordinal in ordinals[~same].tolist()]
-        raise StateError(
-            f"{count_of(len(keys), 'partition')} of snapshot {then.snapshot} of {asset.name!r} "
-            f"{'is' if len(keys) == 1 else 'are'} no partition of it any more: {list_some(keys)}.",
-            hint="alter the definition so that it has them again, or roll back others.",
-            code=ErrorCode.DEFINITION_MISMATCH,
-            context={"asset": asset.name, "gone": keys},
-        )
-    return ranges
-
-
-def _changes_back(
-    asset: AssetRecord, definition: PartitionsDefinition, old: Iterable[VersionRecord], new: Iterable[VersionRecord]
-) -> list[Change]:
-    current = {version.ordinal: version for version in new}
-    changes = []
-    for version in old:
-        now = current.pop(version.ordinal, None)
-        if now is not None and now.content_id == version.content_id:
-            continue
-        key = definition.key_of_ordinal(version.ordinal)  # by which it may have been renamed since
-        changes.append(_change(asset, version, key, ChangeKind.REINSTATE, now, source_version_id=version.version_id))
-    return changes + [_change(asset, version, version.key, ChangeKind.REMOVE, version) for version in current.values()]
-
-
-def _change(
-    asset: AssetRecord, version: VersionRecord, key: str, kind: ChangeKind, now: VersionRecord | None, **details: Any
-) -> Change:
-    return Change(
-        asset_id=asset.asset_id,
-        key=key,
-        ordinal=version.ordinal,
-        kind=kind,
-        expected=None if now is None else now.content_id,
-        **details,
-    )

@@ -367,6 +367,113 @@ def test_a_rollback_on_a_branch_stays_there(lake, branch) -> None:
     assert rows_of(lake) == {1: 1, 2: 2}
 
 
+def test_undoing_a_commit_takes_back_exactly_what_it_changed(lake, days) -> None:
+    lake.asset("more", partitions=DAYS)
+    with lake.create_branch("both") as both:
+        both.asset("days").write(frame((1, 11), (3, 33)), if_exists="replace")
+        both.asset("more").write(frame((1, 1)))
+    bad = both.publish()
+    days.write(frame((4, 4)))
+
+    commit = lake.rollback(commit=bad)
+
+    assert (rows_of(lake), rows_of(lake, "more")) == ({1: 1, 2: 22, 4: 4}, {})
+    newest = lake.snapshots().iloc[0]
+    assert (newest["operation"], newest["metadata"]) == ("rollback", {"rollback_of": bad.snapshot})
+    assert newest["message"] == f"rollback of what snapshot {bad.snapshot} changed"
+    lake.rollback(commit=commit)
+    assert (rows_of(lake), rows_of(lake, "more")) == ({1: 11, 2: 22, 3: 33, 4: 4}, {1: 1})
+
+
+def test_a_commit_whose_partitions_others_changed_since_is_not_undone_unless_they_may_stay(lake, days) -> None:
+    bad = days.write(frame((1, -1), (2, -2), (3, -3)), if_exists="replace")
+    days.write(frame((2, 222)), SECOND)
+    days[THIRD].rollback(to=0)
+    before = lake.snapshots()["snapshot"][0]
+
+    with pytest.raises(lp.ConflictError, match=f"'{SECOND}' of 'days' .snapshot 4 by .*{THIRD}") as caught:
+        lake.rollback(commit=bad)
+
+    assert [conflict["key"] for conflict in caught.value.context["conflicts"]] == [SECOND, THIRD]
+    assert lake.snapshots()["snapshot"][0] == before
+    lake.rollback(commit=bad, on_conflict="skip")
+    assert rows_of(lake) == {1: 1, 2: 222}
+
+
+def test_a_commit_is_undone_by_equal_content_too(lake, days) -> None:
+    bad = days.write(frame((1, -1)), FIRST)
+    days.write(frame((1, 5)), FIRST)
+    days.write(frame((1, -1)), FIRST)  # again what the commit left
+
+    lake.rollback(commit=bad.snapshot)
+
+    assert rows_of(lake) == {1: 1, 2: 22}
+
+
+def test_a_commit_on_a_branch_is_undone_there(lake, days, branch) -> None:
+    bad = branch.asset("days").write(frame((1, 11), (3, 33)), if_exists="replace")
+
+    with pytest.raises(lp.StateError, match="not made on branch 'main'"):
+        lake.rollback(commit=bad)
+    branch.rollback(commit=bad)
+
+    assert rows_of(branch) == rows_of(lake) == {1: 1, 2: 22}
+
+
+def test_a_rollback_is_planned_before_it_is_carried_out(lake, days) -> None:
+    bad = days.write(frame((1, -1), (3, -3)), if_exists="replace")
+
+    plan = lake.plan_rollback(commit=bad)
+
+    assert [(one.key, one.change, one.rows_after) for one in plan.partitions] == [
+        (FIRST, "restore", 1),
+        (THIRD, "remove", 0),
+    ]
+    assert plan == days.plan_rollback(to=2) or plan.partitions == days.plan_rollback(to=2).partitions
+    assert str(plan).splitlines()[0] == "Roll back 2 partitions of what snapshot 3 changed:"
+    assert rows_of(lake) == {1: -1, 2: 22, 3: -3}
+    days.write(frame((3, 4)), THIRD)
+    with pytest.raises(lp.ConflictError, match=THIRD):
+        lake.apply(plan)
+    lake.apply(days[FIRST].plan_rollback(to=2), message="only this")
+    assert rows_of(lake) == {1: 1, 2: 22, 3: 4}
+    assert lake.snapshots()["message"][0] == "only this"
+
+
+def test_rolling_back_goes_to_tags_and_instants_too(lake, days) -> None:
+    lake.tag("loaded", at=1)
+
+    days.rollback(to="loaded")
+    assert rows_of(lake) == {1: 1, 2: 2}
+    lake.rollback(to=NOW + timedelta(hours=1))
+    assert rows_of(lake) == {1: 1, 2: 22}
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({}, lp.InvalidInputError),
+        ({"to": 1, "commit": 2}, lp.InvalidInputError),
+        ({"commit": 2, "on_conflict": "ours"}, lp.InvalidInputError),
+        ({"commit": 99}, lp.SnapshotNotFoundError),
+        ({"commit": 0}, lp.SnapshotNotFoundError),
+    ],
+    ids=str,
+)
+def test_a_rollback_of_nothing_that_can_be_rolled_back_is_refused(lake, options, error) -> None:
+    with pytest.raises(error):
+        lake.rollback(**options)
+
+    assert lake.snapshots()["snapshot"][0] == 2
+
+
+def test_a_commit_that_cut_an_asset_otherwise_is_not_undone(lake, days) -> None:
+    cut = days.alter(partitions=lp.Daily("2023-12-01", by="day"))
+
+    with pytest.raises(lp.StateError):
+        lake.rollback(commit=cut)
+
+
 def test_what_vacuum_forgot_can_neither_be_read_nor_rolled_back_to(tmp_path) -> None:
     lake = frozen_lake(tmp_path / "lake")
     days = lake.asset("days", partitions=DAYS)
@@ -381,6 +488,8 @@ def test_what_vacuum_forgot_can_neither_be_read_nor_rolled_back_to(tmp_path) -> 
         days.rollback(to=1)
     with pytest.raises(lp.SnapshotNotFoundError, match="vacuum has forgotten"):
         days.write(frame((1, 3)), FIRST, expected=1)
+    with pytest.raises(lp.SnapshotNotFoundError, match="can no longer be undone"):
+        lake.rollback(commit=2)
     assert rows_of(lake) == rows_of(lake.at(2)) == {1: 2}
 
 

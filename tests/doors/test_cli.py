@@ -345,7 +345,7 @@ def test_a_given_address_beats_the_environment(call, finished_lake, monkeypatch,
         (["status", "LAKE", "--sideways"], 2, "wrong-call"),
         (["frobnicate"], 2, "wrong-call"),
         (["head", "LAKE", "readings", "-n", "0"], 2, "wrong-call"),
-        (["rollback", "LAKE"], 2, "wrong-call"),
+        (["rollback", "LAKE"], 2, "invalid-input"),
         (["alter", "LAKE", "readings", "--set", "start"], 2, "invalid-input"),
         (["alter", "LAKE", "readings", "--set", "sooner=1"], 2, "unsupported"),
         (["alter", "LAKE", "readings", "--set", "kind=dayly"], 2, "unsupported"),
@@ -527,6 +527,22 @@ def test_rolling_back_restores_and_removes(call, lake) -> None:
     assert call("head", lake, "sums", "2013-01-05", "--json").json == [{"sum": sum(range(96, 120))}]
     assert call("head", lake, "sums", "2013-02-05").code == 3
     assert call("rollback", lake, "--to", before).code == 0
+
+
+def test_a_commit_is_undone(call, lake) -> None:
+    with lp.connect(lake) as opened:
+        bad = opened.asset("sums").write(pd.DataFrame({"sum": [5]}), "2013-01-05").snapshot
+
+    plan = call("rollback", lake, "--commit", bad)
+    done = call("rollback", lake, "--commit", bad, "-m", "oops", "--apply")
+
+    assert (plan.code, done.code) == (5, 0)
+    assert call("snapshots", lake, "--json").json[0]["message"] == "oops"
+    with lp.connect(lake) as opened:
+        opened.asset("sums").write(pd.DataFrame({"sum": [6]}), "2013-01-05")
+    assert "changed since" in call("rollback", lake, "--commit", bad).out
+    assert call("rollback", lake, "--commit", bad, "--apply").code == 4
+    assert call("rollback", lake, "sums", "--commit", bad).code == 2
 
 
 def test_an_asset_is_cut_otherwise(call, lake) -> None:

@@ -138,6 +138,9 @@ def looking_back(lake: lp.Lake, flights: lp.Asset) -> None:
     assert_type(lake.delete_tag("q1-report"), lp.Tag)
     assert_type(flights["2013-01"].mark_stale("wrong source"), int)
     assert_type(lake.rollback(12, message="back"), lp.Commit)
+    assert_type(lake.rollback(commit=17, on_conflict="skip"), lp.Commit)
+    assert_type(lake.plan_rollback(commit=17), lp.RollbackPlan)
+    lake.apply(flights["2013-01"].plan_rollback(to="q1-report"), message="back")
 
 
 def cutting_otherwise(lake: lp.Lake, flights: lp.Asset) -> None:
