@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, SupportsIndex
+
+import pyarrow as pa
 
 from lakepart.engine import dynamic_keys
 from lakepart.engine.alter import apply_alter, plan_alter
@@ -15,6 +17,7 @@ from lakepart.engine.idempotency import once
 from lakepart.engine.pieces import pairs_or_rows
 from lakepart.engine.rename_key import rename_key
 from lakepart.engine.repartition import apply_repartition, plan_repartition
+from lakepart.engine.schemas import stored_schema
 from lakepart.engine.status import as_of_now
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError, PartitionNotFoundError
 from lakepart.model.definition_plans import AlterPlan, RepartitionPlan
@@ -25,18 +28,29 @@ from lakepart.model.plans import count_of
 from lakepart.model.policies import check_age
 from lakepart.model.records import Commit
 from lakepart.model.selectors import select, select_text
+from lakepart.parquet.evolution import SchemaChange
+from lakepart.parquet.merging import check_on_schema_change
 from lakepart.parquet.schemas import plain
 from lakepart.selection import PartitionVerbs, Selection
 
 
-def declared_options(complete_after: timedelta | None, description: str | None) -> dict[str, Any]:
+def declared_options(
+    complete_after: timedelta | None, description: str | None, on_schema_change: str | None
+) -> dict[str, Any]:
     """Give the options of a declaration as the catalog keeps them; those that were left out are not there."""
     options: dict[str, Any] = {}
     if complete_after is not None:
         options["complete_after_us"] = complete_after // timedelta(microseconds=1)
     if description is not None:
         options["description"] = description
+    if on_schema_change is not None:
+        options["on_schema_change"] = check_on_schema_change(on_schema_change)
     return options
+
+
+def _names(given: Sequence[str]) -> tuple[str, ...]:
+    """Take one name for a list of one: the letters of a text are nobody's columns."""
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 class Asset(PartitionVerbs):
@@ -153,8 +167,9 @@ class Asset(PartitionVerbs):
 
     @property
     def schema(self) -> Any:
-        """The Arrow schema that the first write fixed; without columns before it."""
-        return plain(self._resolve().schema)
+        """The Arrow schema, declared or fixed by the first write, as it has become; without columns before."""
+        home = self._home
+        return plain(stored_schema(home.context, self._record()) or pa.schema([]))
 
     @property
     def description(self) -> str:
@@ -167,6 +182,7 @@ class Asset(PartitionVerbs):
         key: Any = None,
         *,
         if_exists: str | None = None,
+        on_schema_change: str | None = None,
         inputs: Mapping[str, PartitionVerbs] | None = None,
         code_version: str | None = None,
         message: str | None = None,
@@ -188,6 +204,9 @@ class Asset(PartitionVerbs):
         if_exists
             What to do with a partition that exists: ``"error"``, ``"replace"`` or ``"append"``. By default it is an
             error where rows are routed, and replaced where the partition was named.
+        on_schema_change
+            What to do with a frame of other columns, instead of what the asset says: ``"error"``, ``"add"`` or
+            ``"widen"``, as in :meth:`Lake.asset <lakepart.Lake.asset>`.
         inputs
             What these rows were made from, ``{"name": selection}``: they turn stale when it changes.
         code_version
@@ -225,13 +244,14 @@ class Asset(PartitionVerbs):
         """
         partitions = self._partitions if key is None else self._one(key)
         details = self._details(partitions, inputs, code_version, message, metadata, expected, idempotency_key)
-        return self._write(data, None if key is None else partitions, if_exists, "empty", details)
+        return self._write(data, None if key is None else partitions, if_exists, "empty", details, on_schema_change)
 
     def append(
         self,
         data: Any,
         key: Any = None,
         *,
+        on_schema_change: str | None = None,
         inputs: Mapping[str, PartitionVerbs] | None = None,
         code_version: str | None = None,
         message: str | None = None,
@@ -241,10 +261,16 @@ class Asset(PartitionVerbs):
         """Add rows to whatever their partitions hold when this commits; parameters and errors as :meth:`write`."""
         partitions = self._partitions if key is None else self._one(key)
         details = self._details(partitions, inputs, code_version, message, metadata, None, idempotency_key)
-        return self._write(data, None if key is None else partitions, "append", "keep", details)
+        return self._write(data, None if key is None else partitions, "append", "keep", details, on_schema_change)
 
     def _write(
-        self, data: Any, partition: PartitionSet | None, if_exists: str | None, no_rows: str, details: Details
+        self,
+        data: Any,
+        partition: PartitionSet | None,
+        if_exists: str | None,
+        no_rows: str,
+        details: Details,
+        on_schema_change: str | None,
     ) -> Commit:
         """Write rows to one partition, as pairs, or where their column says."""
         home, record = self._home, self._record()
@@ -260,13 +286,28 @@ class Asset(PartitionVerbs):
                     no_rows=no_rows,
                     if_exists=if_exists or "replace",
                     details=details,
+                    on_schema_change=on_schema_change,
                 )
             frames, rows = pairs_or_rows(data)
             if frames is not None:
                 return write_keyed(
-                    home.context, home.view, record, frames, if_exists=if_exists or "replace", details=details
+                    home.context,
+                    home.view,
+                    record,
+                    frames,
+                    if_exists=if_exists or "replace",
+                    details=details,
+                    on_schema_change=on_schema_change,
                 )
-            return write_frame(home.context, home.view, record, rows, if_exists=if_exists or "error", details=details)
+            return write_frame(
+                home.context,
+                home.view,
+                record,
+                rows,
+                if_exists=if_exists or "error",
+                details=details,
+                on_schema_change=on_schema_change,
+            )
 
         return once(home.context, details.token, write)
 
@@ -278,9 +319,16 @@ class Asset(PartitionVerbs):
         partitions: PartitionsDefinition | None = None,
         complete_after: timedelta | None = None,
         description: str | None = None,
+        on_schema_change: str | None = None,
+        add: Mapping[str, pa.DataType] | None = None,
+        drop: Sequence[str] = (),
+        rename: Mapping[str, str] | None = None,
+        widen: Mapping[str, pa.DataType] | None = None,
+        nullable: Sequence[str] = (),
+        order: Sequence[str] = (),
         as_of: datetime | None = None,
     ) -> AlterPlan:
-        """Say what :meth:`alter` would change: which partitions come to be expected, which go, what is refused.
+        """Say what :meth:`alter` would change: columns, which partitions come to be expected or go, what is refused.
 
         Parameters
         ----------
@@ -290,15 +338,18 @@ class Asset(PartitionVerbs):
         Raises
         ------
         InvalidInputError
-            The asset's columns do not allow the definition.
+            The asset's columns do not allow the definition, or there is no such column.
+        SchemaMismatchError
+            A column cannot grow into the type, or the type cannot be stored.
         """
+        change = SchemaChange(add or {}, _names(drop), rename or {}, widen or {}, _names(nullable), _names(order))
         if partitions is not None and not isinstance(partitions, PartitionsDefinition):
             raise InvalidInputError(
                 f"partitions={partitions!r} is no partitions definition.", hint='use one, such as Daily("2013-01-01").'
             )
         home, record = self._home, self._record()
-        options = declared_options(complete_after, description)
-        return plan_alter(home, record, partitions, options, as_of_now(home.context, home.view, as_of))
+        options = declared_options(complete_after, description, on_schema_change)
+        return plan_alter(home, record, partitions, options, as_of_now(home.context, home.view, as_of), change)
 
     def alter(
         self,
@@ -306,33 +357,70 @@ class Asset(PartitionVerbs):
         partitions: PartitionsDefinition | None = None,
         complete_after: timedelta | None = None,
         description: str | None = None,
+        on_schema_change: str | None = None,
+        add: Mapping[str, pa.DataType] | None = None,
+        drop: Sequence[str] = (),
+        rename: Mapping[str, str] | None = None,
+        widen: Mapping[str, pa.DataType] | None = None,
+        nullable: Sequence[str] = (),
+        order: Sequence[str] = (),
     ) -> Commit:
-        """Change how the asset is cut, or its options, without touching its rows.
+        """Change how the asset is cut, its columns or its options, without touching its rows.
 
         Everything that leaves each committed partition what it is may change: an earlier or later ``start``, another
-        ``end`` or none, keys added at the end of a list. Snapshots before this one keep the definition of then.
+        ``end`` or none, keys added at the end of a list. Columns are known to files by field id: a renamed one keeps
+        its values, a dropped one is read no more, and one added under a name that was used before begins empty.
+        Snapshots before this one keep the definition and the columns of then. Nothing becomes stale by it.
+
+        Columns are named as they are called before the change; a field inside a struct as ``"address.city"``.
 
         Parameters
         ----------
-        partitions, complete_after, description
+        partitions, complete_after, description, on_schema_change
             As in :meth:`Lake.asset <lakepart.Lake.asset>`; what is left out stays.
+        add
+            New columns and their types: null in everything written so far.
+        drop
+            Columns that are read no more.
+        rename
+            New names by old ones. A column by which rows are partitioned is renamed in the definition, too.
+        widen
+            Columns and the types they grow into: wider integers and floats, decimals of more digits, timestamps
+            without a zone instead of dates.
+        nullable
+            Columns declared without nulls that may hold some from now on.
+        order
+            Columns that come first from now on, in this order, by their new names.
 
         Raises
         ------
+        SchemaMismatchError
+            A column cannot grow into the type, or the type cannot be stored.
         StateError
             Nothing changes; or committed partitions, on main or an open branch, would be none of the new definition
             (``would-orphan``): they are named, and :meth:`repartition` is the way.
         ConflictError
             Somebody committed a partition that would be none of it, or altered the asset, meanwhile.
         InvalidInputError
-            The asset's columns do not allow the definition.
+            The asset's columns do not allow the definition, or there is no such column.
 
         Notes
         -----
         Planning reads one row for each committed partition; the change itself is one short transaction. Where a
         registered producer could no longer read an input, a RuntimeWarning says so.
         """
-        plan = self.plan_alter(partitions=partitions, complete_after=complete_after, description=description)
+        plan = self.plan_alter(
+            partitions=partitions,
+            complete_after=complete_after,
+            description=description,
+            on_schema_change=on_schema_change,
+            add=add,
+            drop=drop,
+            rename=rename,
+            widen=widen,
+            nullable=nullable,
+            order=order,
+        )
         commit = apply_alter(self._home, plan)
         self._record()
         return commit

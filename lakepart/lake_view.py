@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from operator import index
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
+import pyarrow as pa
+
 from lakepart.asset import Asset, declared_options
 from lakepart.catalog.declaring import declare_asset, register_producer
 from lakepart.engine import history as histories
@@ -15,16 +17,31 @@ from lakepart.engine import rollback as rollbacks
 from lakepart.engine.context import require_writable
 from lakepart.engine.home import Home
 from lakepart.engine.inputs import choose_inputs, remember_functions
-from lakepart.errors import AlreadyExistsError, InvalidInputError
+from lakepart.engine.redefining import check_columns
+from lakepart.engine.schemas import stored_schema
+from lakepart.errors import AlreadyExistsError, ErrorCode, InvalidInputError
 from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.names import check_asset_name
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import Commit
 from lakepart.model.version_plans import RollbackPlan
+from lakepart.parquet.evolution import check_schema, describe_difference
+from lakepart.parquet.schemas import serialise
 from lakepart.producers import Producer
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def _require_schema(name: str, stored: pa.Schema | None, declared: pa.Schema) -> None:
+    differences = describe_difference(stored, declared)
+    if differences:
+        raise AlreadyExistsError(
+            f"Asset {name!r} has another schema: {'; '.join(differences)}.",
+            hint="leave the schema out to use the asset as it is, or change it with asset.alter(…).",
+            code=ErrorCode.SCHEMA_MISMATCH,
+            context={"asset": name, "differences": differences},
+        )
 
 
 class LakeView:
@@ -45,6 +62,8 @@ class LakeView:
         partitions: PartitionsDefinition | None = None,
         complete_after: timedelta | None = None,
         description: str | None = None,
+        schema: pa.Schema | Mapping[str, pa.DataType] | None = None,
+        on_schema_change: str | None = None,
     ) -> Asset:
         """Open an asset; with ``partitions``, declare it first. The same declaration again changes nothing.
 
@@ -58,6 +77,13 @@ class LakeView:
             How long after a window's end its data may still arrive: what is written earlier is stale (``early``).
         description
             For people.
+        schema
+            Its columns; fixed by the first write where this is left out. A column declared with ``nullable=False``
+            holds no nulls; other columns, and everything inside nested ones, may.
+        on_schema_change
+            What a write does with a frame whose columns differ: ``"error"`` (the default) refuses it; ``"add"`` adds
+            columns that are new, and leaves those that the frame lacks null; ``"widen"`` does that too, and lets
+            columns grow to a type that holds both.
 
         Raises
         ------
@@ -66,24 +92,30 @@ class LakeView:
         AlreadyExistsError
             It was declared otherwise; both declarations are shown.
         """
-        options = declared_options(complete_after, description)
+        options = declared_options(complete_after, description, on_schema_change)
         if partitions is not None:
-            self._declare(check_asset_name(name), partitions, options)
-        elif options:
+            self._declare(check_asset_name(name), partitions, options, schema)
+        elif options or schema is not None:
             raise InvalidInputError(
                 f"Asset {name!r} is opened with options that only a declaration takes.", hint="give partitions=… too."
             )
         return Asset(self._home, name)
 
-    def _declare(self, name: str, partitions: PartitionsDefinition, options: Mapping[str, Any]) -> None:
+    def _declare(
+        self, name: str, partitions: PartitionsDefinition, options: Mapping[str, Any], schema: Any = None
+    ) -> None:
         if not isinstance(partitions, PartitionsDefinition):
             raise InvalidInputError(
                 f"partitions={partitions!r} is no partitions definition.", hint='use one, such as Daily("2013-01-01").'
             )
         home = self._home
         require_writable(home.context, home.view, "declare an asset")
+        declared = None if schema is None else check_schema(schema)
+        if declared is not None:
+            check_columns(name, partitions, declared)
+        arrow_schema = None if declared is None else serialise(declared)
         try:
-            declare_asset(home.context.database, name, partitions.to_dict(), options)
+            record = declare_asset(home.context.database, name, partitions.to_dict(), options, arrow_schema)
         except AlreadyExistsError as error:
             found = home.record(name)
             raise AlreadyExistsError(
@@ -93,6 +125,8 @@ class LakeView:
                 code=error.code,
                 context=error.context,
             ) from error
+        if declared is not None:
+            _require_schema(name, stored_schema(home.context, record), declared)
 
     def assets(self) -> list[Asset]:
         """Give every asset, by name."""

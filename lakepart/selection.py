@@ -538,6 +538,7 @@ class Selection(PartitionVerbs):
         data: Any,
         *,
         no_rows: str = "empty",
+        on_schema_change: str | None = None,
         inputs: Mapping[str, PartitionVerbs] | None = None,
         code_version: str | None = None,
         message: str | None = None,
@@ -555,7 +556,7 @@ class Selection(PartitionVerbs):
         no_rows
             For partitions without rows: ``"empty"`` (default) records those that have elapsed as known to be empty,
             ``"keep"`` leaves them as they are, ``"error"`` refuses.
-        inputs, code_version, message, metadata, expected, idempotency_key
+        on_schema_change, inputs, code_version, message, metadata, expected, idempotency_key
             As in :meth:`Asset.write`.
         """
         if not self._explicit:
@@ -568,7 +569,14 @@ class Selection(PartitionVerbs):
 
         def write() -> Commit:
             return write_partitions(
-                home.context, home.view, self._record(), partitions, data, no_rows=no_rows, details=details
+                home.context,
+                home.view,
+                self._record(),
+                partitions,
+                data,
+                no_rows=no_rows,
+                details=details,
+                on_schema_change=on_schema_change,
             )
 
         return once(home.context, details.token, write)

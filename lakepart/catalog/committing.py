@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Select, bindparam, case, insert, select, upda
 from lakepart.catalog.campaigns import accept_claim
 from lakepart.catalog.changes import Moment, Totals, write_changes
 from lakepart.catalog.database import Database
-from lakepart.catalog.declaring import close_branch, next_id, require_open
+from lakepart.catalog.declaring import close_branch, require_open
 from lakepart.catalog.definitions import redefine, require_same_cut
 from lakepart.catalog.encoding import to_json
 from lakepart.catalog.guards import find_current, require_unmoved
@@ -22,12 +22,12 @@ from lakepart.catalog.intents import end_intent, require_intent
 from lakepart.catalog.lookups import get_branch
 from lakepart.catalog.partition_keys import show_keys
 from lakepart.catalog.reading import branch_changes
-from lakepart.catalog.tables import BIG, TEXT, asset, head, schema, snapshot
+from lakepart.catalog.schemas import note_schema
+from lakepart.catalog.tables import BIG, TEXT, asset, head, snapshot
 from lakepart.errors import AssetNotFoundError, CatalogError, ConflictError, ErrorCode, InvalidInputError, StorageError
 from lakepart.model.records import (
     MAIN,
     MAIN_BRANCH_ID,
-    AssetGuard,
     BackfillClaim,
     Change,
     ChangeKind,
@@ -242,21 +242,10 @@ def _check_assets(
                 context={"asset": row.name, "expected": guard.revision, "found": row.revision},
             )
         if guard.new_schema is not None:
-            schema_ids[row.asset_id] = _replace_schema(connection, guard, guard.new_schema)
+            schema_ids[row.asset_id] = note_schema(connection, row.asset_id, number, guard.new_schema)
         if guard.new_definition is not None:
             redefine(connection, guard, guard.new_definition, number)
     return schema_ids
-
-
-def _replace_schema(connection: Connection, guard: AssetGuard, arrow_schema: bytes) -> int:
-    schema_id = next_id(connection)
-    connection.execute(insert(schema).values(schema_id=schema_id, asset_id=guard.asset_id, arrow_schema=arrow_schema))
-    connection.execute(
-        update(asset)
-        .where(asset.c.asset_id == guard.asset_id)
-        .values(schema_id=schema_id, revision=asset.c.revision + 1)
-    )
-    return schema_id
 
 
 # Made once: making a statement costs more than carrying it out.

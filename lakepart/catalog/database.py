@@ -34,7 +34,7 @@ from lakepart.model.records import MAIN, TierRecord
 
 __all__ = ["Connection", "Database"]
 
-LATEST_MIGRATION = "0005"
+LATEST_MIGRATION = "0006"
 _SQLITE = "sqlite:///"
 
 # A statement is compiled once in a process, not once for every lake that is opened.

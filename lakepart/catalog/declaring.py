@@ -11,6 +11,7 @@ from lakepart.catalog.database import Database
 from lakepart.catalog.definitions import note_definition
 from lakepart.catalog.encoding import to_json
 from lakepart.catalog.lookups import find_asset, find_branch, get_asset, get_branch, get_head
+from lakepart.catalog.schemas import note_schema
 from lakepart.catalog.tables import asset, branch, head
 from lakepart.errors import AlreadyExistsError, ErrorCode, SnapshotNotFoundError, StateError
 from lakepart.model.definitions import declaration_of
@@ -25,9 +26,13 @@ from lakepart.model.records import (
 
 
 def declare_asset(
-    database: Database, name: str, definition: Mapping[str, Any], options: Mapping[str, Any] | None = None
+    database: Database,
+    name: str,
+    definition: Mapping[str, Any],
+    options: Mapping[str, Any] | None = None,
+    arrow_schema: bytes | None = None,
 ) -> AssetRecord:
-    """Declare an asset; the same again changes nothing.
+    """Declare an asset; the same again changes nothing, whatever schema it has got since.
 
     Raises
     ------
@@ -50,7 +55,10 @@ def declare_asset(
                 )
             )
             new = NewDefinition(definition, options, Redefinition.DECLARED)
-            note_definition(connection, asset_id, get_head(connection).snapshot, new)
+            snapshot = get_head(connection).snapshot
+            note_definition(connection, asset_id, snapshot, new)
+            if arrow_schema is not None:
+                note_schema(connection, asset_id, snapshot, arrow_schema)
             return get_asset(connection, asset_id)
     cuts = declaration_of(found.definition), declaration_of(definition)
     for what, stored, wanted in (("definition", *cuts), ("options", found.options, options)):

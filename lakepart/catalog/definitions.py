@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, insert, or_
 
 from lakepart.catalog.encoding import from_json, to_json
 from lakepart.catalog.partition_keys import load_keys
+from lakepart.catalog.schemas import schema_id_at
 from lakepart.catalog.scopes import in_json
 from lakepart.catalog.tables import BIG, asset, asset_definition, backfill_target, branch, move, version
 from lakepart.errors import StateError
@@ -30,7 +31,7 @@ from lakepart.model.records import (
 
 
 def as_seen(connection: Connection, found: AssetRecord, seen_by: BranchRecord, snapshot: int | None) -> AssetRecord:
-    """Give an asset as it was defined at ``snapshot`` (None: now) of a branch.
+    """Give an asset as it was defined at ``snapshot`` (None: now) of a branch, with the schema of then.
 
     Now means as main is cut now, unless main was repartitioned after the branch was made: then as it was before.
     """
@@ -39,7 +40,8 @@ def as_seen(connection: Connection, found: AssetRecord, seen_by: BranchRecord, s
         return found
     then = definition_at(connection, found.asset_id, at)
     keys = load_keys(connection, found.asset_id) if has_dynamic_keys(then.definition) else {}
-    return replace(found, definition=then.definition, options=then.options, keys=keys)
+    schema_id = schema_id_at(connection, found.asset_id, at)
+    return replace(found, definition=then.definition, options=then.options, keys=keys, schema_id=schema_id)
 
 
 def definition_at(connection: Connection, asset_id: int, at: int) -> DefinitionRecord:

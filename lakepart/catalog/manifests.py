@@ -6,14 +6,30 @@ import base64
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, and_, bindparam, func, literal_column, select, true, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from lakepart.catalog.database import Database
 from lakepart.catalog.definitions import definitions_in
-from lakepart.catalog.encoding import from_json
+from lakepart.catalog.encoding import from_json, to_json
 from lakepart.catalog.lookups import SNAPSHOT_COLUMNS, snapshot_from_row
+from lakepart.catalog.scopes import in_json
 from lakepart.catalog.tables import (
     BIG,
+    asset_definition,
+    asset_schema,
     branch,
     copy,
     file,
@@ -85,16 +101,19 @@ def manifest_of(connection: Connection, number: int) -> dict[str, Any]:
 
 
 def _assets_of(connection: Connection, asset_ids: Iterable[int], number: int) -> list[dict[str, Any]]:
-    """Describe the assets the commit touched as it left them, with the schemas of the files it brought."""
+    """Describe the assets the commit touched as it left them, with their new schemas and those of its files."""
     schemas = connection.execute(_SCHEMAS, {"number": number}).all()
+    parameters = {"number": number, "ids": to_json(sorted(asset_ids))}
+    had = {row.asset_id: row.schema_id for row in connection.execute(_HAD_SCHEMAS, parameters)}  # the newest stays
     described = []
-    for asset_id, (name, then) in definitions_in(connection, asset_ids, number).items():
+    for asset_id, (name, then) in definitions_in(connection, {*asset_ids, *had}, number).items():
         described.append(
             {
                 "asset_id": asset_id,
                 "name": name,
                 "definition": dict(then.definition),
                 "options": dict(then.options),
+                "schema_id": had.get(asset_id),
                 "redefined": then.change.value if then.began == number and then.change in _MADE_BY_COMMITS else None,
                 "schemas": [
                     {"schema_id": row.schema_id, "arrow_schema": base64.b64encode(row.arrow_schema).decode()}
@@ -150,8 +169,31 @@ _VERSION_INPUTS: Select[Any] = (
 _ENDED: Select[Any] = select(version.c.version_id).where(version.c.ended == _NUMBER).order_by(version.c.version_id)
 _SCHEMAS: Select[Any] = (
     select(schema.c.schema_id, schema.c.asset_id, schema.c.arrow_schema)
-    .where(schema.c.schema_id.in_(select(file.c.schema_id).where(_BROUGHT)))
+    .where(
+        or_(
+            schema.c.schema_id.in_(select(file.c.schema_id).where(_BROUGHT)),
+            schema.c.schema_id.in_(select(asset_schema.c.schema_id).where(asset_schema.c.began == _NUMBER)),
+        )
+    )
     .order_by(schema.c.schema_id)
+)
+# What was declared with a schema meanwhile is no part of the commit: it may have been declared after the manifest.
+_newly = asset_schema.alias("newly")
+_GIVEN = select(_newly.c.asset_id).where(
+    _newly.c.began == _NUMBER,
+    ~exists().where(
+        asset_definition.c.asset_id == _newly.c.asset_id,
+        asset_definition.c.began == _NUMBER,
+        asset_definition.c.change == Redefinition.DECLARED.value,
+    ),
+)
+_HAD_SCHEMAS: Select[Any] = (
+    select(asset_schema.c.asset_id, asset_schema.c.schema_id)
+    .where(
+        asset_schema.c.began <= _NUMBER,
+        or_(in_json(asset_schema.c.asset_id, "ids"), asset_schema.c.asset_id.in_(_GIVEN)),
+    )
+    .order_by(asset_schema.c.asset_id, asset_schema.c.began)
 )
 # A file's path is the same on every tier, wherever it may lie by now.
 _FILES: Select[Any] = (

@@ -193,6 +193,18 @@ schema = Table(
     sqlite_strict=True,
 )
 
+# Which of its schemas an asset had from the snapshot ``began`` on; the newest is what ``asset`` says.
+asset_schema = Table(
+    "asset_schema",
+    metadata,
+    Column("asset_id", BIG, ForeignKey("asset.asset_id"), primary_key=True, autoincrement=False),
+    Column("began", BIG, primary_key=True, autoincrement=False),
+    Column("schema_id", BIG, ForeignKey("schema.schema_id"), nullable=False),
+    Index("ix_asset_schema_began", "began"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
 version = Table(
     "version",
     metadata,

@@ -1,9 +1,9 @@
-"""Commands that cut an asset otherwise."""
+"""Commands that change what an asset is: how it is cut, its columns, its options."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,14 +37,34 @@ def alter(
         str | None, typer.Option("--complete-after", metavar="DURATION", help="How long data may still arrive.")
     ] = None,
     description: Annotated[str | None, typer.Option("--description", metavar="TEXT", help="What it is.")] = None,
+    add: Annotated[
+        list[str] | None, typer.Option("--add", metavar="COLUMN=TYPE", help="A new column, such as tip=float64.")
+    ] = None,
+    drop: Annotated[list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Read no more.")] = None,
+    rename: Annotated[list[str] | None, typer.Option("--rename", metavar="OLD=NEW", help="Called otherwise.")] = None,
+    widen: Annotated[
+        list[str] | None, typer.Option("--widen", metavar="COLUMN=TYPE", help="Grown, such as n=int64.")
+    ] = None,
+    nullable: Annotated[
+        list[str] | None, typer.Option("--nullable", metavar="COLUMN", help="May hold nulls from now on.")
+    ] = None,
+    order: Annotated[
+        list[str] | None, typer.Option("--order", metavar="COLUMN", help="Comes first; several in their order.")
+    ] = None,
+    on_schema_change: Annotated[
+        str | None,
+        typer.Option("--on-schema-change", metavar="error|add|widen", help="What writes of other columns do."),
+    ] = None,
     apply: Apply = False,
     as_json: Json = False,
 ) -> None:
-    """Change how an asset is cut, without touching its rows.
+    """Change how an asset is cut, or its columns, without touching its rows.
 
-    What would leave committed partitions without a place is refused. Prints the plan, and does it with --apply.
+    What would leave committed partitions without a place is refused. Old files are read with the new columns. Prints
+    the plan, and does it with --apply.
     """
     from lakepart.model.policies import parse_duration
+    from lakepart.parquet.type_names import parse_type
 
     address, (name,) = split(where, asset, least=1)
     with opened(address, read_only=not apply) as lake:
@@ -53,6 +73,13 @@ def alter(
             partitions=_changed(found.partitions, changes) if changes else None,
             complete_after=None if complete_after is None else parse_duration(complete_after),
             description=description,
+            on_schema_change=on_schema_change,
+            add={column: parse_type(name) for column, name in _texts("--add", add)},
+            drop=drop or (),
+            rename=dict(_texts("--rename", rename)),
+            widen={column: parse_type(name) for column, name in _texts("--widen", widen)},
+            nullable=nullable or (),
+            order=order or (),
         )
         carry_out(
             plan,
@@ -101,6 +128,14 @@ def _changed(definition: PartitionsDefinition, changes: Sequence[str]) -> Partit
         return definition_from_dict({**now, **given})
     kept = {name: now[name] for name in (*_DEFAULTS, "version", "start") if name in now}
     return definition_from_dict({**_DEFAULTS, **kept, **given})
+
+
+def _texts(option: str, given: Sequence[str] | None) -> Iterator[tuple[str, str]]:
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value:
+            raise InvalidInputError(f"{option} {text!r} is not NAME=VALUE.", hint="for example --add tip=float64")
+        yield name, value
 
 
 def _pair(text: str) -> tuple[str, Any]:

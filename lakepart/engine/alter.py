@@ -1,4 +1,4 @@
-"""Cutting an asset otherwise without touching its rows: what every committed partition survives.
+"""Changing what an asset is without touching its rows: how it is cut, its columns, its options.
 
 Everything is decided when the plan is made, by comparing the two definitions at what is committed, and again under
 the lock of the commit for what was committed since.
@@ -6,14 +6,15 @@ the lock of the commit for what was committed since.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from lakepart.catalog.database import Connection
 from lakepart.catalog.definitions import versions_since
-from lakepart.catalog.lookups import get_head, get_schema, list_branches
+from lakepart.catalog.lookups import get_head, list_assets, list_branches
 from lakepart.catalog.reading import find_version_columns
 from lakepart.catalog.scopes import EVERY_ORDINAL, Scope
 from lakepart.engine.home import Home
@@ -25,8 +26,11 @@ from lakepart.engine.redefining import (
     require_main,
     require_possible,
 )
+from lakepart.engine.schemas import stored_schema
+from lakepart.errors import InvalidInputError
 from lakepart.model.definition_plans import AlterPlan
 from lakepart.model.definitions import PartitionsDefinition
+from lakepart.model.inputs import Input
 from lakepart.model.instants import to_microseconds
 from lakepart.model.plans import count_of, list_some
 from lakepart.model.records import (
@@ -36,8 +40,9 @@ from lakepart.model.records import (
     NewDefinition,
     Redefinition,
 )
-from lakepart.parquet.schemas import deserialise
-from lakepart.planning.definitions import compare_expected, orphans
+from lakepart.parquet.evolution import SchemaChange, evolve
+from lakepart.parquet.schemas import serialise
+from lakepart.planning.definitions import compare_expected, orphans, with_columns_renamed
 
 
 def plan_alter(
@@ -46,16 +51,23 @@ def plan_alter(
     partitions: PartitionsDefinition | None,
     options: Mapping[str, Any],
     as_of: datetime,
+    change: SchemaChange,
 ) -> AlterPlan:
     """Say what would change; reads the catalog and changes nothing."""
     before = asset.partitions
     after = before if partitions is None else partitions.keeping_ordinals_of(before).knowing(asset.keys)
+    schema = stored_schema(home.context, asset)
+    columns: tuple[str, ...] = ()
+    if change:
+        schema, columns = evolve(schema, change)
+        _require_kept(asset.name, after, change)
+        after = with_columns_renamed(after, change.rename, asset.keys)
     with home.context.database.reading() as connection:
         snapshot = get_head(connection).snapshot
-        refused = _orphaned(connection, asset, before, after)
-        if asset.schema_id is not None:
-            check_columns(asset.name, after, deserialise(get_schema(connection, asset.schema_id).arrow_schema))
-        remarks = broken_mappings(connection, asset, after)
+        refused = _orphaned(connection, asset, with_columns_renamed(before, change.rename, asset.keys), after)
+        if schema is not None:
+            check_columns(asset.name, after, schema)
+        remarks = (*broken_mappings(connection, asset, after), *_readers(connection, asset, change))
     appearing, vanishing = compare_expected(before, after, to_microseconds(as_of))
     return AlterPlan(
         asset=asset.name,
@@ -68,6 +80,9 @@ def plan_alter(
         options_after={**asset.options, **options},
         appearing=(appearing.to_text(), len(appearing)),
         vanishing=(vanishing.to_text(), len(vanishing)),
+        columns=columns,
+        renamed=tuple(change.rename.items()),
+        schema_after=b64encode(serialise(schema)).decode() if columns and schema is not None else None,
         refused=refused,
         remarks=remarks,
     )
@@ -79,16 +94,19 @@ def apply_alter(home: Home, plan: AlterPlan) -> Commit:
     require_possible(plan)
     asset = home.record(plan.asset)
     before, after = (replace(asset, definition=one).partitions for one in (plan.before, plan.after))
+    before = with_columns_renamed(before, dict(plan.renamed), asset.keys)
 
     def require(connection: Connection) -> None:
         _require_no_orphans(connection, plan, before, after)
 
+    redefined = plan.before != plan.after or plan.options_before != plan.options_after
     return commit_definition(
         home.context,
         AssetGuard(
             plan.asset_id,
             plan.revision,
-            new_definition=NewDefinition(plan.after, plan.options_after, Redefinition.ALTERED),
+            new_schema=None if plan.schema_after is None else b64decode(plan.schema_after),
+            new_definition=NewDefinition(plan.after, plan.options_after, Redefinition.ALTERED) if redefined else None,
         ),
         operation="alter",
         message=f"alter {plan.asset}",
@@ -118,6 +136,32 @@ def _orphaned(
                 f"{branch.name} {'has' if len(found['key']) == 1 else 'have'} data ({list_some(found['key'])})"
             )
     return tuple(refused)
+
+
+def _require_kept(asset: str, after: PartitionsDefinition, change: SchemaChange) -> None:
+    dropped = [name for name in change.drop if name in after.columns]
+    if dropped:
+        raise InvalidInputError(
+            f"Column {dropped[0]!r} says to which partition of {asset!r} a row belongs, so it cannot be dropped.",
+            hint="repartition by another column first.",
+            context={"column": dropped[0]},
+        )
+
+
+def _readers(connection: Connection, asset: AssetRecord, change: SchemaChange) -> Iterator[str]:
+    """Name the registered producers that may know columns by names that are gone."""
+    gone = [*change.drop, *change.rename]
+    if not gone:
+        return
+    for made in list_assets(connection):
+        if made.producer is None:
+            continue
+        reads = any(Input.from_recorded(one).asset == asset.name for one in made.producer.inputs.values())
+        if reads or made.name == asset.name:
+            yield (
+                f"the producer of {made.name!r} {'reads' if reads else 'makes'} {asset.name!r}: "
+                f"see that it no longer goes by {list_some(map(repr, gone))}"
+            )
 
 
 def _said(definition: PartitionsDefinition) -> str:

@@ -19,10 +19,12 @@ from lakepart.catalog.committing import commit
 from lakepart.catalog.database import Connection
 from lakepart.catalog.intents import close_intent, open_intent, renew_intents
 from lakepart.catalog.lookups import get_asset, get_schema
+from lakepart.catalog.schemas import find_schema_id
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.dynamic_keys import definition_for_writing, written_keys
 from lakepart.engine.manifests import write_manifests
 from lakepart.engine.pieces import (
+    Destination,
     Prepared,
     nothing_to_write,
     pairs_or_rows,
@@ -33,7 +35,7 @@ from lakepart.engine.pieces import (
 from lakepart.engine.schemas import stored_schema
 from lakepart.engine.staging import Piece, Stager
 from lakepart.engine.uncommitted import StagedWrite, Uncommitted
-from lakepart.errors import AlreadyExistsError, ConflictError, ErrorCode, InvalidInputError, LakepartError
+from lakepart.errors import AlreadyExistsError, ConflictError, ErrorCode, InvalidInputError, LakepartError, StateError
 from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import count_of, list_some
@@ -49,7 +51,8 @@ from lakepart.model.records import (
     InputRecord,
     NewFile,
 )
-from lakepart.parquet.schemas import fingerprint, serialise
+from lakepart.parquet.merging import check_on_schema_change
+from lakepart.parquet.schemas import fingerprint, gives_types_only, serialise
 from lakepart.planning.definitions import require_fitting
 
 IF_EXISTS = ("error", "replace", "append")
@@ -74,13 +77,20 @@ class Details:
 
 
 def write_frame(
-    context: LakeContext, view: View, asset: AssetRecord, data: Any, *, if_exists: str, details: Details
+    context: LakeContext,
+    view: View,
+    asset: AssetRecord,
+    data: Any,
+    *,
+    if_exists: str,
+    details: Details,
+    on_schema_change: str | None = None,
 ) -> Commit:
     """Write rows to the partitions their ``by`` column names, in one commit."""
     require_writable(context, view, "write")
     _check_choice("if_exists", if_exists, IF_EXISTS)
     definition = definition_for_writing(context, view, asset)
-    prepared = prepare_routed(asset.name, definition, stored_schema(context, asset), data)
+    prepared = prepare_routed(asset.name, definition, destination(context, asset, on_schema_change), data)
     if prepared.positions is not None and if_exists == "error":
         _refuse_existing(context, view, asset, definition, prepared.positions)  # before a byte is written
 
@@ -100,6 +110,7 @@ def write_partitions(
     no_rows: str,
     if_exists: str = "replace",
     details: Details,
+    on_schema_change: str | None = None,
 ) -> Commit:
     """Write exactly the wanted partitions; rows of any other are refused.
 
@@ -109,14 +120,12 @@ def write_partitions(
     require_writable(context, view, "write")
     _check_choice("no_rows", no_rows, NO_ROWS)
     _check_choice("if_exists", if_exists, IF_EXISTS)
-    stored = stored_schema(context, asset)
+    into = destination(context, asset, on_schema_change)
     frames, data = pairs_or_rows(data)
     if frames is None:
-        prepared = prepare_wanted(asset.name, wanted, stored, data)
+        prepared = prepare_wanted(asset.name, wanted, into, data)
     else:
-        prepared = prepare_keyed(asset.name, wanted.definition, wanted, stored, frames) or nothing_to_write(
-            stored if stored is not None else pa.schema([])
-        )
+        prepared = prepare_keyed(asset.name, wanted.definition, wanted, into, frames) or nothing_to_write(into)
 
     def changes(staged: dict[int, list[NewFile]]) -> list[Change]:
         filled = {position: files for position, files in staged.items() if files}
@@ -139,12 +148,13 @@ def write_keyed(
     *,
     if_exists: str,
     details: Details,
+    on_schema_change: str | None = None,
 ) -> Commit:
     """Write the partitions that come as ``(key, frame)``, each replaced as a whole unless told otherwise."""
     require_writable(context, view, "write")
     _check_choice("if_exists", if_exists, IF_EXISTS)
     definition = definition_for_writing(context, view, asset)
-    prepared = prepare_keyed(asset.name, definition, None, stored_schema(context, asset), frames)
+    prepared = prepare_keyed(asset.name, definition, None, destination(context, asset, on_schema_change), frames)
     if prepared is None:
         raise _no_rows(asset)
 
@@ -202,6 +212,12 @@ def _stage_and_commit(
     return record
 
 
+def destination(context: LakeContext, asset: AssetRecord, on_schema_change: str | None) -> Destination:
+    """Say what a frame meets: the asset's schema, and what may become of it by the asset's choice or this write's."""
+    chosen = on_schema_change or asset.options.get("on_schema_change", "error")
+    return Destination(stored_schema(context, asset), check_on_schema_change(chosen))
+
+
 def _stage_in_transaction(
     context: LakeContext,
     view: View,
@@ -222,6 +238,12 @@ def _stage_in_transaction(
             hint='lake.transaction("why", metadata={…}).',
         )
     schema, intent_id = prepared.reconciled.schema, transaction.intent_id
+    before = stored_schema(context, asset)
+    if before is not None and transaction.has_written(asset.asset_id) and not gives_types_only(before, schema):
+        raise StateError(
+            f"This transaction wrote {asset.name!r} already, under the columns it had, and this frame changes them.",
+            hint="write that frame first, or change the columns with alter(…) before the block.",
+        )
     stager = make_stager(
         context, asset, definition, schema, intent_id, details.code_version, series=transaction.next_series()
     )
@@ -246,6 +268,9 @@ def commit_under_current_schema(
 ) -> Commit:
     """Commit files written under a schema and definition each; where an asset was declared anew, again if they fit.
 
+    Files of a schema that the asset had before are read under the new one by field id, so they fit as those do that
+    were committed a moment earlier. What brings a schema of its own does not.
+
     Raises
     ------
     ConflictError
@@ -260,36 +285,41 @@ def commit_under_current_schema(
                 raise
             moved = error
             with context.database.reading() as connection:
-                guards = [
-                    _guard_anew(connection, request, guard, *based_on[guard.asset_id]) for guard in request.assets
-                ]
-            if None in guards:
+                again = _guarded_anew(connection, request, based_on)
+            if again is None:
                 raise
-            request = replace(request, assets=tuple(guard for guard in guards if guard is not None))
+            request = again
     raise ConflictError(
         f"Asset {moved.context['asset']!r} was declared anew {_SCHEMA_RACES} times while this commit was tried.",
         hint="try again when its declaration has settled.",
     )
 
 
-def _guard_anew(
-    connection: Connection,
-    request: CommitRequest,
-    guard: AssetGuard,
-    schema: bytes | None,
-    definition: PartitionsDefinition,
-) -> AssetGuard | None:
-    """Give the guard of a commit under an asset's declaration of now; None if the files have another schema."""
-    asset = get_asset(connection, guard.asset_id)
-    if asset.revision == guard.revision:
-        return guard
-    stored = None if asset.schema_id is None else get_schema(connection, asset.schema_id).arrow_schema
-    if None not in (stored, schema) and stored != schema:
-        return None
-    if asset.definition != definition.to_dict():
-        partitions = {change.ordinal: change.key for change in request.changes if change.asset_id == asset.asset_id}
-        require_fitting(asset.name, definition, asset.partitions, partitions)
-    return AssetGuard(asset.asset_id, asset.revision, schema if stored is None else None)
+def _guarded_anew(
+    connection: Connection, request: CommitRequest, based_on: Mapping[int, tuple[bytes | None, PartitionsDefinition]]
+) -> CommitRequest | None:
+    """Give the request under the declarations of now; None if files have a schema that does not fit."""
+    guards, changes = [], request.changes
+    for guard in request.assets:
+        schema, definition = based_on[guard.asset_id]
+        asset = get_asset(connection, guard.asset_id)
+        if asset.revision == guard.revision:
+            guards.append(guard)
+            continue
+        stored = None if asset.schema_id is None else get_schema(connection, asset.schema_id).arrow_schema
+        if None not in (stored, schema) and stored != schema:
+            had = None if schema is None else find_schema_id(connection, asset.asset_id, schema)
+            if guard.new_schema is not None or had is None:
+                return None
+            changes = tuple(
+                replace(change, schema_id=had) if change.asset_id == asset.asset_id and change.files else change
+                for change in changes
+            )
+        if asset.definition != definition.to_dict():
+            partitions = {change.ordinal: change.key for change in changes if change.asset_id == asset.asset_id}
+            require_fitting(asset.name, definition, asset.partitions, partitions)
+        guards.append(AssetGuard(asset.asset_id, asset.revision, schema if stored is None else None))
+    return replace(request, assets=tuple(guards), changes=changes)
 
 
 def file_metadata(schema: pa.Schema, token: str, code_version: str | None) -> dict[str, str]:

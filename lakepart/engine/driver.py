@@ -235,6 +235,7 @@ class Driver:
             attempt=work.attempts,
             inputs=inputs.resolved,
             schema=self._schema(),
+            on_schema_change=str(self._asset.options.get("on_schema_change", "error")),
             tier=self.context.hottest.name,
             name_prefix=f"{self._intent_id}-{work.number}-{work.attempts}",
             code_version=self.record.plan["code_version"],

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow as pa
-
 from lakepart.engine.commit import file_metadata
 from lakepart.engine.pieces import (
+    Destination,
     Prepared,
     nothing_to_write,
     pairs_or_rows,
@@ -46,6 +45,7 @@ class Order:
     attempt: int
     inputs: Mapping[str, Resolved]
     schema: bytes | None
+    on_schema_change: str
     tier: str
     name_prefix: str
     code_version: str | None
@@ -123,12 +123,11 @@ def _prepare(order: Order, result: Any) -> Prepared:
         )
     definition = _definition_of(order)
     wanted = PartitionSet.from_keys(definition, order.keys)
-    stored = None if order.schema is None else deserialise(order.schema)
+    into = Destination(None if order.schema is None else deserialise(order.schema), order.on_schema_change)
     frames, result = pairs_or_rows(result)
     if frames is None:
-        return prepare_wanted(order.asset, wanted, stored, result)
-    prepared = prepare_keyed(order.asset, definition, wanted, stored, frames)
-    return prepared or nothing_to_write(pa.schema([]) if stored is None else stored)
+        return prepare_wanted(order.asset, wanted, into, result)
+    return prepare_keyed(order.asset, definition, wanted, into, frames) or nothing_to_write(into)
 
 
 def known_of(definition: PartitionsDefinition, keys: Iterable[str]) -> dict[str, tuple[KnownKey, ...]]:

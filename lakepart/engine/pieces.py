@@ -24,6 +24,14 @@ from lakepart.parquet.schemas import Reconciled, check_partition_column, reconci
 
 
 @dataclass(frozen=True, slots=True)
+class Destination:
+    """What a frame is written into: the asset's schema (None: it has none yet), and what may become of that."""
+
+    schema: pa.Schema | None
+    on_schema_change: str = "error"
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """Pieces that are ready to be staged; ``positions`` is known beforehand only for what is in memory."""
 
@@ -32,7 +40,7 @@ class Prepared:
     positions: list[int] | None = None
 
 
-def prepare_routed(asset: str, definition: PartitionsDefinition, stored: pa.Schema | None, data: Any) -> Prepared:
+def prepare_routed(asset: str, definition: PartitionsDefinition, into: Destination, data: Any) -> Prepared:
     """Send every row to the partition its ``by`` column names."""
     if definition.unsaid:
         raise InvalidInputError(
@@ -40,7 +48,7 @@ def prepare_routed(asset: str, definition: PartitionsDefinition, stored: pa.Sche
             hint='write one partition with write(frame, "key"), or several with write({key: frame, …}).',
         )
     frame = open_frame(data)
-    reconciled = _reconcile(definition, stored, frame)
+    reconciled = _reconcile(definition, into, frame)
     routed = route(frame.cast(reconciled), definition)
     if frame.table is None:
         return Prepared(reconciled, routed)
@@ -48,13 +56,13 @@ def prepare_routed(asset: str, definition: PartitionsDefinition, stored: pa.Sche
     return Prepared(reconciled, pieces, [position for position, _ in pieces])
 
 
-def prepare_wanted(asset: str, wanted: PartitionSet, stored: pa.Schema | None, data: Any) -> Prepared:
+def prepare_wanted(asset: str, wanted: PartitionSet, into: Destination, data: Any) -> Prepared:
     """Take one frame as the content of the wanted partitions; a row of any other is an error."""
     definition = wanted.definition
     frame = open_frame(data)
-    if stored is not None and not frame.schema.names:  # an empty frame may come without columns
-        return nothing_to_write(stored)
-    reconciled = _reconcile(definition, stored, frame)
+    if into.schema is not None and not frame.schema.names:  # an empty frame may come without columns
+        return nothing_to_write(into)
+    reconciled = _reconcile(definition, into, frame)
     fitting = frame.cast(reconciled)
     if definition.columns and not definition.unsaid:
         return Prepared(reconciled, _only(route(fitting, definition), wanted, asset))
@@ -72,7 +80,7 @@ def prepare_keyed(
     asset: str,
     definition: PartitionsDefinition,
     wanted: PartitionSet | None,
-    stored: pa.Schema | None,
+    into: Destination,
     frames: Iterable[tuple[str, Any]],
 ) -> Prepared | None:
     """Take ``(key, frame)`` pairs, each the whole content of its partition; None where there are none."""
@@ -82,7 +90,7 @@ def prepare_keyed(
     first = next(opened, None)
     if first is None:
         return None
-    reconciled = _reconcile(definition, stored, first[2])
+    reconciled = _reconcile(definition, into, first[2])
 
     def pieces() -> Iterator[Piece]:
         seen: set[int] = set()
@@ -92,7 +100,7 @@ def prepare_keyed(
             if wanted is not None and key not in wanted:
                 raise _foreign_rows(asset, definition, [key], wanted.to_text())
             seen.add(position)
-            fitting = reconcile(reconciled.schema, frame.schema)
+            fitting = reconcile(reconciled.schema, frame.schema, into.on_schema_change)
             if fitting.changed:
                 raise _typed_too_late(asset, key, reconciled.schema, fitting.schema)
             yield position, _checked(frame.cast(fitting).tables(), definition, position, asset)
@@ -100,9 +108,10 @@ def prepare_keyed(
     return Prepared(reconciled, pieces())
 
 
-def nothing_to_write(stored: pa.Schema) -> Prepared:
+def nothing_to_write(into: Destination) -> Prepared:
     """Prepare no rows at all, under the schema the asset has."""
-    return Prepared(Reconciled(schema=stored, changed=False, cast=lambda table: table), [], [])
+    schema = pa.schema([]) if into.schema is None else into.schema
+    return Prepared(Reconciled(schema=schema, changed=False, cast=lambda table: table), [], [])
 
 
 def _keyed_frames(data: Any) -> Iterable[tuple[str, Any]] | None:
@@ -143,7 +152,7 @@ def _is_pair(item: Any) -> bool:
     return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)
 
 
-def _reconcile(definition: PartitionsDefinition, stored: pa.Schema | None, frame: Frame) -> Reconciled:
+def _reconcile(definition: PartitionsDefinition, into: Destination, frame: Frame) -> Reconciled:
     check_partition_column(definition, frame.schema)  # first: it knows the way out for what reconciling would refuse
     for one in definition.dimensions:
         if one.dimension in frame.schema.names and one.dimension != one.by:
@@ -152,7 +161,7 @@ def _reconcile(definition: PartitionsDefinition, stored: pa.Schema | None, frame
                 hint="rename the column, or the dimension of the partitions.",
                 context={"column": one.dimension},
             )
-    return reconcile(stored, frame.schema)
+    return reconcile(into.schema, frame.schema, into.on_schema_change)
 
 
 def _only(pieces: Iterable[Piece], wanted: PartitionSet, asset: str) -> Iterator[Piece]:
@@ -177,10 +186,12 @@ def _checked(
 
 
 def _typed_too_late(asset: str, key: str, before: pa.Schema, after: pa.Schema) -> SchemaMismatchError:
-    columns = [field.name for field in after if before.field(field.name).type != field.type]
+    columns = [
+        field.name for field in after if field.name not in before.names or before.field(field.name).type != field.type
+    ]
     return SchemaMismatchError(
-        f"Column {list_some(repr(name) for name in columns)} of {asset!r} was all null so far and gets its type only "
-        f"from the frame of {key!r}, after others of the same write.",
+        f"Column {list_some(repr(name) for name in columns)} of {asset!r} gets its type only from the frame of "
+        f"{key!r}, after others of the same write.",
         hint="give the frame with the typed column first, or write it first.",
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -20,14 +20,17 @@ from lakepart.catalog.database import Connection
 from lakepart.catalog.lookups import find_asset_state
 from lakepart.catalog.reading import find_files, find_versions
 from lakepart.engine.context import LakeContext, View
-from lakepart.engine.schemas import stored_schema
+from lakepart.engine.schemas import schemas_by_id
+from lakepart.engine.uncommitted import UNCOMMITTED_SCHEMA
 from lakepart.errors import ConflictError, ErrorCode, InvalidInputError, PartitionNotFoundError
 from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import ReadPlan, count_of, list_some
 from lakepart.model.records import AssetRecord, DataFile, VersionRecord
-from lakepart.parquet.filters import compile_filter
-from lakepart.parquet.reading import Source, iter_batches, read_files, to_dataset
+from lakepart.parquet.datasets import to_dataset
+from lakepart.parquet.filters import Filter, compile_filter
+from lakepart.parquet.fitting import Fit, fit
+from lakepart.parquet.reading import Source, iter_batches, read_files
 from lakepart.storage.base import Store
 
 if TYPE_CHECKING:
@@ -42,7 +45,10 @@ class PartialReadWarning(UserWarning):
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A selection against one snapshot: its versions, their files, and what it named in vain."""
+    """A selection against one snapshot: its versions, their files, and what it named in vain.
+
+    ``older_schemas`` are those, by id, under which some of the files were written, where that is not ``schema``.
+    """
 
     asset: AssetRecord
     partitions: PartitionSet
@@ -51,6 +57,7 @@ class Resolved:
     versions: tuple[VersionRecord, ...]
     files: tuple[tuple[int, DataFile], ...]
     missing: tuple[str, ...]
+    older_schemas: Mapping[int, pa.Schema] = field(default_factory=dict)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -79,7 +86,7 @@ def resolve(
 ) -> Resolved:
     """Find the versions and files of ``partitions``; ``explicit`` ones that are not committed are ``missing``.
 
-    Costs four queries, whatever the number of partitions.
+    Costs four queries, whatever the number of partitions; one more, the first time, where schemas are not known yet.
 
     Raises
     ------
@@ -87,9 +94,8 @@ def resolve(
         The asset was cut otherwise since it was looked up.
     """
     scope, ranges = view.scope(asset), partitions.ordinal_ranges()
-    schema = stored_schema(context, asset)
     with context.database.reading() as connection:
-        snapshot = view.snapshot if view.snapshot is not None else _newest_snapshot(connection, view, asset)
+        snapshot, schema_id = _seen_at(connection, view, asset)
         versions = find_versions(connection, scope, ranges)
         files = find_files(connection, scope, ranges, statistics=statistics)
         if view.transaction is not None:
@@ -97,26 +103,32 @@ def resolve(
             own = view.transaction.versions(connection, scope, ranges)
             files = view.transaction.files(own, asset.asset_id, files)
             versions = sorted(({one.ordinal: one for one in versions} | own).values(), key=attrgetter("ordinal"))
+        under = {file.schema_id for _, file in files if file.schema_id != UNCOMMITTED_SCHEMA}
+        schemas = schemas_by_id(context, connection, under if schema_id is None else {*under, schema_id})
+    schema = pa.schema([]) if schema_id is None else schemas.pop(schema_id)
     missing: tuple[str, ...] = ()
     if explicit and len(versions) < len(partitions):
         found = {version.key for version in versions}
         missing = tuple(key for key in partitions if key not in found)
-    return Resolved(asset, partitions, snapshot, schema or pa.schema([]), tuple(versions), tuple(files), missing)
+    return Resolved(asset, partitions, snapshot, schema, tuple(versions), tuple(files), missing, schemas)
 
 
-def _newest_snapshot(connection: Connection, view: View, asset: AssetRecord) -> int:
-    """Give the newest snapshot, in which the asset must still be cut as it was when it was looked up."""
+def _seen_at(connection: Connection, view: View, asset: AssetRecord) -> tuple[int, int | None]:
+    """Give the snapshot to read, and the schema id of then; the asset must still be cut as when it was looked up."""
+    if view.snapshot is not None:
+        return view.snapshot, asset.schema_id
     state = find_asset_state(connection, asset.name)
-    if state is None or (
-        state.asset.revision != asset.revision and view.define(connection, state.asset).definition != asset.definition
-    ):
+    seen = None if state is None else state.asset
+    if seen is not None and seen.revision != asset.revision:
+        seen = view.define(connection, seen)
+    if state is None or seen is None or (seen.revision != asset.revision and seen.definition != asset.definition):
         raise ConflictError(
             f"Asset {asset.name!r} was cut otherwise while this read began.",
             hint="select again and read.",
             code=ErrorCode.ASSET_CHANGED,
             context={"asset": asset.name},
         )
-    return state.head.snapshot
+    return state.head.snapshot, asset.schema_id if seen.revision == asset.revision else seen.schema_id
 
 
 def plan_read(resolved: Resolved, options: ReadOptions) -> ReadPlan:
@@ -186,6 +198,7 @@ def _open(stores: Stores, resolved: Resolved, options: ReadOptions) -> tuple[lis
     for name in columns:
         schema = schema.append(pa.field(name, pa.string()))
     keys = {version.ordinal: version.key for version in resolved.versions}
+    fits = _fits(resolved)
     sources = []
     for ordinal, file in _matching(resolved, options):
         store = stores[file.tier]
@@ -194,6 +207,7 @@ def _open(stores: Stores, resolved: Resolved, options: ReadOptions) -> tuple[lis
                 name=f"{file.tier}:{file.path}",
                 open=store.os_path(file.path) or partial(store.open_read, file.path),
                 constants={name: value_of(keys[ordinal]) for name, value_of in columns.items()},
+                fit=fits.get(file.schema_id),
             )
         )
     return sources, schema
@@ -204,11 +218,20 @@ def _matching(resolved: Resolved, options: ReadOptions) -> list[tuple[int, DataF
     chosen = compile_filter(options.filter, resolved.schema)
     if chosen is None:
         return list(resolved.files)
-    return [
-        (ordinal, file)
-        for ordinal, file in resolved.files
-        if file.statistics is None or chosen.can_hold(file.statistics)
-    ]
+    fits = _fits(resolved)
+    return [(ordinal, file) for ordinal, file in resolved.files if _can_hold(chosen, file, fits.get(file.schema_id))]
+
+
+def _can_hold(chosen: Filter, file: DataFile, fit: Fit | None) -> bool:
+    """Tell whether a file can hold a row that matches, by its statistics in the catalog."""
+    if file.statistics is None:
+        return True
+    return chosen.can_hold(file.statistics if fit is None else fit.statistics(file.statistics))
+
+
+def _fits(resolved: Resolved) -> dict[int, Fit]:
+    """Say, by schema id, how files of older schemas are read."""
+    return {schema_id: fit(older, resolved.schema) for schema_id, older in resolved.older_schemas.items()}
 
 
 def _settle_missing(resolved: Resolved, options: ReadOptions) -> None:

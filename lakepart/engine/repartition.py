@@ -22,7 +22,7 @@ from lakepart.engine.commit import make_stager, renewing, undone_on_failure
 from lakepart.engine.context import LakeContext, View
 from lakepart.engine.home import Home
 from lakepart.engine.judging import JUDGED, Judge
-from lakepart.engine.pieces import prepare_routed
+from lakepart.engine.pieces import Destination, prepare_routed
 from lakepart.engine.read import ReadOptions, Resolved, read_batches, resolve
 from lakepart.engine.redefining import (
     OPEN_BACKFILLS,
@@ -129,7 +129,7 @@ def apply_repartition(home: Home, plan: RepartitionPlan) -> Commit:
             rows = read_batches(
                 context.stores, replace(found, partitions=PartitionSet.everything(after)), ReadOptions()
             )
-            pieces = prepare_routed(asset.name, after, found.schema, rows).pieces
+            pieces = prepare_routed(asset.name, after, Destination(found.schema), rows).pieces
             staged = stager.stage(renewing(context, intent_id, pieces))
         return commit_definition(
             context,

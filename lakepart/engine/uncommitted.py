@@ -51,7 +51,9 @@ if TYPE_CHECKING:
     from lakepart.engine.staging import Stager
 
 RENEWED_EVERY_S = 60.0
+UNCOMMITTED_SCHEMA = 0  # of a file of the transaction: that which the asset has in it
 _NO_ID = 0  # of a file or version that the catalog does not have yet
+_OF_ANOTHER_SCHEMA = 0  # a revision that no asset has: the commit looks up which schema its files were written under
 _Ranges = Sequence[OrdinalRange]
 
 
@@ -180,6 +182,8 @@ class Uncommitted:
                         code=ErrorCode.ASSET_CHANGED,
                         context={"asset": now.name},
                     )
+                if now.schema_id != then.schema_id:
+                    then = replace(then, revision=_OF_ANOTHER_SCHEMA)
                 first = self.assets[now.asset_id] = then
             keys = dict(then.keys)
             for (asset_id, dimension), learned in self._keys.items():
@@ -194,6 +198,11 @@ class Uncommitted:
     def schema_id_of(self, asset_id: int) -> int:
         """Give what stands for an asset's new schema until the commit gives it an id."""
         return -asset_id
+
+    def has_written(self, asset_id: int) -> bool:
+        """Tell whether files of an asset were put in place."""
+        with self._lock:
+            return any(change.files for change in self._of(asset_id).values())
 
     def learn_keys(self, asset_id: int, dimension: str, keys: Iterable[KnownKey]) -> None:
         """Remember keys that were reserved for this transaction and that nobody else sees yet."""
@@ -354,7 +363,7 @@ def _data_file(new: NewFile) -> DataFile:
         row_count=new.row_count,
         row_groups=new.row_groups,
         checksum=new.checksum,
-        schema_id=_NO_ID,
+        schema_id=UNCOMMITTED_SCHEMA,
         statistics=new.statistics,
     )
 

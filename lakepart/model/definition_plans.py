@@ -41,6 +41,12 @@ class AlterPlan(_DefinitionPlan):
     ----------
     appearing, vanishing
         Partitions that are expected from now on, and no longer, up to the instant of the plan; as text and counted.
+    columns
+        What changes in the schema, as sentences.
+    schema_after
+        The schema from then on, in the Arrow IPC form as base64; None where it stays.
+    renamed
+        ``(old, new)`` names of columns.
     refused
         Why it cannot be applied; empty where it can.
     remarks
@@ -51,11 +57,15 @@ class AlterPlan(_DefinitionPlan):
     options_after: Mapping[str, Any]
     appearing: tuple[str, int]
     vanishing: tuple[str, int]
+    columns: tuple[str, ...] = ()
+    schema_after: str | None = None
+    renamed: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing changes."""
-        return self.before == self.after and self.options_before == self.options_after
+        redefined = self.before != self.after or self.options_before != self.options_after
+        return not redefined and self.schema_after is None
 
     def __str__(self) -> str:
         if self.is_empty:
@@ -67,6 +77,7 @@ class AlterPlan(_DefinitionPlan):
             old, new = self.options_before.get(name), self.options_after.get(name)
             if old != new:
                 lines.append(f"  {name}: {old!r} → {new!r}")
+        lines += [f"  {sentence}" for sentence in self.columns]
         for what, (text, count) in (("appear", self.appearing), ("go", self.vanishing)):
             if count:
                 lines.append(f"  {count_of(count, 'partition')} {what}{'s' if count == 1 else ''}: {_shortened(text)}")

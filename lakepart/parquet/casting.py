@@ -109,21 +109,46 @@ def _cast_array(array: pa.Array, data_type: pa.DataType) -> pa.Array:
         # the values first: there is no kernel that takes from views
         return _cast_array(array.dictionary, data_type).take(array.indices)
     if pa.types.is_struct(array.type) and pa.types.is_struct(data_type):
-        children = [_cast_array(child, field.type) for child, field in zip(array.flatten(), data_type, strict=True)]
+        found = {child.name: values for child, values in zip(array.type, array.flatten(), strict=True)}
+        children = [
+            _cast_array(found[field.name], field.type) if field.name in found else pa.nulls(len(array), field.type)
+            for field in data_type
+        ]
         return pa.StructArray.from_arrays(children, fields=list(data_type), mask=array.is_null())
     if _is_list(array.type) and pa.types.is_list(data_type):
-        return _cast_list(array, data_type)
+        return rebuild_list(array, data_type, _cast_array(array.flatten(), data_type.value_type))
+    if pa.types.is_map(array.type) and pa.types.is_map(data_type) and _holds_struct(data_type):
+        keys, items = entries_of(array)
+        return rebuild_map(
+            array, data_type, _cast_array(keys, data_type.key_type), _cast_array(items, data_type.item_type)
+        )
     if _holds_view(array.type):
         raise pa.ArrowNotImplementedError(f"list views inside {array.type}")
     return array.cast(data_type)
 
 
-def _cast_list(array: pa.Array, data_type: pa.DataType) -> pa.Array:
-    """Rebuild a list: pyarrow's cast of a view makes an offsets buffer that is one too short, and reads beyond it."""
+def rebuild_list(array: pa.Array, data_type: pa.DataType, values: pa.Array) -> pa.Array:
+    """Put other values into a list: pyarrow's cast of a view makes an offsets buffer that is one too short."""
+    return pa.ListArray.from_arrays(_offsets(array), values, type=data_type, mask=array.is_null())
+
+
+def rebuild_map(array: pa.Array, data_type: pa.DataType, keys: pa.Array, items: pa.Array) -> pa.Array:
+    """Put other keys and items, those of :func:`entries_of` cast, into a map."""
+    return pa.MapArray.from_arrays(_offsets(array), keys, items, type=data_type, mask=array.is_null())
+
+
+def entries_of(array: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Give the keys and items of a map, without those that its nulls may hide."""
+    listed = array.cast(pa.list_(pa.struct([array.type.key_field, array.type.item_field])))
+    keys, items = listed.flatten().flatten()
+    return keys, items
+
+
+def _offsets(array: pa.Array) -> pa.Array:
+    if pa.types.is_map(array.type):
+        array = array.cast(pa.list_(pa.struct([array.type.key_field, array.type.item_field])))
     lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
-    offsets = pa.array(np.concatenate(([0], np.cumsum(lengths))), pa.int64()).cast(pa.int32())
-    values = _cast_array(array.flatten(), data_type.value_type)
-    return pa.ListArray.from_arrays(offsets, values, type=data_type, mask=array.is_null())
+    return pa.array(np.concatenate(([0], np.cumsum(lengths))), pa.int64()).cast(pa.int32())
 
 
 def _first_misfit(column: Any, data_type: pa.DataType) -> int:
@@ -157,6 +182,12 @@ def _holds_view(data_type: pa.DataType) -> bool:
     if pa.types.is_list_view(data_type) or pa.types.is_large_list_view(data_type):
         return True
     return any(_holds_view(data_type.field(i).type) for i in range(data_type.num_fields))
+
+
+def _holds_struct(data_type: pa.DataType) -> bool:
+    if pa.types.is_struct(data_type):
+        return True
+    return any(_holds_struct(data_type.field(i).type) for i in range(data_type.num_fields))
 
 
 def _is_list(data_type: pa.DataType) -> bool:

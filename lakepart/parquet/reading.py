@@ -24,8 +24,9 @@ from lakepart.errors import (
 )
 from lakepart.parquet.casting import cast_column
 from lakepart.parquet.filters import Filter, check_columns, compile_filter
+from lakepart.parquet.fitting import Fit
 from lakepart.parquet.schemas import plain
-from lakepart.parquet.statistics import row_group_statistics
+from lakepart.parquet.statistics import Statistics, row_group_statistics
 
 _LOCAL_THREADS = 8  # at most, and not more than there are cores: local files come from memory mostly
 _REMOTE_THREADS = 16  # these wait for the network
@@ -45,11 +46,14 @@ class Source:
         The path of a local file, or a function that opens a seekable binary file.
     constants
         Columns that are not in the file and have one value in all its rows.
+    fit
+        How the file's columns become those of the schema; None where it was written under that very schema.
     """
 
     name: str
     open: str | Callable[[], BinaryIO]
     constants: Mapping[str, Any] = field(default_factory=dict)
+    fit: Fit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,43 +139,6 @@ def output_schema(schema: pa.Schema, columns: Sequence[str] | None = None) -> pa
     return _plan(schema, columns, None).output
 
 
-def to_dataset(sources: Sequence[Source], schema: pa.Schema, *, filesystem: Any = None) -> Any:
-    """Give a ``pyarrow.dataset.Dataset`` of exactly these files.
-
-    Parameters
-    ----------
-    sources
-        The files; ``constants`` become partition expressions, so filters on them prune files.
-    schema
-        What the rows look like, columns of ``constants`` included.
-    filesystem
-        The pyarrow filesystem in which the paths are; the local one by default.
-
-    Raises
-    ------
-    InvalidInputError
-        Code ``unsupported``: a source is not a path.
-    """
-    import pyarrow.dataset as ds
-    from pyarrow.fs import LocalFileSystem
-
-    for source in sources:
-        if not isinstance(source.open, str):
-            raise InvalidInputError(
-                f"A dataset opens its files by path, and {source.name!r} has none.",
-                hint="read it as a table or as batches.",
-                code=ErrorCode.UNSUPPORTED,
-            )
-    whole = plain(schema)
-    file_format = ds.ParquetFileFormat()
-    filesystem = filesystem if filesystem is not None else LocalFileSystem()
-    fragments = [
-        file_format.make_fragment(source.open, filesystem, partition_expression=_constant_expression(source, whole))
-        for source in sources
-    ]
-    return ds.FileSystemDataset(fragments, whole, file_format, filesystem=filesystem)
-
-
 def read_footer(source: Source) -> Footer:
     """Read what a file says of itself: its last bytes only.
 
@@ -223,13 +190,13 @@ def _plan(schema: pa.Schema, columns: Sequence[str] | None, given: Any) -> _Plan
 def _read_source(source: Source, plan: _Plan, *, use_threads: bool) -> pa.Table:
     """Read the wanted rows of one file."""
     with _translated(source), _opened(source) as file:
-        return _read_groups(source, plan, file, _wanted_groups(file, plan), use_threads=use_threads)
+        return _read_groups(source, plan, file, _wanted_groups(source, file, plan), use_threads=use_threads)
 
 
 def _read_groups(
     source: Source, plan: _Plan, file: pq.ParquetFile, groups: list[int] | None, *, use_threads: bool
 ) -> pa.Table:
-    names = [name for name in plan.needed.names if name not in source.constants]
+    names = _names_in(source, plan)
     if groups is None:
         table = file.read(columns=names, use_threads=use_threads)
     elif groups:
@@ -237,6 +204,14 @@ def _read_groups(
     else:
         return plan.output.empty_table()
     return _finished(source, plan, table)
+
+
+def _names_in(source: Source, plan: _Plan) -> list[str]:
+    """Give what the file calls the columns that are needed of it."""
+    names = [name for name in plan.needed.names if name not in source.constants]
+    if source.fit is None:
+        return names
+    return [found for name in names if (found := source.fit.source_of(name)) is not None]
 
 
 def _iter_batches(sources: Sequence[Source], plan: _Plan, batch_rows: int, threads: int) -> Iterator[pa.RecordBatch]:
@@ -256,7 +231,7 @@ def _iter_batches(sources: Sequence[Source], plan: _Plan, batch_rows: int, threa
 
 def _read_if_small(source: Source, plan: _Plan) -> pa.Table | None:
     with _translated(source), _opened(source) as file:
-        groups = _wanted_groups(file, plan)
+        groups = _wanted_groups(source, file, plan)
         if _decoded_bytes(file, groups) > _WHOLE_BYTES:
             return None
         return _read_groups(source, plan, file, groups, use_threads=False)
@@ -270,7 +245,7 @@ def _batches_of(
         yield from _batches(table, batch_rows)
         return
     with _translated(source), _opened(source) as file:
-        groups = _wanted_groups(file, plan)
+        groups = _wanted_groups(source, file, plan)
         for group in range(file.num_row_groups) if groups is None else groups:
             yield from _batches(_read_groups(source, plan, file, [group], use_threads=True), batch_rows)
 
@@ -287,21 +262,25 @@ def _batches(table: pa.Table, batch_rows: int) -> Iterator[pa.RecordBatch]:
     return (batch for batch in table.to_batches(max_chunksize=batch_rows) if batch.num_rows)
 
 
-def _wanted_groups(file: pq.ParquetFile, plan: _Plan) -> list[int] | None:
+def _wanted_groups(source: Source, file: pq.ParquetFile, plan: _Plan) -> list[int] | None:
     """Choose the row groups that can hold a wanted row; None for all."""
     if plan.filter is None or not plan.filter.alternatives:
         return None
     metadata, schema = file.metadata, file.schema_arrow
-    comparable = [
-        name
-        for name in plan.filter.columns
-        if name in schema.names and schema.field(name).type.equals(plan.needed.field(name).type)
-    ]
-    chosen = [
-        group
-        for group in range(metadata.num_row_groups)
-        if plan.filter.can_hold(row_group_statistics(schema, metadata, group, comparable))
-    ]
+    if source.fit is not None:
+        comparable = _names_in(source, plan)
+    else:
+        comparable = [
+            name
+            for name in plan.filter.columns
+            if name in schema.names and schema.field(name).type.equals(plan.needed.field(name).type)
+        ]
+
+    def can_hold(group: int) -> bool:
+        found: Statistics = row_group_statistics(schema, metadata, group, comparable)
+        return plan.filter is None or plan.filter.can_hold(source.fit.statistics(found) if source.fit else found)
+
+    chosen = [group for group in range(metadata.num_row_groups) if can_hold(group)]
     return None if len(chosen) == metadata.num_row_groups else chosen
 
 
@@ -313,7 +292,7 @@ def _decoded_bytes(file: pq.ParquetFile, groups: list[int] | None) -> int:
 
 def _finished(source: Source, plan: _Plan, table: pa.Table) -> pa.Table:
     """Bring what was read to the schema, add constants, and keep the wanted rows and columns."""
-    if not table.schema.equals(plan.needed):
+    if source.fit is not None or not table.schema.equals(plan.needed):
         table = _fitted(source, plan, table)
     if plan.filter is not None:
         table = table.filter(plan.filter.expression)
@@ -329,15 +308,18 @@ def _fitted(source: Source, plan: _Plan, table: pa.Table) -> pa.Table:
             constant = pa.scalar(source.constants[wanted.name], wanted.type)
             columns.append(pa.repeat(constant, table.num_rows))
             continue
-        place = table.schema.get_field_index(wanted.name)
-        if place < 0:
+        name = wanted.name if source.fit is None else source.fit.source_of(wanted.name)
+        if name is not None and name not in table.schema.names:
             raise CorruptionError(
                 f"Data file {source.name!r} has no column {wanted.name!r}.",
                 hint="it is not what was written; check() tells more.",
                 context={"file": source.name, "column": wanted.name},
             )
         try:
-            columns.append(cast_column(table.column(place), wanted.type, wanted.name))
+            if source.fit is not None:
+                columns.append(source.fit.column(wanted.name, table))
+            else:
+                columns.append(cast_column(table.column(wanted.name), wanted.type, wanted.name))
         except SchemaMismatchError as error:
             raise CorruptionError(
                 f"Data file {source.name!r} does not have the asset's types: {error.message}",
@@ -388,16 +370,6 @@ def _torn(source: Source, error: Exception) -> CorruptionError:
         hint="restore it from a copy; check() finds all that are damaged.",
         context={"file": source.name},
     )
-
-
-def _constant_expression(source: Source, schema: pa.Schema) -> Any:
-    import pyarrow.compute as pc
-
-    expression = None
-    for name, value in source.constants.items():
-        term = pc.field(name) == pa.scalar(value, schema.field(name).type)
-        expression = term if expression is None else expression & term
-    return expression
 
 
 def _cancel(futures: Sequence[Future[Any]]) -> None:

@@ -9,12 +9,15 @@ from itertools import count
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lakepart.errors import ErrorCode, InvalidInputError, SchemaMismatchError, did_you_mean
 from lakepart.model.definitions import OneDimensional, PartitionsDefinition, TimeDefinition
 from lakepart.parquet.casting import cast_column
+from lakepart.parquet.merging import merge_schemas
 
 _FIELD_ID = b"PARQUET:field_id"
+_LAST_FIELD_ID = b"lakepart.last_field_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,8 @@ class Reconciled:
     schema
         What the rows are written as; every field has its Parquet field id.
     changed
-        Whether the asset has no such schema yet: it is the first, or a column that was all null got its type.
+        Whether the asset has no such schema yet: it is the first, a column that was all null got its type, or one was
+        added or has grown.
     cast
         Makes a table or record batch fit ``schema``: columns in its order and of its types. SchemaMismatchError if
         one does not, with the column and the value.
@@ -37,12 +41,18 @@ class Reconciled:
     cast: Callable[[Any], Any]
 
 
-def reconcile(stored: pa.Schema | None, incoming: pa.Schema) -> Reconciled:
+def reconcile(stored: pa.Schema | None, incoming: pa.Schema, on_schema_change: str = "error") -> Reconciled:
     """Find how a frame of schema ``incoming`` is written to an asset of schema ``stored`` (None: not written yet).
 
     The order of columns may differ. Integers of any width, floats up to the asset's width, decimals, and timestamps
     of any zone are cast where every value fits; a column of nulls fits any type, and an asset's column that was all
     null so far takes the first type it meets.
+
+    Parameters
+    ----------
+    on_schema_change
+        ``"error"``: that is all. ``"add"``: columns the asset does not have are added to it, those the frame does not
+        have are null. ``"widen"``: moreover, a column grows to the type that holds both.
 
     Raises
     ------
@@ -51,27 +61,58 @@ def reconcile(stored: pa.Schema | None, incoming: pa.Schema) -> Reconciled:
     """
     if stored is None:
         schema = assign_field_ids(incoming)
-        return Reconciled(schema, changed=True, cast=_Caster(schema))
-    _check_fits(stored, incoming)
-    fields = [
-        incoming.field(field.name).with_metadata(field.metadata) if _gets_type(field, incoming) else field
-        for field in stored
-    ]
-    changed = any(_gets_type(field, incoming) for field in stored)
-    schema = assign_field_ids(pa.schema(fields)) if changed else stored
-    return Reconciled(schema, changed=changed, cast=_Caster(schema))
+        return Reconciled(schema, changed=True, cast=_Caster(schema, on_schema_change))
+    merged = pa.schema(merge_schemas(stored, incoming, on_schema_change), metadata=stored.metadata)
+    changed = not merged.equals(stored)
+    schema = assign_field_ids(merged) if changed else stored
+    return Reconciled(schema, changed=changed, cast=_Caster(schema, on_schema_change))
 
 
 def assign_field_ids(schema: pa.Schema) -> pa.Schema:
-    """Give every field, nested ones too, a Parquet field id; those that have one keep it, the others get new ones."""
-    taken = max((identifier for field in schema for identifier in _identifiers(field)), default=0)
+    """Give every field, nested ones too, a Parquet field id; those that have one keep it, the others get new ones.
+
+    An id that was given once is never given again, whatever became of its field: :func:`last_field_id` knows.
+    """
+    taken = last_field_id(schema)
     numbers = count(taken + 1)
-    return pa.schema([_numbered(field, numbers) for field in schema])
+    return with_last_field_id([_numbered(field, numbers) for field in schema], taken)
+
+
+def last_field_id(schema: pa.Schema) -> int:
+    """Give the highest id that a field of this asset has, or ever had."""
+    noted = int((schema.metadata or {}).get(_LAST_FIELD_ID, 0))
+    return max(noted, *identifiers_of(schema), 0)
+
+
+def with_last_field_id(fields: list[pa.Field], taken: int) -> pa.Schema:
+    """Make a schema that remembers the highest id ever given, where none of its fields has it any more."""
+    schema = pa.schema(fields)
+    if max(identifiers_of(schema), default=0) >= taken:
+        return schema
+    return schema.with_metadata({_LAST_FIELD_ID: str(taken).encode()})
+
+
+def identifiers_of(schema: pa.Schema) -> list[int]:
+    """Give the field ids of a schema, nested ones too."""
+    return [identifier for field in schema for identifier in _identifiers(field)]
+
+
+def identifier_of(field: pa.Field) -> int | None:
+    """Give the field id of one field, or None if it has none yet."""
+    kept = (field.metadata or {}).get(_FIELD_ID)
+    return None if kept is None else int(kept)
 
 
 def plain(schema: pa.Schema) -> pa.Schema:
     """Give the schema without metadata and field ids, as readers see it."""
-    return pa.schema([pa.field(field.name, _rebuilt(field.type, _unnumbered)) for field in schema])
+    return pa.schema([_unnumbered(field) for field in schema])
+
+
+def gives_types_only(before: pa.Schema, after: pa.Schema) -> bool:
+    """Tell whether two schemas differ in nothing but types of columns that were all null."""
+    return before.names == after.names and all(
+        old.equals(new) or pa.types.is_null(old.type) for old, new in zip(before, after, strict=True)
+    )
 
 
 def serialise(schema: pa.Schema) -> bytes:
@@ -162,103 +203,81 @@ def _has_key_text(data_type: pa.DataType) -> bool:
 class _Caster:
     """Casts tables and batches to one schema; remembers which schemas were found to fit."""
 
-    __slots__ = ("_checked", "_schema")
+    __slots__ = ("_checked", "_on_schema_change", "_schema")
 
-    def __init__(self, schema: pa.Schema) -> None:
+    def __init__(self, schema: pa.Schema, on_schema_change: str) -> None:
         self._schema = schema
+        self._on_schema_change = on_schema_change
         self._checked: pa.Schema | None = None
 
     def __call__(self, data: Any) -> Any:
-        if data.schema.equals(self._schema):
-            return data
+        if not data.schema.equals(self._schema):
+            data = self._cast(data)
+        for field in self._schema:
+            if not field.nullable:
+                _check_filled(field.name, data.column(field.name))
+        return data
+
+    def _cast(self, data: Any) -> Any:
         if self._checked is None or not data.schema.equals(self._checked):
-            _check_fits(self._schema, data.schema)
-            _check_typed(self._schema, data.schema)
+            _check_settled(self._schema, merge_schemas(self._schema, data.schema, self._on_schema_change))
             self._checked = data.schema
-        columns = [cast_column(data.column(field.name), field.type, field.name) for field in self._schema]
+        names = set(data.schema.names)
+        columns = [
+            cast_column(data.column(field.name), field.type, field.name)
+            if field.name in names
+            else pa.nulls(data.num_rows, field.type)
+            for field in self._schema
+        ]
         return type(data).from_arrays(columns, schema=self._schema)
 
 
-def _check_fits(stored: pa.Schema, incoming: pa.Schema) -> None:
-    problems = [
-        f"column {name!r}: the asset has {stored.field(name).type}, the frame has {incoming.field(name).type}"
-        for name in stored.names
-        if name in incoming.names and not _is_castable(incoming.field(name).type, stored.field(name).type)
-    ]
-    missing = [name for name in stored.names if name not in incoming.names]
-    extra = [name for name in incoming.names if name not in stored.names]
-    problems += [f"column {name!r} of the asset is missing from the frame" for name in missing]
-    problems += [f"column {name!r} of the frame is not in the asset" for name in extra]
-    if not problems:
-        return
-    hint = "convert the columns to the asset's types."
-    if missing or extra:
-        guess = did_you_mean(extra[0], missing) if missing and extra else None
-        hint = guess or "drop columns the asset does not have, and add missing ones (all null will do)."
-    raise SchemaMismatchError(
-        f"The frame does not fit the asset's schema: {'; '.join(problems)}.",
-        hint=hint,
-        context={"problems": problems, "missing": missing, "extra": extra},
-    )
-
-
-def _check_typed(stored: pa.Schema, incoming: pa.Schema) -> None:
-    for field in stored:
-        if _gets_type(field, incoming):
-            raise SchemaMismatchError(
-                f"Column {field.name!r} was all null in the frame's first part and has the type "
-                f"{incoming.field(field.name).type} in a later one; by then files were written without a type.",
-                hint="let the first part have the column's type, or write that part later.",
-                context={"column": field.name},
-            )
-
-
-def _gets_type(field: pa.Field, incoming: pa.Schema) -> bool:
-    return pa.types.is_null(field.type) and not pa.types.is_null(incoming.field(field.name).type)
-
-
-def _is_castable(source: pa.DataType, target: pa.DataType) -> bool:
-    """Tell whether values of ``source`` mean the same as ``target``; whether each fits is seen when casting."""
-    types = pa.types
-    if source.equals(target) or types.is_null(source) or types.is_null(target):
-        return True
-    if types.is_floating(source) and types.is_floating(target):
-        return bool(source.bit_width <= target.bit_width)
-    if types.is_integer(source) and types.is_floating(target):
-        return True  # pandas turns integers into floats wherever one is missing; exact ones fit
-    if types.is_timestamp(source) and types.is_timestamp(target):
-        return (source.tz is None) == (target.tz is None)
-    if types.is_struct(source) and types.is_struct(target):
-        return [child.name for child in source] == [child.name for child in target] and all(
-            _is_castable(one.type, other.type) for one, other in zip(source, target, strict=True)
+def _check_settled(schema: pa.Schema, merged: list[pa.Field]) -> None:
+    """Refuse what would change the schema once files were written under it."""
+    changed = [field for field in merged if field.name not in schema.names or field != schema.field(field.name)]
+    for field in changed:
+        before = schema.field(field.name).type if field.name in schema.names else None
+        was = "not" if before is None else "all null" if pa.types.is_null(before) else f"of type {before}"
+        raise SchemaMismatchError(
+            f"Column {field.name!r} was {was} in the frame's first part and has the type {field.type} in a later one; "
+            f"by then files were written without {'it' if before is None else 'a type'}.",
+            hint="let the first part have the column's type, or write that part later.",
+            context={"column": field.name},
         )
-    if types.is_map(source) and types.is_map(target):
-        return _is_castable(source.key_type, target.key_type) and _is_castable(source.item_type, target.item_type)
-    if types.is_list(source) and types.is_list(target):
-        return _is_castable(source.value_type, target.value_type)
-    same_kind = (types.is_integer, types.is_decimal, types.is_date, types.is_time, types.is_duration)
-    return any(is_kind(source) and is_kind(target) for is_kind in same_kind)
+
+
+def _check_filled(name: str, column: Any) -> None:
+    if not column.null_count:
+        return
+    row = pc.index(pc.is_null(column), True).as_py()
+    raise SchemaMismatchError(
+        f"Column {name!r} is null in {column.null_count:,} of {len(column):,} rows, first in row {row:,}; it was "
+        "declared without nulls.",
+        hint=f"fill the values in, or allow nulls: asset.alter(nullable=[{name!r}]).",
+        context={"column": name, "rows": column.null_count, "first_row": row},
+    )
 
 
 def _identifiers(field: pa.Field) -> Iterator[int]:
     if field.metadata and _FIELD_ID in field.metadata:
         yield int(field.metadata[_FIELD_ID])
-    for child in _children(field.type):
+    for child in children_of(field.type):
         yield from _identifiers(child)
 
 
 def _numbered(field: pa.Field, numbers: Iterator[int]) -> pa.Field:
     kept = (field.metadata or {}).get(_FIELD_ID)
     identifier = kept if kept is not None else str(next(numbers)).encode()
-    nested = _rebuilt(field.type, lambda child: _numbered(child, numbers))
-    return pa.field(field.name, nested, metadata={_FIELD_ID: identifier})
+    nested = rebuilt(field.type, lambda child: _numbered(child, numbers))
+    return pa.field(field.name, nested, nullable=field.nullable, metadata={_FIELD_ID: identifier})
 
 
 def _unnumbered(field: pa.Field) -> pa.Field:
-    return pa.field(field.name, _rebuilt(field.type, _unnumbered), nullable=field.nullable)
+    return pa.field(field.name, rebuilt(field.type, _unnumbered), nullable=field.nullable)
 
 
-def _children(data_type: pa.DataType) -> list[pa.Field]:
+def children_of(data_type: pa.DataType) -> list[pa.Field]:
+    """Give the fields inside a nested type."""
     return (
         [data_type.field(i) for i in range(data_type.num_fields)]
         if not pa.types.is_map(data_type)
@@ -269,7 +288,8 @@ def _children(data_type: pa.DataType) -> list[pa.Field]:
     )
 
 
-def _rebuilt(data_type: pa.DataType, change: Callable[[pa.Field], pa.Field]) -> pa.DataType:
+def rebuilt(data_type: pa.DataType, change: Callable[[pa.Field], pa.Field]) -> pa.DataType:
+    """Give a nested type with each of its fields changed; any other type as it is."""
     types = pa.types
     if types.is_struct(data_type):
         return pa.struct([change(child) for child in data_type])

@@ -7,6 +7,7 @@ change is told apart from another: whatever leaves every committed partition wha
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +60,20 @@ def orphans(
     """Name the committed partitions, given by ordinal and key, that would be none of ``after``, in order."""
     fitting = same_partitions(before, after, np.array(ordinals, dtype=np.int64), keys)
     return [keys[row] for row in np.flatnonzero(~fitting).tolist()]
+
+
+def with_columns_renamed(
+    definition: PartitionsDefinition, names: Mapping[str, str], known: Mapping[str, KnownKeys]
+) -> PartitionsDefinition:
+    """Give a definition that finds rows by columns which are called otherwise now; ``known`` are its dynamic keys."""
+    if not names.keys() & set(definition.columns):
+        return definition
+
+    def changed(form: Mapping[str, Any]) -> dict[str, Any]:
+        found = {**form, "by": names.get(form["by"], form["by"])} if form.get("by") else dict(form)
+        return found | ({"dimensions": [changed(one) for one in form["dimensions"]]} if "dimensions" in form else {})
+
+    return definition_from_dict(changed(definition.to_dict())).knowing(known)
 
 
 def compare_expected(

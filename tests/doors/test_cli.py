@@ -348,6 +348,9 @@ def test_a_given_address_beats_the_environment(call, finished_lake, monkeypatch,
         (["rollback", "LAKE"], 2, "invalid-input"),
         (["alter", "LAKE", "readings", "--set", "start"], 2, "invalid-input"),
         (["alter", "LAKE", "readings", "--set", "sooner=1"], 2, "unsupported"),
+        (["alter", "LAKE", "readings", "--add", "tip"], 2, "invalid-input"),
+        (["alter", "LAKE", "readings", "--add", "tip=number"], 2, "invalid-input"),
+        (["alter", "LAKE", "readings", "--drop", "tip"], 2, "unknown-column"),
         (["alter", "LAKE", "readings", "--set", "kind=dayly"], 2, "unsupported"),
         (["repartition", "LAKE", "reading", "--set", "kind=monthly"], 3, "asset-not-found"),
         (["tier", "plan", "LAKE"], 2, "invalid-input"),
@@ -422,6 +425,7 @@ def test_an_output_that_is_not_read_to_its_end_is_no_error_of_ours(finished_lake
         ["vacuum", "LAKE", "--retention", "0h", "--grace", "0h"],
         ["rollback", "LAKE", "--to", "1"],
         ["alter", "LAKE", "readings", "--set", "start=2012-01-01", "--complete-after", "12h"],
+        ["alter", "LAKE", "readings", "--add", "note=string", "--order", "note", "--on-schema-change", "add"],
         ["repartition", "LAKE", "readings", "--set", "kind=monthly"],
         ["branch", "publish", "LAKE", "trial"],
         ["branch", "discard", "LAKE", "trial"],
@@ -543,6 +547,19 @@ def test_a_commit_is_undone(call, lake) -> None:
     assert "changed since" in call("rollback", lake, "--commit", bad).out
     assert call("rollback", lake, "--commit", bad, "--apply").code == 4
     assert call("rollback", lake, "sums", "--commit", bad).code == 2
+
+
+@pytest.mark.filterwarnings("ignore:the producer of 'sums'")
+def test_columns_are_changed(call, lake) -> None:
+    options = ["--add", "tip=decimal(12, 2)", "--add", "seen=timestamp[us, UTC]", "--rename", "value=reading"]
+
+    plan = call("alter", lake, "readings", *options)
+    done = call("alter", lake, "readings", *options, "--apply", "--json")
+
+    assert (plan.code, done.code) == (5, 0)
+    assert "rename value to reading" in plan.out
+    assert done.json["plan"]["columns"][1:] == ["add tip: decimal128(12, 2)", "add seen: timestamp[us, tz=UTC]"]
+    assert "reading" in call("head", lake, "readings", "2013-01-05", "--json").json[0]
 
 
 def test_an_asset_is_cut_otherwise(call, lake) -> None:

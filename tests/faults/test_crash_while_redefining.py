@@ -36,6 +36,21 @@ def test_a_crash_while_altering_changes_all_or_nothing(survives, when):
     assert survives(lambda lake: lake.asset("days").alter(partitions=lp.Daily("2023-01-01", by="day")), when) >= 3
 
 
+def test_a_crash_while_changing_columns_changes_all_or_nothing(survives, when):
+    def change(lake):
+        lake.asset("days").alter(add={"tip": pa.int8()}, widen={"day": pa.timestamp("us")}, order=["value"])
+
+    assert survives(change, when) >= 3
+
+
+def test_a_crash_while_a_write_adds_a_column_harms_nothing(survives, when):
+    def write(lake):
+        more = table((1, 1)).append_column("tip", [["x"]])
+        lake.asset("days").append(more, on_schema_change="add")
+
+    assert survives(write, when) >= 5
+
+
 def test_a_crash_while_renaming_a_key_changes_all_or_nothing(survives, when):
     assert survives(lambda lake: lake.asset("letters").rename_key("a", "z"), when) >= 3
 

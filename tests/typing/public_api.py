@@ -9,6 +9,7 @@ from typing import Any, assert_type
 
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 
 import lakepart as lp
 
@@ -48,6 +49,10 @@ def assets(lake: lp.Lake) -> lp.Asset:
     )
     assert_type(flights, lp.Asset)
     assert_type(lake.asset("flights"), lp.Asset)
+    columns = pa.schema({"day": pa.date32()})
+    assert_type(
+        lake.asset("typed", partitions=lp.Daily("2013-01-01"), schema=columns, on_schema_change="add"), lp.Asset
+    )
     assert_type(lake.assets(), list[lp.Asset])
     assert_type(flights.name, str)
     assert_type(flights.description, str)
@@ -75,6 +80,7 @@ def writing(flights: lp.Asset, frame: pd.DataFrame) -> None:
     assert_type((commit.partitions, commit.rows, commit.bytes, commit.files), tuple[int, int, int, int])
     assert_type(flights.write(frame, "2013-01-05", expected=commit), lp.Commit)
     assert_type(flights.write({"2013-01-05": frame}, expected=12), lp.Commit)
+    assert_type(flights.append(frame, on_schema_change="widen"), lp.Commit)
     assert_type(flights.append(frame, inputs={"raw": flights["2013-01"]}, code_version="3"), lp.Commit)
     assert_type(flights["2013-01"].write(frame, no_rows="keep"), lp.Commit)
 
@@ -149,6 +155,8 @@ def cutting_otherwise(lake: lp.Lake, flights: lp.Asset) -> None:
     assert_type((plan.appearing, plan.refused), tuple[tuple[str, int], tuple[str, ...]])
     lake.apply(plan)
     assert_type(flights.alter(description="all of them"), lp.Commit)
+    assert_type(flights.alter(add={"tip": pa.float64()}, drop=["x"], rename={"a": "b"}, order=["b"]), lp.Commit)
+    assert_type(flights.plan_alter(widen={"n": pa.int64()}, nullable=["c"], on_schema_change="error"), lp.AlterPlan)
     assert_type(flights.rename_key("eu", "emea"), lp.Commit)
     rewrite = flights.plan_repartition(lp.Monthly("2012-01-01", by="time_hour"))
     assert_type(rewrite, lp.RepartitionPlan)

@@ -162,7 +162,7 @@ def test_assets_of_an_older_catalog_have_been_cut_that_way_from_the_beginning(pa
     with Database.open(path, clock=CLOCK) as database:
         declare_asset(database, "flights", {"kind": "daily"}, {"description": "x"})
     with sqlite3.connect(path) as connection:
-        for later in ("asset_definition", "partition_key", "tag"):
+        for later in ("asset_schema", "asset_definition", "partition_key", "tag"):
             connection.execute(f"DROP TABLE {later}")
         connection.execute("ALTER TABLE intent DROP COLUMN snapshot")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")

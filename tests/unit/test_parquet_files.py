@@ -22,8 +22,9 @@ import pytest
 
 from lakepart.errors import CorruptionError, ErrorCode, InvalidInputError, NotFoundError
 from lakepart.parquet import writing
+from lakepart.parquet.datasets import to_dataset
 from lakepart.parquet.filters import columns_of_filter, compile_filter
-from lakepart.parquet.reading import Source, iter_batches, output_schema, read_files, read_footer, to_dataset
+from lakepart.parquet.reading import Source, iter_batches, output_schema, read_files, read_footer
 from lakepart.parquet.schemas import assign_field_ids
 from lakepart.parquet.writing import FileFacts, write_file
 
