@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lakepart.branch import Branch
     from lakepart.engine.check import Finding
     from lakepart.engine.move import MoveReport
+    from lakepart.engine.publish import StalePublicationWarning
     from lakepart.engine.read import PartialReadWarning
     from lakepart.engine.readable import Part, ResolvedSelection
     from lakepart.engine.vacuum import VacuumReport
@@ -79,7 +80,7 @@ if TYPE_CHECKING:
     from lakepart.model.plans import BackfillPlan, ReadPlan, TieringPlan, VacuumPlan
     from lakepart.model.policies import AgeRule, TieringPolicy
     from lakepart.model.records import Commit, Tag
-    from lakepart.model.version_plans import RollbackPlan
+    from lakepart.model.version_plans import PublishPlan, RollbackPlan
     from lakepart.model.windows import Window
     from lakepart.producers import Producer, producer
     from lakepart.selection import Selection
@@ -137,6 +138,7 @@ __all__ = [
     "PartitionsDefinition",
     "PerDimension",
     "Producer",
+    "PublishPlan",
     "Quarterly",
     "ReadPlan",
     "RepartitionPlan",
@@ -146,6 +148,7 @@ __all__ = [
     "Selection",
     "SnapshotNotFoundError",
     "SpecificPartitions",
+    "StalePublicationWarning",
     "StateError",
     "Static",
     "StorageError",
@@ -201,6 +204,7 @@ _HOMES = {
     "PartitionsDefinition": "model.definitions",
     "PerDimension": "model.mappings",
     "Producer": "producers",
+    "PublishPlan": "model.version_plans",
     "Quarterly": "model.definitions",
     "ReadPlan": "model.plans",
     "RepartitionPlan": "model.definition_plans",
@@ -208,6 +212,7 @@ _HOMES = {
     "RollbackPlan": "model.version_plans",
     "Selection": "selection",
     "SpecificPartitions": "model.mappings",
+    "StalePublicationWarning": "engine.publish",
     "Static": "model.definitions",
     "Tag": "model.records",
     "Tier": "lake",

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from lakepart.catalog.lookups import get_branch
 from lakepart.engine import branches
+from lakepart.engine import publish as publishing
+from lakepart.engine.context import View
+from lakepart.errors import StateError
 from lakepart.model.records import Commit
+from lakepart.model.version_plans import PublishPlan
 from lakepart.transaction import TransactionalView
 
 if TYPE_CHECKING:
@@ -23,6 +28,14 @@ class Branch(TransactionalView):
         """The branch's name."""
         return self._home.view.branch.name
 
+    def create_branch(self, name: str) -> Branch:
+        """Refuse: branches are made of main alone."""
+        raise StateError(
+            f"{name!r} would be a branch of a branch, of {self.name!r}: branches are made of main alone.",
+            hint=f"publish {self.name!r} first, or make {name!r} of the lake itself.",
+            context={"branch": self.name},
+        )
+
     def diff(self) -> pd.DataFrame:
         """Compare with main at the fork: one row per partition that differs.
 
@@ -34,17 +47,68 @@ class Branch(TransactionalView):
         """
         return branches.diff_frame(self._home.context, self._home.view.branch)
 
-    def publish(self, *, message: str | None = None) -> Commit:
+    def plan_publish(self, on_conflict: str = "fail") -> PublishPlan:
+        """Say what :meth:`publish` would make current, what main has changed underneath, and what is stale then."""
+        return publishing.plan_publish(self._home.context, self._home.view.branch, on_conflict=on_conflict)
+
+    def publish(self, *, on_conflict: str = "fail", message: str | None = None) -> Commit:
         """Make everything written on the branch current on main, in one commit; the branch is then closed.
+
+        Parameters
+        ----------
+        on_conflict
+            What to do with partitions that main has changed since the branch first wrote them:
+
+            * ``"fail"``: publish nothing;
+            * ``"drop"``: publish the rest. They stay on the branch, which stays open, forked from the publication: what
+              was published it now reads from main;
+            * ``"theirs"``: main's content stays; what the branch has of them is given up with it;
+            * ``"ours"``: the branch's content replaces main's.
+
+            The plan and the commit's metadata name them.
+        message
+            Kept with the commit.
 
         Raises
         ------
         ConflictError
-            Main has other content now in partitions that the branch wrote; they are named and nothing is published.
+            Main has other content now in partitions that the branch wrote; each is named with the snapshot, author and
+            time of the commit on main, and nothing is published.
         StateError
-            The branch is closed already, or nothing was written on it.
+            The branch is closed already, or there is nothing to publish.
+
+        Notes
+        -----
+        Inputs that have moved on main are no conflict: what was made from them is published and stale, and a
+        StalePublicationWarning names it.
         """
-        return branches.publish_branch(self._home.context, self._home.view.branch, message=message)
+        home = self._home
+        record = publishing.publish_branch(home.context, home.view.branch, on_conflict=on_conflict, message=message)
+        self._look_again()
+        return record
+
+    def refresh(self) -> Self:
+        """Let the branch fall through to main as it is now; what it wrote stays. Gives the branch itself.
+
+        Handles of its assets that were made before still show main as it was; open them again.
+
+        Raises
+        ------
+        ConflictError
+            Main has changed partitions that the branch wrote; they are named, and nothing is changed.
+        StateError
+            The branch is closed.
+        """
+        publishing.refresh_branch(self._home.context, self._home.view.branch)
+        self._look_again()
+        return self
+
+    def _look_again(self) -> None:
+        """See the fork where it is now, as long as the branch is open."""
+        with self._home.context.database.reading() as connection:
+            found = get_branch(connection, self._home.view.branch.branch_id)
+        if found.state == "open":
+            self._home = self._home.in_view(View(found))
 
     def discard(self) -> None:
         """Close the branch and drop its versions; vacuum deletes their files."""

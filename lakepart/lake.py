@@ -22,6 +22,7 @@ from lakepart.engine.context import View, require_writable
 from lakepart.engine.home import Home, get_open_branch
 from lakepart.engine.move import MoveReport, apply_moves, plan_tiering
 from lakepart.engine.opening import absolute_address, absolute_catalog, create_lake, open_lake
+from lakepart.engine.publish import apply_publish
 from lakepart.engine.repartition import apply_repartition
 from lakepart.engine.rollback import apply_rollback
 from lakepart.engine.vacuum import GRACE, RETENTION, VacuumReport, apply_vacuum, plan_vacuum
@@ -31,7 +32,7 @@ from lakepart.model.names import check_branch_name
 from lakepart.model.plans import BackfillPlan, TieringPlan, VacuumPlan
 from lakepart.model.policies import TieringPolicy
 from lakepart.model.records import Commit, Tag, TierRecord
-from lakepart.model.version_plans import RollbackPlan
+from lakepart.model.version_plans import PublishPlan, RollbackPlan
 from lakepart.transaction import TransactionalView
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ class Lake(TransactionalView):
 
     def apply(
         self,
-        plan: AlterPlan | BackfillPlan | RepartitionPlan | RollbackPlan | TieringPlan | VacuumPlan,
+        plan: AlterPlan | BackfillPlan | PublishPlan | RepartitionPlan | RollbackPlan | TieringPlan | VacuumPlan,
         *,
         fn: Callable[..., Any] | None = None,
         workers: int = 1,
@@ -182,7 +183,8 @@ class Lake(TransactionalView):
         Partitions of a tiering plan that were rewritten since are skipped and reported; those of a backfill plan
         make it fail with a conflict, as do those of a rollback, and a partition committed since that a plan to alter or
         repartition does not know. ``fn`` is the producer of a backfill plan that was made with a function which cannot
-        be imported by name; ``message`` is kept with a rollback's commit.
+        be imported by name; ``message`` is kept with the commit of a
+        rollback or publication.
         """
         match plan:
             case TieringPlan():
@@ -199,6 +201,8 @@ class Lake(TransactionalView):
                 return apply_alter(self._home, plan)
             case RepartitionPlan():
                 return apply_repartition(self._home, plan)
+            case PublishPlan():
+                return apply_publish(self._home.context, plan, message=message)
             case RollbackPlan():
                 return apply_rollback(self._home.context, self._home.view, plan, message=message)
             case _:

@@ -7,14 +7,14 @@ left. A commit is known by its token: asked twice, it happens once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, case, insert, select, update
 
 from lakepart.catalog.campaigns import accept_claim
 from lakepart.catalog.changes import Moment, Totals, write_changes
 from lakepart.catalog.database import Database
-from lakepart.catalog.declaring import close_branch, require_open
+from lakepart.catalog.declaring import close_branch, leave_published, require_open
 from lakepart.catalog.definitions import redefine, require_same_cut
 from lakepart.catalog.encoding import to_json
 from lakepart.catalog.guards import find_current, require_unmoved
@@ -33,9 +33,10 @@ from lakepart.model.records import (
     ChangeKind,
     Commit,
     CommitRequest,
+    VersionRecord,
 )
 
-__all__ = ["commit", "find_commit", "publish"]
+__all__ = ["Publication", "commit", "find_commit", "publish"]
 
 
 class _DoneBeforeError(Exception):
@@ -78,6 +79,33 @@ def commit(
     return _once(database, request.token, work)
 
 
+class Publication(NamedTuple):
+    """Which versions of a branch are published, by what main must hold of each, and which are not.
+
+    With ``stays_open`` the branch lives on with the rest, forked from the publication.
+    """
+
+    expected: Mapping[int, str | None]
+    left_out: frozenset[int]
+    stays_open: bool
+
+    def choose(
+        self, branch: str, written: Sequence[tuple[VersionRecord, str | None]]
+    ) -> list[tuple[VersionRecord, str | None]]:
+        """Give the versions to publish with what main must hold; ConflictError if these are not those of the choice."""
+        if {version.version_id for version, _ in written} != self.expected.keys() | self.left_out:
+            raise ConflictError(
+                f"Branch {branch!r} was written to after this publication was planned. Nothing was changed.",
+                hint="plan again.",
+                context={"branch": branch, "conflicts": []},
+            )
+        return [
+            (version, self.expected[version.version_id])
+            for version, _ in written
+            if version.version_id in self.expected
+        ]
+
+
 def publish(
     database: Database,
     branch_id: int,
@@ -88,20 +116,31 @@ def publish(
     metadata: Mapping[str, Any] | None = None,
     operation: str = "publish",
     backfill: BackfillClaim | None = None,
+    choice: Publication | None = None,
 ) -> Commit:
     """Make a branch's versions main's, all at once, and close the branch.
+
+    Parameters
+    ----------
+    choice
+        Which of them, where main has moved underneath; all by default.
 
     Raises
     ------
     ConflictError
-        Main no longer holds what it held when the branch first wrote a key; every such partition is named.
+        Main no longer holds what it held when the branch first wrote a key (or what ``choice`` expects); every such
+        partition is named. Or the branch was written to after the choice was made.
     StateError
         The branch is main, or not open.
     """
 
     def work(connection: Connection) -> Commit:
         number, at_us = _advance(connection, database.now_us(), token)
-        require_open(get_branch(connection, branch_id), "published")
+        publishing = get_branch(connection, branch_id)
+        require_open(publishing, "published")
+        written = branch_changes(connection, branch_id)
+        if choice is not None:
+            written = choice.choose(publishing.name, written)
         changes = tuple(
             Change(
                 asset_id=version.asset_id,
@@ -111,7 +150,7 @@ def publish(
                 source_version_id=None if version.content_id is None else version.version_id,
                 expected=base,
             )
-            for version, base in branch_changes(connection, branch_id)
+            for version, base in written
         )
         request = CommitRequest(
             token=token,
@@ -121,10 +160,13 @@ def publish(
             author=author,
             message=message,
             metadata=metadata or {},
-            closes_branch_id=branch_id,
+            closes_branch_id=None if choice is not None and choice.stays_open else branch_id,
             backfill=backfill,
         )
-        return _apply(connection, request, number, at_us)
+        record = _apply(connection, request, number, at_us)
+        if choice is not None and choice.stays_open:
+            leave_published(connection, branch_id, [version.version_id for version, _ in written], number)
+        return record
 
     return _once(database, token, work)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, insert, update
@@ -12,7 +12,8 @@ from lakepart.catalog.definitions import note_definition
 from lakepart.catalog.encoding import to_json
 from lakepart.catalog.lookups import find_asset, find_branch, get_asset, get_branch, get_head
 from lakepart.catalog.schemas import note_schema
-from lakepart.catalog.tables import asset, branch, head
+from lakepart.catalog.scopes import in_json
+from lakepart.catalog.tables import asset, branch, head, version
 from lakepart.errors import AlreadyExistsError, ErrorCode, SnapshotNotFoundError, StateError
 from lakepart.model.definitions import declaration_of
 from lakepart.model.records import (
@@ -159,6 +160,36 @@ def close_branch(
         .where(branch.c.branch_id == found.branch_id)
         .values(state=state, closed_at_us=at_us, published_as=published_as)
     )
+
+
+def refresh(database: Database, branch_id: int, *, require: Callable[[Connection, BranchRecord], None]) -> BranchRecord:
+    """Let an open branch fall through to main as it is now.
+
+    Parameters
+    ----------
+    require
+        Asked once nobody else can commit any more; what it raises, the refresh fails with.
+    """
+    with database.writing() as connection:
+        found = get_branch(connection, branch_id)
+        require_open(found, "refreshed")
+        require(connection, found)
+        move_fork(connection, branch_id, get_head(connection).snapshot)
+        return get_branch(connection, branch_id)
+
+
+def move_fork(connection: Connection, branch_id: int, fork: int) -> None:
+    """Let a branch fall through to main as of another snapshot."""
+    connection.execute(update(branch).where(branch.c.branch_id == branch_id).values(fork=fork))
+
+
+def leave_published(connection: Connection, branch_id: int, version_ids: Sequence[int], snapshot: int) -> None:
+    """Let an open branch find on main what was published of it: its own versions end, and its fork moves there."""
+    connection.execute(
+        update(version).where(in_json(version.c.version_id, "ids")).values(ended=snapshot),
+        {"ids": to_json(version_ids)},
+    )
+    move_fork(connection, branch_id, snapshot)
 
 
 def next_id(connection: Connection, count: int = 1) -> int:

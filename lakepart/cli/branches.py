@@ -1,4 +1,4 @@
-"""Commands for branches: list, create, diff, publish, discard."""
+"""Commands for branches: list, create, diff, refresh, publish, discard."""
 
 from __future__ import annotations
 
@@ -55,6 +55,10 @@ def diff(
 def publish(
     where: LakeAddress = None,
     name: Name = None,
+    on_conflict: Annotated[
+        str,
+        typer.Option("--on-conflict", metavar="fail|drop|theirs|ours", help="Where main has changed underneath."),
+    ] = "fail",
     message: Annotated[str | None, typer.Option("--message", "-m", help="Kept with the commit.")] = None,
     apply: Apply = False,
     as_json: Json = False,
@@ -62,17 +66,32 @@ def publish(
     """Make everything written on a branch current on main, in one commit."""
     address, rest = split(where, name, least=1)
     with opened(address, read_only=not apply) as lake:
-        branch = lake.branch(rest[0])
-        plan = _BranchPlan("Publish", branch.name, branch.diff())
+        plan = lake.branch(rest[0]).plan_publish(on_conflict)
         carry_out(
             plan,
-            lambda: branch.publish(message=message),
+            lambda: lake.apply(plan, message=message),
             apply=apply,
             as_json=as_json,
-            is_empty=plan.changes.empty,
+            is_empty=not (plan.partitions or plan.conflicts),
             describe=asdict,
             tell=tell_commit,
         )
+
+
+def refresh(
+    where: LakeAddress = None,
+    name: Name = None,
+    as_json: Json = False,
+) -> None:
+    """Let a branch see main as it is now; what was written on the branch stays."""
+    address, rest = split(where, name, least=1)
+    with opened(address, read_only=False) as lake:
+        refreshed = lake.branch(rest[0]).refresh()
+        fork = int(lake.branches().set_index("name")["fork"][refreshed.name])
+    if as_json:
+        print_json({"name": refreshed.name, "fork": fork})
+    else:
+        say(f"Branch {refreshed.name} sees main as of snapshot {fork}.")
 
 
 def discard(
@@ -86,7 +105,7 @@ def discard(
     with opened(address, read_only=not apply) as lake:
         branch = lake.branch(rest[0])
         carry_out(
-            _BranchPlan("Discard", branch.name, branch.diff()),
+            _Discard(branch.name, branch.diff()),
             branch.discard,
             apply=apply,
             as_json=as_json,
@@ -97,27 +116,23 @@ def discard(
 
 
 @dataclass(frozen=True, slots=True)
-class _BranchPlan:
-    """What becomes of the partitions written on a branch."""
+class _Discard:
+    """What goes with a branch."""
 
-    verb: str
     branch: str
     changes: pd.DataFrame
 
     def to_dict(self) -> dict[str, Any]:
         from lakepart.display.tables import records
 
-        return {"verb": self.verb.lower(), "branch": self.branch, "changes": records(self.changes)}
+        return {"branch": self.branch, "changes": records(self.changes)}
 
     def __str__(self) -> str:
         from lakepart.model.plans import count_of, list_some
 
         if self.changes.empty:
-            return f"{self.verb} branch {self.branch}: nothing was written on it."
-        lines = [f"{self.verb} branch {self.branch}: {count_of(len(self.changes), 'partition')}"]
+            return f"Discard branch {self.branch}: nothing was written on it."
+        lines = [f"Discard branch {self.branch}: {count_of(len(self.changes), 'partition')}"]
         for (asset, change), found in self.changes.groupby(["asset", "change"], sort=False):
             lines.append(f"  {asset}: {count_of(len(found), 'partition')} {change} ({list_some(found['key'], 3)})")
-        conflicts = self.changes.loc[self.changes["conflict"], "key"]
-        if len(conflicts):
-            lines.append(f"  in conflict with main: {list_some(conflicts)}")
         return "\n".join(lines)

@@ -1,55 +1,23 @@
-"""Branches: comparing them with main, publishing and discarding them."""
+"""Branches: listing them, comparing them with main, and discarding them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from lakepart.catalog.committing import publish
 from lakepart.catalog.declaring import discard
 from lakepart.catalog.lookups import get_asset, list_branches
 from lakepart.catalog.reading import branch_changes, contents, find_versions
 from lakepart.catalog.scopes import Scope
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.diff import changes_frame
-from lakepart.engine.manifests import write_manifests
-from lakepart.errors import ConflictError, StateError
-from lakepart.model.records import MAIN, MAIN_BRANCH_ID, BranchRecord, Commit, VersionRecord
+from lakepart.model.records import MAIN, MAIN_BRANCH_ID, BranchRecord, VersionRecord
 from lakepart.planning.diff import Held, PartitionChange, compare
 
 if TYPE_CHECKING:
     import pandas as pd
 
 AssetChanges = tuple[str, Sequence[VersionRecord], Sequence[VersionRecord], frozenset[int]]
-
-
-def publish_branch(context: LakeContext, branch: BranchRecord, *, message: str | None) -> Commit:
-    """Make the branch's versions main's in one guarded commit, and close the branch."""
-    require_writable(context, View(branch), "publish")
-    with context.database.reading() as connection:
-        if not branch_changes(connection, branch.branch_id):
-            raise StateError(
-                f"Branch {branch.name!r} has nothing to publish: nothing was written on it.",
-                hint="write on the branch, or discard it.",
-            )
-    try:
-        record = publish(
-            context.database,
-            branch.branch_id,
-            token=context.new_id(),
-            author=context.author,
-            message=message or f"publish branch {branch.name}",
-            metadata={"branch": branch.name},
-        )
-    except ConflictError as error:
-        raise ConflictError(
-            error.message,
-            hint="write those partitions again on a new branch, made from main as it is now, or discard this one.",
-            code=error.code,
-            context=error.context,
-        ) from error
-    write_manifests(context)
-    return record
 
 
 def discard_branch(context: LakeContext, branch: BranchRecord) -> None:

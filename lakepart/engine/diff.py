@@ -78,7 +78,7 @@ def diff_frame(home: Home, before: View, after: View) -> pd.DataFrame:
     """Compare all assets in two views, one row per partition that differs."""
     with home.context.database.reading() as connection:
         assets = list_assets(connection)
-        found = [change for asset in assets for change in _differing(connection, before, after, asset, None)]
+        found = [change for asset in assets for change in differing(connection, before, after, asset, None)]
     return changes_frame(found)
 
 
@@ -88,7 +88,7 @@ def diff_partitions(
     """Compare some partitions of one asset in two views; those that differ, in order."""
     with home.context.database.reading() as connection:
         found = get_asset(connection, asset.asset_id)
-        return _differing(connection, before, after, found, partitions)
+        return differing(connection, before, after, found, partitions)
 
 
 def diff_rows(
@@ -110,15 +110,15 @@ def diff_rows(
         newest = get_head(connection).snapshot
         before, after = (view if view.snapshot is not None else view.at(newest) for view in (before, after))
         found = get_asset(connection, asset.asset_id)
-        differing = _differing(connection, before, after, found, partitions)
+        changes = differing(connection, before, after, found, partitions)
         records = [view.define(connection, found) for view in (before, after)]
     sides = [
-        _Side(home, view, record, [one.ordinal for one in differing if (one.before, one.after)[at] is not None])
+        _Side(home, view, record, [one.ordinal for one in changes if (one.before, one.after)[at] is not None])
         for at, (view, record) in enumerate(zip((before, after), records, strict=True))
     ]
     result = difference_schema(sides[1].schema, on, ["key", "change"])
     tables = [result.empty_table()]
-    for change in differing:
+    for change in changes:
         old = sides[0].read(None if change.before is None else change.ordinal, sides[1].schema)
         new = sides[1].read(None if change.after is None else change.ordinal, sides[1].schema)
         try:
@@ -181,9 +181,10 @@ class _Side:
         return pa.table(columns, schema=schema)
 
 
-def _differing(
+def differing(
     connection: Connection, before: View, after: View, asset: AssetRecord, partitions: PartitionSet | None
 ) -> list[PartitionChange]:
+    """Compare partitions (None: all) of an asset, given as it is on main now, in two views; those that differ."""
     views = (before, after)
     records = [view.define(connection, asset) for view in views]
     definitions = [list_definitions(connection, asset.asset_id, view.branch, view.snapshot) for view in views]

@@ -243,7 +243,7 @@ def _settle_missing(resolved: Resolved, options: ReadOptions) -> None:
     which = list_some(resolved.missing)
     if options.missing == "skip":
         text = f"Read without {what} missing at snapshot {resolved.snapshot}: {which}."
-        warnings.warn(text, PartialReadWarning, stacklevel=_callers_level())
+        warnings.warn(text, PartialReadWarning, stacklevel=callers_level())
         return
     raise PartitionNotFoundError(
         f"{what} {'is' if len(resolved.missing) == 1 else 'are'} missing at snapshot {resolved.snapshot}: {which}.",
@@ -252,7 +252,7 @@ def _settle_missing(resolved: Resolved, options: ReadOptions) -> None:
     )
 
 
-def _callers_level() -> int:
+def callers_level() -> int:
     """Count the frames between a warning and the first code that is not lakepart's."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("lakepart."):

@@ -90,6 +90,81 @@ class RollbackPlan:
         return "\n".join(lines)
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedPartition:
+    """One partition written on a branch, what main must hold when it is published, and which of its inputs moved.
+
+    ``expected`` is main's content id, None for missing; ``moved_inputs`` names inputs that hold other content on main
+    than they had when the partition was made: once published it is stale.
+    """
+
+    asset: str
+    key: str
+    version_id: int
+    change: str
+    rows: int
+    expected: str | None
+    moved_inputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PublishPlan:
+    """What publishing a branch makes current on main, what main has changed underneath, and what becomes of that.
+
+    ``conflicts`` and ``conflicting`` go together: who changed the partition on main, and what the branch has of it.
+    ``on_conflict`` decides: ``"fail"`` publishes nothing, ``"drop"`` publishes the rest and leaves these on the
+    branch, ``"theirs"`` keeps main's content and gives the branch's up, ``"ours"`` replaces main's.
+    """
+
+    snapshot: int
+    branch: str
+    branch_id: int
+    partitions: tuple[PublishedPartition, ...]
+    conflicting: tuple[PublishedPartition, ...] = ()
+    conflicts: tuple[MovedPartition, ...] = ()
+    on_conflict: str = "fail"
+
+    @property
+    def published(self) -> tuple[PublishedPartition, ...]:
+        """What becomes current on main."""
+        return self.partitions + (self.conflicting if self.on_conflict == "ours" else ())
+
+    @property
+    def stays_open(self) -> bool:
+        """Whether the branch lives on, with the partitions in conflict."""
+        return self.on_conflict == "drop" and bool(self.conflicts)
+
+    @property
+    def stale(self) -> tuple[PublishedPartition, ...]:
+        """What will be stale once it is published, because inputs have moved on main."""
+        return tuple(one for one in self.published if one.moved_inputs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        if not (self.partitions or self.conflicts):
+            return f"Publish branch {self.branch}: nothing was written on it."
+        lines = [f"Publish branch {self.branch}: {count_of(len(self.published), 'partition')}"]
+        lines += _by_asset((one.asset, one.change, one.key) for one in self.published)
+        if self.conflicts:
+            ends = _ENDS[self.on_conflict]
+            lines.append(f"  in conflict with main, {ends}: {list_some(map(str, self.conflicts))}")
+        if self.stale:
+            lines.append(f"  stale then, for inputs moved on main: {list_some(one.key for one in self.stale)}")
+        return "\n".join(lines)
+
+
+_ENDS = {
+    "fail": "so nothing will be published",
+    "drop": "left out, they stay on the branch",
+    "theirs": "main's content stays, the branch's is given up",
+    "ours": "main's content is replaced",
+}
+ON_CONFLICT = tuple(_ENDS)
+
+
 def _by_asset(named: Iterable[tuple[str, str, str]]) -> list[str]:
     groups: dict[tuple[str, str], list[str]] = {}
     for asset, change, key in named:

@@ -48,16 +48,20 @@ def trace(
     """
     seen = [one for one in versions if snapshot is None or one.began <= snapshot]
     seen.sort(key=lambda one: (one.ordinal, one.began))
-    overridden: dict[int, int] = {}  # when the branch first wrote a partition, by ordinal
+    next_own: dict[int, int] = {}  # when the branch next wrote the partition of a version, by version id
+    coming: tuple[int, int] | None = None
     for one in reversed(seen):
+        if coming is not None and coming[0] == one.ordinal:
+            next_own[one.version_id] = coming[1]
         if one.branch_id == branch.branch_id:
-            overridden[one.ordinal] = one.began
+            coming = one.ordinal, one.began
     steps: dict[int, Step] = {}
     last: Step | None = None
     for one in seen:
         ended = one.ended
-        if one.branch_id != branch.branch_id and (ended is None or ended > branch.fork):
-            ended = overridden.get(one.ordinal)
+        if one.branch_id != branch.branch_id:
+            ends = (None if ended is None or ended > branch.fork else ended, next_own.get(one.version_id))
+            ended = min((end for end in ends if end is not None), default=None)
         if ended is not None and snapshot is not None and ended > snapshot:
             ended = None
         follows = last is not None and (last.version.ordinal, last.ended) == (one.ordinal, one.began)

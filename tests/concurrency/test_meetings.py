@@ -55,6 +55,14 @@ def publish(lake):
     lake.branch("draft").publish()
 
 
+def publish_the_rest(lake):
+    lake.branch("draft").publish(on_conflict="drop")
+
+
+def refresh(lake):
+    lake.branch("draft").refresh()
+
+
 def discard(lake):
     lake.branch("draft").discard()
 
@@ -96,7 +104,9 @@ def template(tmp_path_factory):
 MEETINGS = [
     *itertools.product([demote], [demote, promote, vacuum, publish, roll_back]),
     *itertools.product([vacuum], [vacuum, write, demote, publish, discard, roll_back, backfill_together]),
-    *itertools.product([publish], [vacuum, write, write_on_branch, discard]),
+    *itertools.product([publish], [vacuum, write, write_on_branch, discard, publish, refresh]),
+    *itertools.product([publish_the_rest], [write, write_on_branch]),
+    *itertools.product([refresh], [write, publish]),
     *itertools.product([write_on_branch], [publish, discard, vacuum]),
     *itertools.product([roll_back], [write, publish, vacuum]),
     *itertools.product([backfill, backfill_together], [take_over, cancel, write, vacuum]),

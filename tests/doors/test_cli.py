@@ -616,9 +616,25 @@ def test_publishing_over_a_newer_version_is_a_conflict(call, lake) -> None:
     plan = call("branch", "publish", lake, "trial")
     answer = call("branch", "publish", lake, "trial", "--apply", "--json")
 
-    assert "in conflict with main: 2013-01-05" in plan.out
+    assert "in conflict with main, so nothing will be published: '2013-01-05' of 'sums' (snapshot " in plan.out
     assert (answer.code, answer.error["code"], answer.error["retryable"]) == (4, "conflict", True)
     assert call("head", lake, "sums", "2013-01-05", "--json").json == [{"sum": 5}]
+
+
+def test_a_branch_is_refreshed_and_settles_conflicts_with_main(call, lake) -> None:
+    with lp.connect(lake) as opened:
+        newest = opened.asset("sums").write(pd.DataFrame({"sum": [5]}), "2013-01-07").snapshot
+    assert call("branch", "refresh", lake, "trial", "--json").json == {"name": "trial", "fork": newest}
+    with lp.connect(lake) as opened:
+        opened.asset("sums").write(pd.DataFrame({"sum": [5]}), "2013-01-05")
+    assert call("branch", "refresh", lake, "trial").code == 4
+
+    plan = call("branch", "publish", lake, "trial", "--on-conflict", "ours", "--json").json["plan"]
+    done = call("branch", "publish", lake, "trial", "--on-conflict", "ours", "--apply")
+
+    assert [one["key"] for one in plan["conflicts"]] == ["2013-01-05"]
+    assert done.code == 0
+    assert call("head", lake, "sums", "2013-01-05", "--json").json == [{"sum": 1}]
 
 
 def test_a_branch_is_discarded(call, lake) -> None:

@@ -171,7 +171,9 @@ def branches(lake: lp.Lake, frame: pd.DataFrame) -> None:
     assert_type(lake.branches(), pd.DataFrame)
     assert_type(lake.branch("new-tax").diff(), pd.DataFrame)
     assert_type(branch.name, str)
-    assert_type(branch.publish(message="new tax"), lp.Commit)
+    assert_type(branch.plan_publish("drop"), lp.PublishPlan)
+    assert_type(branch.refresh(), lp.Branch)
+    assert_type(branch.publish(on_conflict="drop", message="new tax"), lp.Commit)
     branch.discard()
 
 
