@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
 
+from lakepart.audits import Audit, run_audits
 from lakepart.catalog.lookups import get_branch
 from lakepart.engine import branches
 from lakepart.engine import publish as publishing
@@ -51,7 +53,7 @@ class Branch(TransactionalView):
         """Say what :meth:`publish` would make current, what main has changed underneath, and what is stale then."""
         return publishing.plan_publish(self._home.context, self._home.view.branch, on_conflict=on_conflict)
 
-    def publish(self, *, on_conflict: str = "fail", message: str | None = None) -> Commit:
+    def publish(self, *, on_conflict: str = "fail", message: str | None = None, audit: Sequence[Audit] = ()) -> Commit:
         """Make everything written on the branch current on main, in one commit; the branch is then closed.
 
         Parameters
@@ -68,9 +70,16 @@ class Branch(TransactionalView):
             The plan and the commit's metadata name them.
         message
             Kept with the commit.
+        audit
+            Checks to run first: :class:`~lakepart.RowCountDrift`, :class:`~lakepart.NoNulls` and their like, or any
+            callable. Each is given, asset by asset, a selection of what will be published, as the branch shows it. It
+            passes by returning nothing; it fails by raising, or by returning texts or findings. Outcomes and what was
+            measured are kept in the commit's metadata as ``audits``.
 
         Raises
         ------
+        AuditError
+            Audits found something; the partitions are named, nothing is published, and the branch stays open.
         ConflictError
             Main has other content now in partitions that the branch wrote; each is named with the snapshot, author and
             time of the commit on main, and nothing is published.
@@ -83,9 +92,26 @@ class Branch(TransactionalView):
         StalePublicationWarning names it.
         """
         home = self._home
-        record = publishing.publish_branch(home.context, home.view.branch, on_conflict=on_conflict, message=message)
+        record = publishing.publish_branch(
+            home.context,
+            home.view.branch,
+            on_conflict=on_conflict,
+            message=message,
+            audit=lambda plan: self._audited(plan, audit),
+        )
         self._look_again()
         return record
+
+    def _audited(self, plan: PublishPlan, audits: Sequence[Audit]) -> dict[str, Any]:
+        """Run the audits on what the plan publishes; gives the metadata to keep."""
+        if not audits or (plan.conflicts and plan.on_conflict == "fail"):
+            return {}
+        keys: dict[str, list[str]] = {}
+        for one in plan.published:
+            if one.change != "remove":
+                keys.setdefault(one.asset, []).append(one.key)
+        chosen = [self.asset(name)[listed] for name, listed in keys.items()]
+        return {"audits": run_audits(audits, chosen, f"Branch {self.name!r}")}
 
     def refresh(self) -> Self:
         """Let the branch fall through to main as it is now; what it wrote stays. Gives the branch itself.

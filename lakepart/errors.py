@@ -19,6 +19,7 @@
     ├── StorageError           look at the disk or the object store
     ├── CatalogError           look at the catalog database
     ├── CorruptionError        restore the damaged bytes; ``check`` names them
+    ├── AuditError             mend what the audits found
     └── BackfillError          look at the failed orders it names
 
 A message says what failed, the value and the rule; the hint says the way out. An error changes nothing.
@@ -74,6 +75,7 @@ class ErrorCode(StrEnum):
     WRONG_CATALOG = "wrong-catalog"
     INTENT_EXPIRED = "intent-expired"
     CORRUPTION = "corruption"
+    AUDIT_FAILED = "audit-failed"
     BACKFILL = "backfill"
     ORDER_TIMEOUT = "order-timeout"
     NO_RESULT = "no-result"
@@ -226,6 +228,12 @@ class CorruptionError(LakepartError):
     """Bytes are missing or are not what the catalog says was written."""
 
     default_code = ErrorCode.CORRUPTION
+
+
+class AuditError(LakepartError):
+    """Audits found something in what was about to be published; ``context["audits"]`` has every outcome."""
+
+    default_code = ErrorCode.AUDIT_FAILED
 
 
 class BackfillError(LakepartError):

@@ -7,7 +7,7 @@ the results are published and stale, and a warning says so.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from lakepart.catalog.committing import Publication, publish
@@ -124,14 +124,22 @@ def apply_publish(
 
 
 def publish_branch(
-    context: LakeContext, branch: BranchRecord, *, on_conflict: str = "fail", message: str | None = None
+    context: LakeContext,
+    branch: BranchRecord,
+    *,
+    on_conflict: str = "fail",
+    message: str | None = None,
+    audit: Callable[[PublishPlan], Mapping[str, Any]],
 ) -> Commit:
-    """Plan and carry out; where conflicts may be settled, plan again if main moves in between."""
+    """Plan and carry out; where conflicts may be settled, plan again if main moves in between.
+
+    ``audit`` is asked of each plan before it is carried out; what it gives is kept with the commit.
+    """
     require_writable(context, View(branch), "publish")
     for attempt in range(_TRIES):
         plan = plan_publish(context, branch, on_conflict=on_conflict)
         try:
-            return apply_publish(context, plan, message=message)
+            return apply_publish(context, plan, message=message, metadata=audit(plan))
         except ConflictError:
             if on_conflict == "fail" or attempt == _TRIES - 1:
                 raise

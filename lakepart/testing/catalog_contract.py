@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from lakepart.catalog import campaigns, moves, upkeep
-from lakepart.catalog.committing import commit, publish
+from lakepart.catalog.committing import Publication, commit, publish
 from lakepart.catalog.database import Database
-from lakepart.catalog.declaring import create_branch, declare_asset, discard, register_producer
+from lakepart.catalog.declaring import create_branch, declare_asset, discard, refresh, register_producer
 from lakepart.catalog.definitions import as_seen
 from lakepart.catalog.intents import close_intent, expire_intents, list_intents, open_intent, renew_intents
 from lakepart.catalog.lookups import (
@@ -512,6 +512,39 @@ class CatalogContract:
         with database.reading() as connection:
             assert find_branch(connection, "try") == branch
             assert len(branch_changes(connection, branch.branch_id)) == 3
+
+    def test_a_publication_may_leave_versions_on_the_open_branch(self, database: Database, asset: AssetRecord) -> None:
+        branch = create_branch(database, "try")
+        run(database, change(asset, 1, "x"), change(asset, 2, "y"), branch=branch)
+        run(database, change(asset, 2, "newer"), change(asset, 3, "newer"))
+        with database.reading() as connection:
+            one, two = (version.version_id for version, _ in branch_changes(connection, branch.branch_id))
+
+        record = publish(
+            database, branch.branch_id, token="publish", choice=Publication({one: None}, frozenset({two}), True)
+        )
+
+        newer = content_id_of(["newer"])
+        assert content_of(database, asset) == {1: content_id_of(["x"]), 2: newer, 3: newer}
+        with database.reading() as connection:
+            moved = find_branch(connection, "try")
+            assert moved == BranchRecord(branch.branch_id, "try", record.snapshot)
+            assert [version.version_id for version, _ in branch_changes(connection, branch.branch_id)] == [two]
+        assert content_of(database, asset, branch=moved) == {1: content_id_of(["x"]), 2: content_id_of(["y"]), 3: newer}
+        with pytest.raises(ConflictError, match="written to after"):
+            publish(database, branch.branch_id, token="again", choice=Publication({one: None}, frozenset(), False))
+
+    def test_a_refreshed_branch_falls_through_to_mains_present(self, database: Database, asset: AssetRecord) -> None:
+        branch = create_branch(database, "try")
+        run(database, change(asset, 1, "x"), branch=branch)
+        run(database, change(asset, 2, "newer"))
+
+        moved = refresh(database, branch.branch_id, require=lambda *_: None)
+
+        assert content_of(database, asset, branch=moved) == {1: content_id_of(["x"]), 2: content_id_of(["newer"])}
+        discard(database, branch.branch_id)
+        with pytest.raises(StateError, match="discarded"):
+            refresh(database, branch.branch_id, require=lambda *_: None)
 
     def test_a_discarded_branch_takes_no_more_commits(self, database: Database, asset: AssetRecord) -> None:
         branch = create_branch(database, "try")

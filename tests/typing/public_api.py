@@ -174,6 +174,18 @@ def branches(lake: lp.Lake, frame: pd.DataFrame) -> None:
     assert_type(branch.plan_publish("drop"), lp.PublishPlan)
     assert_type(branch.refresh(), lp.Branch)
     assert_type(branch.publish(on_conflict="drop", message="new tax"), lp.Commit)
+
+    def positive(selection: lp.Selection) -> list[str]:
+        return [] if selection.count_rows() else ["no rows"]
+
+    assert_type(
+        branch.publish(
+            audit=[lp.RowCountDrift(0.5), lp.NoNulls("a"), lp.UniqueKey("a", "b"), lp.InPartition(), positive]
+        ),
+        lp.Commit,
+    )
+    assert_type(lp.AuditResult([lp.AuditFinding("is odd", "2013-01-05")]).measured, Mapping[str, Any])
+    assert_type(lp.HasSchema({"a": pa.int64()})(lake.asset("flights")["2013-01"]), lp.AuditResult)
     branch.discard()
 
 
