@@ -89,7 +89,8 @@ if TYPE_CHECKING:
     )
     from lakepart.model.plans import BackfillPlan, ReadPlan, TieringPlan, VacuumPlan
     from lakepart.model.policies import AgeRule, TieringPolicy
-    from lakepart.model.records import Commit, Tag
+    from lakepart.model.records import Commit, RowChanges, Tag
+    from lakepart.model.row_plans import DeletePlan
     from lakepart.model.version_plans import PublishPlan, RollbackPlan
     from lakepart.model.windows import Window
     from lakepart.producers import Producer, producer
@@ -121,6 +122,7 @@ __all__ = [
     "Cron",
     "CustomMapping",
     "Daily",
+    "DeletePlan",
     "Dynamic",
     "ErrorCode",
     "Finding",
@@ -160,6 +162,7 @@ __all__ = [
     "RepartitionPlan",
     "ResolvedSelection",
     "RollbackPlan",
+    "RowChanges",
     "RowCountDrift",
     "SchemaMismatchError",
     "Selection",
@@ -234,6 +237,8 @@ _HOMES = {
     "ResolvedSelection": "engine.readable",
     "RollbackPlan": "model.version_plans",
     "RowCountDrift": "audits",
+    "RowChanges": "model.records",
+    "DeletePlan": "model.row_plans",
     "Selection": "selection",
     "SpecificPartitions": "model.mappings",
     "StalePublicationWarning": "engine.publish",

@@ -19,6 +19,7 @@ from lakepart.engine.rename_key import rename_key
 from lakepart.engine.repartition import apply_repartition, plan_repartition
 from lakepart.engine.schemas import stored_schema
 from lakepart.engine.status import as_of_now
+from lakepart.engine.upsert import upsert
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError, PartitionNotFoundError
 from lakepart.model.definition_plans import AlterPlan, RepartitionPlan
 from lakepart.model.definitions import PartitionsDefinition
@@ -26,7 +27,7 @@ from lakepart.model.intervals import IntegerArray
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import count_of
 from lakepart.model.policies import check_age
-from lakepart.model.records import Commit
+from lakepart.model.records import Commit, RowChanges
 from lakepart.model.selectors import select, select_text
 from lakepart.parquet.evolution import SchemaChange
 from lakepart.parquet.merging import check_on_schema_change
@@ -262,6 +263,60 @@ class Asset(PartitionVerbs):
         partitions = self._partitions if key is None else self._one(key)
         details = self._details(partitions, inputs, code_version, message, metadata, None, idempotency_key)
         return self._write(data, None if key is None else partitions, "append", "keep", details, on_schema_change)
+
+    def upsert(
+        self,
+        data: Any,
+        on: Sequence[str],
+        *,
+        on_schema_change: str | None = None,
+        inputs: Mapping[str, PartitionVerbs] | None = None,
+        code_version: str | None = None,
+        message: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> RowChanges:
+        """Write rows that replace those of the same key, and come new where there is none, in one commit.
+
+        Each row goes to its partition, and its key is looked for **there**: a row that belongs to another partition
+        now than it did leaves its old self where it was. Files that hold none of the keys are left as they are, on
+        whatever tier; of the others, the rows that stay are written again to the tier where they lay. New rows come
+        after those that stay. Afterwards, no key of ``data`` is twice in its partition.
+
+        Parameters
+        ----------
+        data
+            Rows as for :meth:`write`, routed by the column of the definition.
+        on
+            The columns that make the key. NaN equals NaN and 0.0 equals -0.0; a null is no key.
+        on_schema_change, inputs, code_version, message, metadata
+            As for :meth:`write`.
+
+        Returns
+        -------
+        The commit and what it cost: rows updated and inserted, files and rows that were written again, files skipped.
+
+        Raises
+        ------
+        InvalidInputError
+            Rows have the same key (``duplicate-keys``) or none (``null-key``), with examples; ``on`` names no column
+            or one that cannot be compared; or the frame cannot be routed.
+        ConflictError
+            Somebody committed to one of the partitions, or changed the columns, meanwhile; nothing is changed.
+        OfflineDataError
+            Rows of these keys may lie on a tier that is offline; the partitions are named.
+        SchemaMismatchError
+            The frame does not fit the asset's schema.
+        StateError
+            The lake is read-only, of the past, or this is a transaction.
+
+        Notes
+        -----
+        Holds the keys of ``data``, not its rows. Files that can hold one of them, by their statistics, are read once
+        for the key columns; those that do are read and written once more.
+        """
+        home, record = self._home, self._record()
+        details = self._details(self._partitions, inputs, code_version, message, metadata, None, None)
+        return upsert(home.context, home.view, record, data, on, details=details, on_schema_change=on_schema_change)
 
     def _write(
         self,

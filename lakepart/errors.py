@@ -48,6 +48,8 @@ class ErrorCode(StrEnum):
     NULL_PARTITION_VALUE = "null-partition-value"
     OUT_OF_RANGE = "out-of-range"
     SCHEMA_MISMATCH = "schema-mismatch"
+    NULL_KEY = "null-key"
+    DUPLICATE_KEYS = "duplicate-keys"
     UNKNOWN_COLUMN = "unknown-column"
     UNNAMED_INDEX = "unnamed-index"
     UNSUPPORTED = "unsupported"

@@ -19,6 +19,7 @@ from lakepart.engine import diff as diffs
 from lakepart.engine.alter import apply_alter
 from lakepart.engine.check import Finding, check_lake
 from lakepart.engine.context import View, require_writable
+from lakepart.engine.delete import apply_delete
 from lakepart.engine.home import Home, get_open_branch
 from lakepart.engine.move import MoveReport, apply_moves, plan_tiering
 from lakepart.engine.opening import absolute_address, absolute_catalog, create_lake, open_lake
@@ -32,6 +33,7 @@ from lakepart.model.names import check_branch_name
 from lakepart.model.plans import BackfillPlan, TieringPlan, VacuumPlan
 from lakepart.model.policies import TieringPolicy
 from lakepart.model.records import Commit, Tag, TierRecord
+from lakepart.model.row_plans import DeletePlan
 from lakepart.model.version_plans import PublishPlan, RollbackPlan
 from lakepart.transaction import TransactionalView
 
@@ -171,7 +173,14 @@ class Lake(TransactionalView):
 
     def apply(
         self,
-        plan: AlterPlan | BackfillPlan | PublishPlan | RepartitionPlan | RollbackPlan | TieringPlan | VacuumPlan,
+        plan: AlterPlan
+        | BackfillPlan
+        | DeletePlan
+        | PublishPlan
+        | RepartitionPlan
+        | RollbackPlan
+        | TieringPlan
+        | VacuumPlan,
         *,
         fn: Callable[..., Any] | None = None,
         workers: int = 1,
@@ -203,6 +212,8 @@ class Lake(TransactionalView):
                 return apply_repartition(self._home, plan)
             case PublishPlan():
                 return apply_publish(self._home.context, plan, message=message)
+            case DeletePlan():
+                return apply_delete(self._home, plan, message=message)
             case RollbackPlan():
                 return apply_rollback(self._home.context, self._home.view, plan, message=message)
             case _:

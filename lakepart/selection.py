@@ -21,6 +21,7 @@ from lakepart.engine import move as moves
 from lakepart.engine import rollback as rollbacks
 from lakepart.engine.commit import Details, write_partitions
 from lakepart.engine.context import require_writable
+from lakepart.engine.delete import apply_delete, plan_delete
 from lakepart.engine.explain import explain_frame
 from lakepart.engine.home import Home
 from lakepart.engine.idempotency import once, token_of
@@ -40,7 +41,8 @@ from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.inputs import Input
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import BackfillPlan, ReadPlan, TieringPlan
-from lakepart.model.records import AssetRecord, Commit
+from lakepart.model.records import AssetRecord, Commit, RowChanges
+from lakepart.model.row_plans import DeletePlan
 from lakepart.model.version_plans import RollbackPlan
 from lakepart.model.windows import Window
 from lakepart.planning.definitions import follow
@@ -445,6 +447,64 @@ class PartitionVerbs(Readable):
         with move_bar(plan, shown=progress) as on_progress:
             report = moves.apply_moves(self._home.context, plan, on_progress=on_progress)
         return replace(report, finished=report.finished + finished)
+
+    # Rows
+
+    def plan_delete(self, filter: Any, *, missing: str = "error") -> DeletePlan:  # noqa: A002 - the public word
+        """Say which rows :meth:`delete` would delete, and what that would cost.
+
+        Notes
+        -----
+        Reads the columns of the filter, of the files that can hold a match.
+        """
+        record = self._record()
+        return plan_delete(self._home, record, self._partitions, filter, explicit=self._explicit, missing=missing)
+
+    def delete(
+        self,
+        filter: Any,  # noqa: A002 - the public word
+        *,
+        missing: str = "error",
+        message: str | None = None,
+    ) -> RowChanges:
+        """Delete the rows of these partitions for which a filter is true, in one commit.
+
+        Rows for which it is null stay. Files without a match are left as they are, on whatever tier; of the others,
+        the rows that stay are written again to the tier where they lay. A partition of which none stay is known to be
+        empty. Older snapshots keep the rows until vacuum forgets them.
+
+        Parameters
+        ----------
+        filter
+            As for reads: ``[("column", "op", value), …]`` or a pyarrow expression.
+        missing
+            What to do when a partition that was named is not there: ``"error"`` or ``"skip"``, with a warning.
+        message
+            Kept with the commit.
+
+        Returns
+        -------
+        The commit and what it cost; where no row matches, there is no commit, and it names the newest snapshot.
+
+        Raises
+        ------
+        ConflictError
+            Somebody committed to one of the partitions meanwhile; nothing is changed.
+        OfflineDataError
+            Rows that match may lie on a tier that is offline; the partitions are named.
+        PartitionNotFoundError
+            A partition that was named is missing.
+        InvalidInputError
+            The filter is missing or does not fit the columns.
+        StateError
+            The lake is read-only, of the past, or this is a transaction.
+
+        Notes
+        -----
+        Files that can hold a match, by their statistics, are read twice for the columns of the filter; those that do
+        are read and written once more, in flat memory.
+        """
+        return apply_delete(self._home, self.plan_delete(filter, missing=missing), message=message)
 
     # Shared
 

@@ -12,7 +12,7 @@ from lakepart.catalog.encoding import to_json
 from lakepart.catalog.guards import Current, Shown
 from lakepart.catalog.scopes import in_json
 from lakepart.catalog.tables import BIG, asset, copy, file, head, version, version_file, version_input
-from lakepart.errors import AssetNotFoundError, InvalidInputError, StateError, did_you_mean
+from lakepart.errors import AssetNotFoundError, ConflictError, InvalidInputError, StateError, did_you_mean
 from lakepart.model.catalog_records import CopyState
 from lakepart.model.contents import content_id_of
 from lakepart.model.records import MAIN_BRANCH_ID, Anything, Change, ChangeKind, InputRecord, NewFile
@@ -25,6 +25,15 @@ class Moment(NamedTuple):
     snapshot: int
     at_us: int
     schema_ids: Mapping[int, int | None]
+
+
+class KeptFile(NamedTuple):
+    """A file of a version that another one takes over, as far as a commit needs to know it."""
+
+    file_id: int
+    data_digest: str
+    row_count: int
+    size_bytes: int
 
 
 class Totals(NamedTuple):
@@ -45,7 +54,7 @@ def write_changes(connection: Connection, moment: Moment, changes: Sequence[Chan
         next_file_id,
         input_ids=_input_ids(connection, changes),
         sources=_sources(connection, changes),
-        digests=digests_of(connection, _appended_to(changes, current)),
+        kept=_kept_files(connection, _taken_over(changes, current)),
     )
     for change in changes:
         rows.add(change, current.get((change.asset_id, change.ordinal)))
@@ -62,7 +71,7 @@ class _Rows:
     next_file_id: int
     input_ids: Mapping[str, int]
     sources: Mapping[int, Shown]
-    digests: Mapping[int, list[str]]
+    kept: Mapping[int, list[KeptFile]]
     row_count: int = 0
     size_bytes: int = 0
     file_count: int = 0
@@ -89,7 +98,7 @@ class _Rows:
         elif change.kind is ChangeKind.REINSTATE:
             content = self._reinstate(change)
         else:
-            content = self._write(change, shown if change.kind is ChangeKind.APPEND else None)
+            content = self._write(change, shown if change.kind in _TAKING_OVER else None)
         self.versions.append(
             {
                 "version_id": self.next_version_id,
@@ -136,13 +145,13 @@ class _Rows:
         content = _content(kept)
         digests = []
         if kept is not None and kept.content_id is not None:
-            self._take_over(kept, inputs=not change.inputs)  # what was read for the rows that stay still counts
-            digests = self.digests.get(kept.version_id, [])
+            files = self.kept.get(kept.version_id, [])
+            self._take_over(kept, files=not change.rewrites, inputs=not change.inputs)  # what was read for them counts
+            rewriting = bool(change.rewrites)
+            digests = self._rewrite(change, files, content) if rewriting else [one.data_digest for one in files]
         for new in change.files:
             self._add_file(change, new, position=content["file_count"])
-            content["row_count"] += new.row_count
-            content["size_bytes"] += new.size_bytes
-            content["file_count"] += 1
+            _count(content, new)
         self.inputs += [self._input_row(one) for one in change.inputs]
         content["content_id"] = content_id_of([*digests, *(new.data_digest for new in change.files)])
         content["written_at_us"] = self.moment.at_us if change.written_at_us is None else change.written_at_us
@@ -152,9 +161,28 @@ class _Rows:
             content["stale_mark"] = change.stale_mark
         return content
 
-    def _take_over(self, source: Shown, *, inputs: bool) -> None:
+    def _rewrite(self, change: Change, files: Sequence[KeptFile], content: dict[str, Any]) -> list[str]:
+        """Put each new file in the place of the one it replaces; gives the digests of all, in order."""
+        _require_current(change, files)
+        content |= {"row_count": 0, "size_bytes": 0, "file_count": 0}
+        digests = []
+        for one in files:
+            new = change.rewrites.get(one.file_id)
+            if new is not None:
+                self._add_file(change, new, position=content["file_count"])
+            elif one.file_id in change.rewrites:
+                continue
+            else:
+                row = {"version_id": self.next_version_id, "position": content["file_count"], "file_id": one.file_id}
+                self.version_files.append(row)
+            _count(content, new or one)
+            digests.append((new or one).data_digest)
+        return digests
+
+    def _take_over(self, source: Shown, *, files: bool = True, inputs: bool) -> None:
         pair = {"old": source.version_id, "new": self.next_version_id}
-        self.files_from.append(pair)
+        if files:
+            self.files_from.append(pair)
         if inputs:
             self.inputs_from.append(pair)
 
@@ -214,6 +242,24 @@ def _content(shown: Shown | None) -> dict[str, Any]:
     return {name: getattr(shown, name) for name in _CONTENT}
 
 
+def _count(content: dict[str, Any], file: NewFile | KeptFile) -> None:
+    content["row_count"] += file.row_count
+    content["size_bytes"] += file.size_bytes
+    content["file_count"] += 1
+
+
+def _require_current(change: Change, files: Sequence[KeptFile]) -> None:
+    """Refuse to replace files that the current version does not have: the same rows may lie in others by now."""
+    gone = change.rewrites.keys() - {one.file_id for one in files}
+    if gone:
+        raise ConflictError(
+            f"Partition {change.key!r} has its rows in other files than when this commit was prepared. "
+            "Nothing was changed.",
+            hint="read again and retry.",
+            context={"conflicts": [{"key": change.key, "ordinal": change.ordinal}]},
+        )
+
+
 def _base(change: Change, shown: Shown | None, *, own: bool) -> str | None:
     """Give what main must still hold when the branch is published: fixed when the branch first writes the key."""
     if shown is not None and own:
@@ -241,15 +287,21 @@ def _source_of(change: Change, sources: Mapping[int, Shown]) -> Shown:
 
 def digests_of(connection: Connection, version_ids: Sequence[int]) -> dict[int, list[str]]:
     """Give the data digests of versions, in the order of their files."""
-    found: dict[int, list[str]] = {}
+    kept = _kept_files(connection, version_ids)
+    return {version_id: [one.data_digest for one in files] for version_id, files in kept.items()}
+
+
+def _kept_files(connection: Connection, version_ids: Sequence[int]) -> dict[int, list[KeptFile]]:
+    """Give the files of versions, in their order."""
+    found: dict[int, list[KeptFile]] = {}
     if version_ids:
-        for version_id, digest in connection.execute(_DIGESTS, {"ids": to_json(version_ids)}):
-            found.setdefault(version_id, []).append(digest)
+        for version_id, *values in connection.execute(_KEPT_FILES, {"ids": to_json(version_ids)}):
+            found.setdefault(version_id, []).append(KeptFile(*values))
     return found
 
 
-def _appended_to(changes: Iterable[Change], current: Current) -> list[int]:
-    kept = (current.get((change.asset_id, change.ordinal)) for change in changes if change.kind is ChangeKind.APPEND)
+def _taken_over(changes: Iterable[Change], current: Current) -> list[int]:
+    kept = (current.get((change.asset_id, change.ordinal)) for change in changes if change.kind in _TAKING_OVER)
     return [shown.version_id for shown in kept if shown is not None]
 
 
@@ -274,6 +326,7 @@ def _input_ids(connection: Connection, changes: Iterable[Change]) -> Mapping[str
     return known
 
 
+_TAKING_OVER = (ChangeKind.APPEND, ChangeKind.REWRITE)
 _CONTENT = ("content_id", "row_count", "size_bytes", "file_count", "code_version", "written_at_us", "stale_mark")
 _INPUT_FIELDS = ("name", "input_asset_id", "mapping", "selection", "snapshot", "digest")
 
@@ -295,8 +348,8 @@ _INPUTS_FROM = insert(version_input).from_select(
         version_input.c.version_id == bindparam("old", type_=BIG)
     ),
 )
-_DIGESTS: Select[Any] = (
-    select(version_file.c.version_id, file.c.data_digest)
+_KEPT_FILES: Select[Any] = (
+    select(version_file.c.version_id, file.c.file_id, file.c.data_digest, file.c.row_count, file.c.size_bytes)
     .select_from(version_file.join(file, file.c.file_id == version_file.c.file_id))
     .where(in_json(version_file.c.version_id, "ids"))
     .order_by(version_file.c.version_id, version_file.c.position)

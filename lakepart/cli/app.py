@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lakepart import __version__
-from lakepart.cli import backfills, branches, changing, demo, reading, redefining, tags, tiers
+from lakepart.cli import backfills, branches, changing, deleting, demo, reading, redefining, tags, tiers
 from lakepart.cli.exits import ExitCode, report, report_error
 from lakepart.errors import LakepartError
 
@@ -103,6 +103,7 @@ _add(_tag, "create", tags.create, "tag create demo-lake q1-report --at 2 -m 'as 
 _add(_tag, "delete", tags.delete, "tag delete demo-lake q1-report --apply")
 _add(app, "alter", redefining.alter, "alter demo-lake flights --set end=2014-01-01 --apply")
 _add(app, "repartition", redefining.repartition, "repartition demo-lake flights --set kind=monthly --apply")
+_add(app, "delete", deleting.delete, "delete demo-lake flights 2013-03 --where 'carrier == UA' --apply")
 _add(app, "rollback", changing.rollback, "rollback demo-lake daily_delays 2013-03 --to 2 --apply")
 
 

@@ -170,7 +170,7 @@ def open_dataset(stores: Stores, resolved: Resolved, options: ReadOptions) -> An
 
 def count_rows(resolved: Resolved, options: ReadOptions) -> int:
     """Count rows from the catalog alone: no file is opened."""
-    _settle_missing(resolved, options)
+    settle_missing(resolved, options)
     return sum(version.row_count for version in resolved.versions)
 
 
@@ -192,7 +192,7 @@ def files_frame(stores: Stores, resolved: Resolved) -> pd.DataFrame:
 
 
 def _open(stores: Stores, resolved: Resolved, options: ReadOptions) -> tuple[list[Source], pa.Schema]:
-    _settle_missing(resolved, options)
+    settle_missing(resolved, options)
     columns = _key_columns(resolved, options)
     schema = resolved.schema
     for name in columns:
@@ -211,6 +211,18 @@ def _open(stores: Stores, resolved: Resolved, options: ReadOptions) -> tuple[lis
             )
         )
     return sources, schema
+
+
+def sources_of(stores: Stores, resolved: Resolved, fits: Mapping[int, Fit]) -> list[Source]:
+    """Give where each file of a selection is read from, in order; ``fits`` say how those of other schemas are read."""
+    return [
+        Source(
+            name=f"{file.tier}:{file.path}",
+            open=stores[file.tier].os_path(file.path) or partial(stores[file.tier].open_read, file.path),
+            fit=fits.get(file.schema_id),
+        )
+        for _, file in resolved.files
+    ]
 
 
 def _matching(resolved: Resolved, options: ReadOptions) -> list[tuple[int, DataFile]]:
@@ -234,7 +246,8 @@ def _fits(resolved: Resolved) -> dict[int, Fit]:
     return {schema_id: fit(older, resolved.schema) for schema_id, older in resolved.older_schemas.items()}
 
 
-def _settle_missing(resolved: Resolved, options: ReadOptions) -> None:
+def settle_missing(resolved: Resolved, options: ReadOptions) -> None:
+    """Warn of partitions that were asked for and are missing, or raise PartitionNotFoundError."""
     if options.missing not in {"error", "skip"}:
         raise InvalidInputError(f"missing={options.missing!r} is not one of 'error', 'skip'.")
     if not resolved.missing:

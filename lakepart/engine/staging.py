@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, count
 from typing import Any
@@ -44,6 +44,15 @@ class Stager:
     threads: int = WRITER_THREADS
     paths: list[str] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=count)
+    _others: list[Stager] = field(default_factory=list)
+
+    def on(self, store: Store, tier: str) -> Stager:
+        """Give what writes to another tier for the same commit, under names that none of this one's files has."""
+        known = next((one for one in (self, *self._others) if one.tier == tier), None)
+        if known is None:
+            known = replace(self, store=store, tier=tier, paths=[], _others=[])
+            self._others.append(known)
+        return known
 
     def stage(self, pieces: Iterable[Piece]) -> dict[int, list[NewFile]]:
         """Write every piece and sync it; gives the new files by position, in the order the pieces came.
@@ -98,6 +107,8 @@ class Stager:
 
     def discard(self) -> None:
         """Delete what was written; what cannot be deleted now is left for vacuum, which knows it by its name."""
+        for other in self._others:
+            other.discard()
         for path in self.paths:
             try:
                 self.store.delete(path)

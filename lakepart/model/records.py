@@ -193,6 +193,7 @@ class ChangeKind(StrEnum):
 
     REPLACE = "replace"  # these files and no others; none at all: known to be empty
     APPEND = "append"  # whatever is current at the commit, and these files
+    REWRITE = "rewrite"  # as append, but some of the current files are replaced by others or by none
     REINSTATE = "reinstate"  # the content of an existing version (rollback, publish)
     REMOVE = "remove"  # the partition becomes missing
 
@@ -235,6 +236,7 @@ class Change:
     ``expected`` is the content id this change was based on: None means "missing", :data:`ANYTHING` no guard.
     ``base`` matters on a branch only: main's content id that a publish must still find; :data:`ANYTHING` means
     whatever main has at the fork. ``written_at_us`` is when the rows were made, where they are merely written anew.
+    ``rewrites`` are ids of current files and what takes the place of each, None if nothing does.
     """
 
     asset_id: int
@@ -242,6 +244,7 @@ class Change:
     ordinal: int
     kind: ChangeKind
     files: tuple[NewFile, ...] = ()
+    rewrites: Mapping[int, NewFile | None] = field(default_factory=dict)
     schema_id: int | None = None
     source_version_id: int | None = None
     expected: str | Anything | None = ANYTHING
@@ -328,3 +331,27 @@ class Commit:
     def at(self) -> datetime:
         """When, aware, in UTC."""
         return from_microseconds(self.at_us)
+
+
+@dataclass(frozen=True, slots=True)
+class RowChanges(Commit):
+    """What an upsert or a delete did, and what it cost.
+
+    Attributes
+    ----------
+    rows_matched
+        Rows that are gone: deleted, or replaced by those of their keys.
+    rows_updated, rows_inserted
+        Rows of an upsert whose keys were there before, and were not.
+    rows_rewritten
+        Rows that stayed as they were, in files that had to be written again.
+    files_rewritten, files_skipped
+        Files that were written again or are gone, and files of the selection that were left as they are.
+    """
+
+    rows_matched: int = 0
+    rows_updated: int = 0
+    rows_inserted: int = 0
+    rows_rewritten: int = 0
+    files_rewritten: int = 0
+    files_skipped: int = 0

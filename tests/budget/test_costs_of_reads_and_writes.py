@@ -115,6 +115,24 @@ def test_replacing_a_partition_costs_the_same_whatever_the_lake_holds(asset, cal
     }
 
 
+def test_deleting_and_upserting_rows_open_no_file_that_cannot_hold_them(asset, calls, folder):
+    files_before = data_files(folder)
+
+    done = asset.delete([("x", "==", 5)])
+
+    assert (done.rows_matched, done.files_rewritten) == (1, 1)
+    assert calls.pop("statement") <= STATEMENTS_OF_A_WRITE + 16
+    assert calls["open_read"] == 2  # to count for the plan, and once more to be sure; of what is empty nothing is left
+    assert data_files(folder) == files_before
+    calls.clear()
+
+    done = asset.upsert(rows_of(5, 2), on=["x"])
+
+    assert (done.rows_inserted, done.files_rewritten, done.files_skipped) == (2, 0, 1)
+    assert calls.pop("statement") <= STATEMENTS_OF_A_WRITE + 8
+    assert (calls["open_read"], calls["open_new"]) == (0, 2)
+
+
 @pytest.mark.parametrize("count", [2, 15])
 def test_a_routed_write_asks_the_catalog_as_often_for_many_partitions_as_for_few(asset, calls, folder, count):
     files_before, manifests_before = data_files(folder), manifests(folder)

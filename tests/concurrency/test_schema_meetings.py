@@ -65,7 +65,8 @@ WRITES = {
 def test_a_writer_meets_a_change_of_columns_and_its_rows_keep_their_column_or_it_loses(make, change, write):
     written = {"append": [1, 2, 20], "replace": [1, 20], "add": [1, 2, 20]}[write]
     outcomes = set()
-    for action, other in ((WRITES[write], CHANGES[change]), (CHANGES[change], WRITES[write])):
+    pairs = [(WRITES[write], CHANGES[change]), (CHANGES[change], WRITES[write])]
+    for action, other in pairs if change == "rename" else pairs[:1]:
         for met in meet_everywhere(make, losing(action), losing(other)):
             asset = met.lake.asset("numbers")
             table = asset.to_arrow()

@@ -346,6 +346,9 @@ def test_a_given_address_beats_the_environment(call, finished_lake, monkeypatch,
         (["frobnicate"], 2, "wrong-call"),
         (["head", "LAKE", "readings", "-n", "0"], 2, "wrong-call"),
         (["rollback", "LAKE"], 2, "invalid-input"),
+        (["delete", "LAKE", "readings"], 2, "invalid-input"),
+        (["delete", "LAKE", "readings", "--where", "value"], 2, "invalid-input"),
+        (["delete", "LAKE", "readings", "--where", "worth > 1"], 2, "unknown-column"),
         (["alter", "LAKE", "readings", "--set", "start"], 2, "invalid-input"),
         (["alter", "LAKE", "readings", "--set", "sooner=1"], 2, "unsupported"),
         (["alter", "LAKE", "readings", "--add", "tip"], 2, "invalid-input"),
@@ -424,6 +427,7 @@ def test_an_output_that_is_not_read_to_its_end_is_no_error_of_ours(finished_lake
         ["tier", "demote", "LAKE", "readings", "2013-01"],
         ["vacuum", "LAKE", "--retention", "0h", "--grace", "0h"],
         ["rollback", "LAKE", "--to", "1"],
+        ["delete", "LAKE", "readings", "2013-01", "--where", "value < 10"],
         ["alter", "LAKE", "readings", "--set", "start=2012-01-01", "--complete-after", "12h"],
         ["alter", "LAKE", "readings", "--add", "note=string", "--order", "note", "--on-schema-change", "add"],
         ["repartition", "LAKE", "readings", "--set", "kind=monthly"],
@@ -547,6 +551,19 @@ def test_a_commit_is_undone(call, lake) -> None:
     assert "changed since" in call("rollback", lake, "--commit", bad).out
     assert call("rollback", lake, "--commit", bad, "--apply").code == 4
     assert call("rollback", lake, "sums", "--commit", bad).code == 2
+
+
+def test_rows_are_deleted(call, lake) -> None:
+    conditions = ["--where", "value >= 24", "--where", "value not in [25, 26]"]
+
+    plan = call("delete", lake, "readings", "2013-01-02", *conditions)
+    done = call("delete", lake, "readings", "2013-01-02", *conditions, "--apply", "--json")
+
+    assert plan.code == 5
+    assert "Delete 22 rows of readings in 1 partition (2013-01-02)" in plan.out
+    assert (done.code, done.json["result"]["rows_matched"]) == (0, 22)
+    assert [row["value"] for row in call("head", lake, "readings", "2013-01-02", "--json").json] == [25, 26]
+    assert call("delete", lake, "readings", "2013-01-02", *conditions).code == 0
 
 
 @pytest.mark.filterwarnings("ignore:the producer of 'sums'")

@@ -151,6 +151,35 @@ class Histories(RuleBasedStateMachine):
         numbers = self.world["numbers"]
         return {day: numbers.get(day, ()) + added for day, added in contents.items()}
 
+    @rule(contents=some_days)
+    def upsert(self, contents: Contents) -> None:
+        contents = {day: tuple(dict.fromkeys(listed)) for day, listed in contents.items()}
+        done = self.lake.asset("numbers").upsert(frame(contents), on=["value"])
+        assert done.rows_updated + done.rows_inserted == sum(map(len, contents.values()))
+        self.world["numbers"] |= self.upserted(contents)
+        self.remember()
+
+    def upserted(self, contents: Contents) -> Contents:
+        numbers = self.world["numbers"]
+        return {
+            day: tuple(value for value in numbers.get(day, ()) if value not in new) + new
+            for day, new in contents.items()
+        }
+
+    @precondition(lambda self: self.world["numbers"])
+    @rule(low=st.integers(0, 99), width=st.integers(0, 30))
+    def delete_rows(self, low: int, width: int) -> None:
+        before, head = self.world["numbers"], self.head
+        self.world["numbers"] = self.deleted(low, low + width)
+        done = self.lake.asset("numbers").delete([("value", ">=", low), ("value", "<=", low + width)])
+        assert done.rows_matched == sum(map(len, before.values())) - sum(map(len, self.world["numbers"].values()))
+        assert self.head == head + (done.rows_matched > 0)
+        self.remember()
+
+    def deleted(self, low: int, high: int) -> Contents:
+        numbers = self.world["numbers"]
+        return {day: tuple(value for value in listed if not low <= value <= high) for day, listed in numbers.items()}
+
     @rule(day=days, listed=values | st.just(()))
     def write_one(self, day: int, listed: tuple[int, ...]) -> None:
         self.lake.asset("numbers").write(frame({day: listed}), key_of(day))
@@ -322,7 +351,9 @@ class Histories(RuleBasedStateMachine):
     # Crashes
 
     @rule(
-        action=st.sampled_from(["replace", "append", "move", "vacuum", "rollback", "publish", "backfill"]),
+        action=st.sampled_from(
+            ["replace", "append", "upsert", "delete", "move", "vacuum", "rollback", "publish", "backfill"]
+        ),
         contents=some_days,
         at=st.integers(0, 25),
         when=st.sampled_from(["before", "after"]),
@@ -343,6 +374,13 @@ class Histories(RuleBasedStateMachine):
                 case "append":
                     after = numbers | self.appended(contents)
                     dying.asset("numbers").append(frame(contents))
+                case "upsert":
+                    contents = {day: tuple(dict.fromkeys(listed)) for day, listed in contents.items()}
+                    after = numbers | self.upserted(contents)
+                    dying.asset("numbers").upsert(frame(contents), on=["value"])
+                case "delete" if numbers:
+                    after = self.deleted(which, 2 * which)
+                    dying.asset("numbers").delete([("value", ">=", which), ("value", "<=", 2 * which)])
                 case "move":
                     dying.asset("numbers")[[key_of(day) for day in contents]].demote("cold", progress=False)
                 case "vacuum":
