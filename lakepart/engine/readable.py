@@ -19,7 +19,7 @@ from lakepart.engine.read import (
     read_batches,
     read_table,
 )
-from lakepart.errors import InvalidInputError
+from lakepart.errors import ErrorCode, InvalidInputError
 from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.windows import Window
 
@@ -112,7 +112,16 @@ class Readable(ABC):
             raise InvalidInputError(
                 "to_polars() needs Polars, which is not installed.", hint="pip install polars"
             ) from error
-        frame = pl.from_arrow(self.to_arrow(columns, filter, missing=missing, key_column=key_column))
+        table = self.to_arrow(columns, filter, missing=missing, key_column=key_column)
+        wide = [field.name for field in table.schema if pa.types.is_decimal256(field.type)]
+        if wide:
+            raise InvalidInputError(
+                f"Column {wide[0]!r} has decimals of more than 38 digits, which Polars has not.",
+                hint="leave the column out, or read with to_arrow().",
+                code=ErrorCode.UNSUPPORTED,
+                context={"columns": wide},
+            )
+        frame = pl.from_arrow(table)
         return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
 
     def to_batches(

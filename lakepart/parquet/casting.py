@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from lakepart.errors import SchemaMismatchError
 
+_PLAIN_EXTENSIONS = frozenset({"arrow.uuid", "arrow.json"})  # whose values mean the same without the label
 _MOST_CHUNK_BYTES = 2**31 - 1  # what 32-bit offsets can address
 
 
@@ -17,12 +18,21 @@ def canonical_type(data_type: pa.DataType, name: str) -> pa.DataType:
     """Give the stored form of a column's type; SchemaMismatchError if there is none.
 
     Types that differ only in memory layout become one (``large_string`` and ``string_view`` are ``string``), a
-    dictionary becomes its values, times become microseconds, and every nested field may be null.
+    dictionary becomes its values, times become microseconds, and every nested field may be null. UUIDs are 16 bytes and
+    JSON is text; what other extension types mean would be lost.
     """
     types = pa.types
     without_fields = types.is_struct(data_type) and data_type.num_fields == 0
     no_counterpart = types.is_union(data_type) or types.is_interval(data_type) or without_fields
-    if isinstance(data_type, pa.BaseExtensionType) or no_counterpart:
+    if isinstance(data_type, pa.BaseExtensionType):
+        if data_type.extension_name in _PLAIN_EXTENSIONS:
+            return canonical_type(data_type.storage_type, name)
+        raise SchemaMismatchError(
+            f"Column {name!r} has the extension type {data_type}, which lakepart does not know.",
+            hint=f"give what it is stored as, {data_type.storage_type}: column.cast(column.type.storage_type).",
+            context={"column": name, "type": str(data_type)},
+        )
+    if no_counterpart:
         raise SchemaMismatchError(
             f"Column {name!r} has the type {data_type}, which has no counterpart in Parquet.",
             hint="convert the column to text, numbers, dates or timestamps first.",
@@ -103,6 +113,8 @@ def _size_bytes(chunk: pa.Array) -> int:
 def _cast_array(array: pa.Array, data_type: pa.DataType) -> pa.Array:
     if pa.types.is_null(array.type):
         return pa.nulls(len(array), data_type)
+    if isinstance(array.type, pa.BaseExtensionType):
+        array = array.storage
     if pa.types.is_run_end_encoded(array.type):
         array = pc.run_end_decode(array)
     elif pa.types.is_dictionary(array.type):
