@@ -17,7 +17,7 @@ from lakepart.engine.repartition import apply_repartition, plan_repartition
 from lakepart.engine.status import as_of_now
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError, PartitionNotFoundError
 from lakepart.model.definition_plans import AlterPlan, RepartitionPlan
-from lakepart.model.definitions import PartitionsDefinition
+from lakepart.model.definitions import PartitionsDefinition, check_definition
 from lakepart.model.intervals import IntegerArray
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import count_of
@@ -29,11 +29,25 @@ from lakepart.selection import PartitionVerbs, Selection
 
 
 def declared_options(complete_after: timedelta | None, description: str | None) -> dict[str, Any]:
-    """Give the options of a declaration as the catalog keeps them; those that were left out are not there."""
+    """Give the options of a declaration as the catalog keeps them; those that were left out are not there.
+
+    Raises
+    ------
+    InvalidInputError
+        ``complete_after`` is no span of time or a negative one, or ``description`` is no text.
+    """
     options: dict[str, Any] = {}
     if complete_after is not None:
+        if not isinstance(complete_after, timedelta) or complete_after < timedelta():
+            raise InvalidInputError(
+                f"complete_after={complete_after!r} is no timedelta of zero or more: it says how long after the end of "
+                "a window data may still arrive.",
+                hint="for example timedelta(hours=6).",
+            )
         options["complete_after_us"] = complete_after // timedelta(microseconds=1)
     if description is not None:
+        if not isinstance(description, str):
+            raise InvalidInputError(f"description={description!r} is no text.")
         options["description"] = description
     return options
 
@@ -285,10 +299,8 @@ class Asset(PartitionVerbs):
         InvalidInputError
             The asset's columns do not allow the definition.
         """
-        if partitions is not None and not isinstance(partitions, PartitionsDefinition):
-            raise InvalidInputError(
-                f"partitions={partitions!r} is no partitions definition.", hint='use one, such as Daily("2013-01-01").'
-            )
+        if partitions is not None:
+            check_definition(partitions)
         home, record = self._home, self._record()
         options = declared_options(complete_after, description)
         return plan_alter(home, record, partitions, options, as_of_now(home.context, home.view, as_of))
@@ -361,6 +373,7 @@ class Asset(PartitionVerbs):
         -----
         Reads the column that decides, of every file, and nothing else.
         """
+        check_definition(partitions)
         return plan_repartition(self._home, self._record(), partitions)
 
     def repartition(self, partitions: PartitionsDefinition) -> Commit:

@@ -15,7 +15,7 @@ from lakepart.engine.context import require_writable
 from lakepart.engine.home import Home
 from lakepart.engine.inputs import choose_inputs, remember_functions
 from lakepart.errors import AlreadyExistsError, InvalidInputError
-from lakepart.model.definitions import PartitionsDefinition
+from lakepart.model.definitions import PartitionsDefinition, check_definition
 from lakepart.model.names import check_asset_name
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import Commit
@@ -74,10 +74,7 @@ class LakeView:
         return Asset(self._home, name)
 
     def _declare(self, name: str, partitions: PartitionsDefinition, options: Mapping[str, Any]) -> None:
-        if not isinstance(partitions, PartitionsDefinition):
-            raise InvalidInputError(
-                f"partitions={partitions!r} is no partitions definition.", hint='use one, such as Daily("2013-01-01").'
-            )
+        check_definition(partitions)
         home = self._home
         require_writable(home.context, home.view, "declare an asset")
         try:

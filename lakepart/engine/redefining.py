@@ -101,11 +101,21 @@ def broken_mappings(connection: Connection, asset: AssetRecord, after: Partition
             if asset.name in {made.name, upstream.asset} and upstream.asset in definitions:
                 here, there = definitions[made.name], definitions[upstream.asset]
                 try:
-                    (upstream.mapping or infer_mapping(here, there)).check(here, there)
+                    mapping = upstream.mapping or infer_mapping(here, there)
+                    mapping.check(here, there)
                 except InvalidInputError as error:
                     text = f"the producer of {made.name!r} can no longer read {upstream.asset!r}: {error.message}"
                     remarks.append(text)
+                    continue
+                if upstream.asset == asset.name and (gone := _no_longer_keys(mapping.named_inputs, asset, after)):
+                    text = f"the producer of {made.name!r} reads {list_some(gone)} of {upstream.asset!r} by name"
+                    remarks.append(f"{text}, which {'is' if len(gone) == 1 else 'are'} no key any more")
     return tuple(remarks)
+
+
+def _no_longer_keys(named: Sequence[str], asset: AssetRecord, after: PartitionsDefinition) -> list[str]:
+    before = asset.partitions
+    return [repr(key) for key in named if before.find_position(key) is not None and after.find_position(key) is None]
 
 
 def check_columns(asset: str, after: PartitionsDefinition, schema: pa.Schema) -> None:

@@ -61,6 +61,10 @@ class PartitionsDefinition(ABC):
         """
 
     @abstractmethod
+    def find_position(self, key: str) -> int | None:
+        """Give the position of a key, or None where no partition has it; far cheaper than an error."""
+
+    @abstractmethod
     def ordinal_at(self, position: int) -> int:
         """Give the ordinal at a position.
 

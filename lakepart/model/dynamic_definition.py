@@ -17,9 +17,9 @@ from lakepart.model.keys import check_key
 from lakepart.model.known_keys import KnownKeys, Reserve
 from lakepart.model.named_keys import NamedKeys
 from lakepart.model.names import check_dimension_name
+from lakepart.model.reprs import repr_text
 
 MOST_KEYS = 1 << 31
-_SUGGESTED_FROM = 2_000  # looking for a close name among more takes longer than anybody waits for an error
 
 
 @dataclass(frozen=True, slots=True, repr=False, init=False)
@@ -103,15 +103,18 @@ class Dynamic(NamedKeys):
             Nobody has added or written it.
         """
         self.admit([key])
-        position = self.known.ids.get(check_key(key))
+        position = self.find_position(check_key(key))
         if position is None:
-            close = did_you_mean(key, self.known.ids) if len(self.known.ids) < _SUGGESTED_FROM else None
             raise PartitionKeyError(
-                f"{key!r} is not a key of {self.describe()}.",
-                hint=close or "asset.add_keys([…]) adds keys, and so does asset.write(…).",
+                f"{repr_text(key)} is not a key of {self.describe()}.",
+                hint=did_you_mean(key, self.known.ids) or "asset.add_keys([…]) adds keys, and so does asset.write(…).",
                 context={"key": key},
             )
         return position
+
+    def find_position(self, key: str) -> int | None:
+        """Give the id of a key, or None where there is no such key."""
+        return self.known.ids.get(key)
 
     def key_at(self, position: int) -> str:
         """Give the key with an id."""

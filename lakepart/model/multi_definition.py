@@ -115,6 +115,20 @@ class Multi(PartitionsDefinition):
                 ) from error
         return position
 
+    def find_position(self, key: str) -> int | None:
+        """Give the position of a key, or None where no partition has it."""
+        try:
+            parts = self.parts_of(key)
+        except PartitionKeyError:
+            return None
+        position = 0
+        for dimension, size in zip(self.dimensions, self.sizes, strict=True):
+            found = dimension.find_position(parts[dimension.dimension])
+            if found is None:
+                return None
+            position = position * size + found
+        return position
+
     def parts_of(self, key: str) -> dict[str, str]:
         """Give the part of a key in each dimension, by the dimension's name.
 

@@ -52,6 +52,11 @@ class LabelledByTime(OneDimensional):
             self._refuse_empty(key, (position, position + 1))
         return position
 
+    def find_position(self, key: str) -> int | None:
+        """Give the position of a key, or None where no partition has it."""
+        position = self._find(key)
+        return position if position is not None and 0 <= position < self._series.count else None
+
     def label(self, label: Label) -> Intervals:
         """Give the partitions that a label stands for: one key, or all windows that start within a part of a date."""
         found = self._label_range(label)

@@ -10,6 +10,7 @@ from lakepart.errors import ErrorCode, InvalidInputError
 from lakepart.model.crontab import CronExpression
 from lakepart.model.exclusions import Exclusion, schedule_without
 from lakepart.model.intervals import IntegerArray, Intervals, Range
+from lakepart.model.reprs import repr_some
 from lakepart.model.ticks import Repeated, Ticks
 from lakepart.model.zones import DAY_US, get_clock, year_of
 
@@ -55,7 +56,7 @@ class WindowSeries:
         if kept is None or every is None:
             raise InvalidInputError(
                 f"Nothing is left of {cron.text!r}"
-                f"{f' without {list(excluded)!r}' if excluded else ': it names no day of any year'}.",
+                f"{f' without {repr_some(excluded)}' if excluded else ': it names no day of any year'}.",
                 code=ErrorCode.EMPTY_WINDOW,
             )
         self._tz = tz

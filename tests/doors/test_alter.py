@@ -247,6 +247,22 @@ def test_a_branch_and_a_view_of_the_past_cannot_alter(lake, days):
         lake.at(1).asset("days").alter(description="x")
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"complete_after": 5}, "complete_after=5 is no timedelta"),
+        ({"complete_after": timedelta(days=-1)}, "zero or more"),
+        ({"description": 5}, "description=5 is no text"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(lake, days, options, message):
+    with pytest.raises(lp.InvalidInputError, match=message):
+        days.alter(**options)
+    with pytest.raises(lp.InvalidInputError, match=message):
+        lake.asset("more", partitions=DAYS, **options)
+    assert [asset.name for asset in lake.assets()] == ["days"]
+
+
 @pytest.mark.parametrize("given", [{"kind": "daily"}, "daily"])
 def test_what_is_no_definition_is_refused(days, given):
     with pytest.raises(lp.InvalidInputError, match="no partitions definition"):
@@ -532,6 +548,18 @@ def test_a_producer_that_does_not_know_the_new_name_is_reported(lake, regions):
     lake.register(copies)
 
     with pytest.warns(RuntimeWarning, match="the producer of 'copies' can no longer read 'regions'"):
+        regions.rename_key("eu", "emea")
+
+
+@pytest.mark.parametrize(
+    "mapping", [lp.KeyMap({"all": ["eu", "us"]}), lp.SpecificPartitions(["eu"])], ids=["key-map", "specific"]
+)
+def test_a_producer_that_names_the_input_key_is_reported_when_it_is_renamed(lake, regions, mapping):
+    whole = lp.Static(["all"])
+    inputs = {"regions": lp.Input("regions", mapping)}
+    lake.register(lp.producer("made", partitions=whole, inputs=inputs)(lambda part, regions: None))
+
+    with pytest.warns(RuntimeWarning, match="producer of 'made' reads 'eu' of 'regions' by name, which is no key"):
         regions.rename_key("eu", "emea")
 
 
