@@ -60,6 +60,12 @@ class CronExpression:
         every_date = self.month_days == self.months == ("*",)
         return every_date and len(self.weekdays) == 1 and self.weekdays != ("*",) and not self.ordinal_weekdays
 
+    def names_as(self, other: CronExpression) -> bool:
+        """Answer whether another expression names the same times of the same days, however it is written."""
+        if (self.times, self.every_hour) != (other.times, other.every_hour):
+            return False
+        return self.text == other.text or np.array_equal(self.days, other.days)
+
     @cached_property
     def days(self) -> BooleanArray:
         """For each day of 400 years from 1970-01-01 on, whether it is named."""

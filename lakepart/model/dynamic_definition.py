@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError, did_you_mean
-from lakepart.model.definition_base import FORMAT_VERSION, check_column
+from lakepart.model.definition_base import FORMAT_VERSION, OneDimensional, check_column
 from lakepart.model.instants import to_microseconds
 from lakepart.model.intervals import IntegerArray, Intervals
 from lakepart.model.keys import check_key
@@ -67,6 +67,27 @@ class Dynamic(NamedKeys):
     def universe(self) -> Intervals:
         """The ids of all keys there are and can come to be."""
         return Intervals(((0, self.capacity),))
+
+    @property
+    def keyed(self) -> Intervals:
+        """The ids of all keys that are known, of those that nobody can select too."""
+        return self.known.named
+
+    @property
+    def is_endless(self) -> bool:
+        """Always: keys come as the data come."""
+        return True
+
+    @property
+    def keys_by_position(self) -> Mapping[int, str]:
+        """The keys that are known, by id."""
+        return self.known.keys
+
+    def positions_in(self, other: OneDimensional, positions: Intervals) -> Intervals:
+        """Give the ids back where another definition has its keys from the same place in the catalog."""
+        if not isinstance(other, Dynamic):
+            return NamedKeys.positions_in(self, other, positions)
+        return positions & other.universe if other.dimension == self.dimension else Intervals()
 
     @property
     def example_key(self) -> str:

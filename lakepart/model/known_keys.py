@@ -61,6 +61,11 @@ class KnownKeys:
         """The ids of all."""
         return Intervals.from_positions(np.fromiter((at for at, _, _ in self.entries), dtype=np.int64))
 
+    @cached_property
+    def named(self) -> Intervals:
+        """The ids of all, of hidden ones too."""
+        return Intervals.from_positions(self.keys)
+
     def expected(self, as_of_us: int) -> Intervals:
         """Give the ids of those that were expected at an instant."""
         found = (at for at, _, since_us in self.entries if since_us is not None and since_us <= as_of_us)

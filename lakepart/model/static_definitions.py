@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, ClassVar
@@ -32,6 +32,10 @@ class _Listed(NamedKeys):
     @property
     def universe(self) -> Intervals:
         return Intervals(((0, len(self.keys)),))
+
+    @property
+    def keys_by_position(self) -> Mapping[int, str]:
+        return dict(enumerate(self.keys))
 
     def position_of(self, key: str) -> int:
         position = self.find_position(check_key(key))

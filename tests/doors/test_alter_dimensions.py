@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from datetime import date
 
@@ -116,3 +117,30 @@ def test_an_asset_of_dynamic_keys_changes_its_options_and_keeps_its_keys(lake) -
     assert customers.description == "who flies"
     assert by_key(customers) == {"UA": [1, 3], "AA": [2], "B6": [5]}
     assert len(customers.history()) == 3
+
+
+def test_selections_of_dynamic_keys_outlive_an_alter_and_list_none_of_the_keys_to_come(lake) -> None:
+    visits = lake.asset("visits", partitions=lp.Multi(day=lp.Daily("2024-01-01", by="day"), who=lp.Dynamic(by="who")))
+    visits.write(pd.DataFrame({"day": [date(2024, 1, day) for day in (1, 2, 3)], "who": ["mia", "zoe", "mia"]}))
+    closed, opened, named = visits["2024-01-01":"2024-01-02"], visits["2024-01-02":], visits["2024-01-01", "mia"]
+
+    visits.alter(partitions=lp.Multi(day=lp.Daily("2023-12-01", by="day"), who=lp.Dynamic(by="who")))
+    visits.write(pd.DataFrame({"day": [date(2024, 1, 2)], "who": ["new"]}))
+
+    assert closed.to_pandas()["who"].tolist() == ["mia", "zoe", "new"]
+    assert opened.keys == ["2024-01-02|zoe", "2024-01-02|new", "2024-01-03|mia"]
+    assert named.keys == ["2024-01-01|mia"]
+    assert [pickle.loads(pickle.dumps(one)).keys for one in (closed, opened, named)] == [
+        one.keys for one in (closed, opened, named)
+    ]
+
+
+def test_an_option_of_an_asset_of_millions_of_expected_partitions_changes_without_listing_them(lake) -> None:
+    cells = lp.Multi(minute=lp.Minutely("2013-01-01"), key=lp.Static([f"k{number}" for number in range(3_000)]))
+    asset = lake.asset("cells", partitions=cells)
+
+    plan = asset.plan_alter(description="hello")
+    lake.apply(plan)
+
+    assert (plan.appearing, plan.vanishing) == (("", 0), ("", 0))
+    assert asset.partitions == cells
