@@ -52,7 +52,7 @@ def plan_alter(
     after = before if partitions is None else partitions.keeping_ordinals_of(before).knowing(asset.keys)
     with home.context.database.reading() as connection:
         snapshot = get_head(connection).snapshot
-        refused = _orphaned(connection, asset, before, after)
+        refused = (*_orphaned(connection, asset, before, after), *_forgotten(asset, after))
         if asset.schema_id is not None:
             check_columns(asset.name, after, deserialise(get_schema(connection, asset.schema_id).arrow_schema))
         remarks = broken_mappings(connection, asset, after)
@@ -118,6 +118,18 @@ def _orphaned(
                 f"{branch.name} {'has' if len(found['key']) == 1 else 'have'} data ({list_some(found['key'])})"
             )
     return tuple(refused)
+
+
+def _forgotten(asset: AssetRecord, after: PartitionsDefinition) -> tuple[str, ...]:
+    """Say which dynamic dimensions would lose their keys by being called otherwise."""
+    kept = {one.dimension for one in after.dimensions}
+    lost = {name: known for name, known in asset.keys.items() if name not in kept and known.entries}
+    return tuple(
+        f"it would forget {count_of(len(known.entries), 'key')} of the dynamic dimension {name!r} "
+        f"({list_some([key for _, key, _ in known.entries])}), which it does not have"
+        for name, known in lost.items()
+        if after.is_dynamic
+    )
 
 
 def _said(definition: PartitionsDefinition) -> str:

@@ -84,10 +84,16 @@ def require_possible(plan: AlterPlan | RepartitionPlan) -> None:
     if plan.refused:
         raise StateError(
             f"Asset {plan.asset!r} cannot be cut as {definition_from_dict(plan.after)!r}: {'; '.join(plan.refused)}.",
-            hint="repartition(new_definition) writes the rows anew." if isinstance(plan, AlterPlan) else None,
+            hint=_way_out(plan) if isinstance(plan, AlterPlan) else None,
             code=ErrorCode.WOULD_ORPHAN if isinstance(plan, AlterPlan) else ErrorCode.STATE,
             context={"asset": plan.asset, "refused": list(plan.refused)},
         )
+
+
+def _way_out(plan: AlterPlan) -> str:
+    if definition_from_dict(plan.after).is_dynamic:
+        return "declare another asset and write the rows to it: nothing is repartitioned to dynamic keys."
+    return "repartition(new_definition) writes the rows anew."
 
 
 def broken_mappings(connection: Connection, asset: AssetRecord, after: PartitionsDefinition) -> tuple[str, ...]:

@@ -283,18 +283,17 @@ class Multi(PartitionsDefinition):
     def keeping_ordinals_of(self, before: PartitionsDefinition) -> PartitionsDefinition:
         """Give the same definition with the bits of an earlier one, whose partitions then keep their ordinals.
 
+        An earlier one of other dimensions has no partition that is one of these, so there is nothing to keep.
+
         Raises
         ------
         InvalidInputError
-            The earlier one had other dimensions, or one has outgrown its bits.
+            A dimension has outgrown its bits.
         """
         if not isinstance(before, Multi) or [one.dimension for one in before.dimensions] != [
             one.dimension for one in self.dimensions
         ]:
-            raise InvalidInputError(
-                f"{self!r} has other dimensions than {before!r}, so partitions cannot keep their places.",
-                code=ErrorCode.DEFINITION_MISMATCH,
-            )
+            return self
         return self.restored({one.dimension: one for one in self.dimensions}, before._packing.to_list())
 
     def knowing(self, keys: Mapping[str, KnownKeys]) -> Self:

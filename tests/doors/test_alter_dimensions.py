@@ -58,16 +58,50 @@ def test_a_change_that_would_orphan_a_cell_is_refused_and_names_it(lake) -> None
         cut(carriers=("UA",)),
         cut(carriers=("AA", "UA")),
         lp.Daily("2024-01-01", by="day"),
+        lp.Multi(carrier=lp.Static(["UA", "AA"], by="carrier"), day=lp.Daily("2024-01-01", by="day")),
+        lp.Multi(day=lp.Daily("2024-01-01", by="day"), carrier=lp.Dynamic(by="carrier")),
     ):
         with pytest.raises(lp.StateError, match=r"would orphan .*2024-01-01") as caught:
             flights.alter(partitions=after)
         assert caught.value.code == "would-orphan"
-    with pytest.raises(lp.InvalidInputError, match="has other dimensions"):
-        flights.alter(
-            partitions=lp.Multi(carrier=lp.Static(["UA", "AA"], by="carrier"), day=lp.Daily("2024-01-01", by="day"))
-        )
     assert flights.partitions == cut()
     assert by_key(flights)["2024-01-01|AA"] == [2]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (lp.Static(["UA", "AA"], by="carrier"), lp.Dynamic(by="carrier")),
+        (lp.Daily("2024-01-01", by="day"), cut()),
+        (cut(), lp.Daily("2024-01-01", by="day")),
+        (cut(), lp.Multi(carrier=lp.Static(["UA", "AA"], by="carrier"), day=lp.Daily("2024-01-01", by="day"))),
+        (lp.Dynamic(by="carrier"), lp.Dynamic(by="carrier", dimension="who")),
+    ],
+    ids=repr,
+)
+def test_the_kind_of_cut_changes_while_nothing_is_committed_and_not_afterwards(lake, before, after) -> None:
+    empty, full = (lake.asset(name, partitions=before) for name in ("empty", "full"))
+    full.write(CELLS)
+
+    empty.alter(partitions=after)
+    with pytest.raises(lp.StateError, match="would orphan") as caught:
+        full.alter(partitions=after)
+
+    empty.write(CELLS)
+    assert empty.partitions == after
+    assert (caught.value.code, full.partitions) == ("would-orphan", before)
+    assert ("another asset" if after.is_dynamic else "repartition(") in caught.value.hint
+    assert lake.check() == []
+
+
+def test_keys_that_were_added_are_not_forgotten_by_calling_their_dimension_otherwise(lake) -> None:
+    customers = lake.asset("customers", partitions=lp.Dynamic(by="carrier", dimension="carrier"))
+    customers.add_keys(["UA", "B6"])
+
+    with pytest.raises(lp.StateError, match=r"would forget 2 keys of the dynamic dimension 'carrier' \(UA, B6\)"):
+        customers.alter(partitions=lp.Dynamic(by="carrier"))
+
+    assert customers.missing().keys == ["UA", "B6"]
 
 
 def test_days_are_cut_into_cells_and_cells_into_months(lake) -> None:
