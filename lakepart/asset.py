@@ -22,7 +22,7 @@ from lakepart.engine.status import as_of_now
 from lakepart.engine.upsert import upsert
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError, PartitionNotFoundError
 from lakepart.model.definition_plans import AlterPlan, RepartitionPlan
-from lakepart.model.definitions import PartitionsDefinition
+from lakepart.model.definitions import PartitionsDefinition, check_definition
 from lakepart.model.intervals import IntegerArray
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import count_of
@@ -38,11 +38,26 @@ from lakepart.selection import PartitionVerbs, Selection
 def declared_options(
     complete_after: timedelta | None, description: str | None, on_schema_change: str | None
 ) -> dict[str, Any]:
-    """Give the options of a declaration as the catalog keeps them; those that were left out are not there."""
+    """Give the options of a declaration as the catalog keeps them; those that were left out are not there.
+
+    Raises
+    ------
+    InvalidInputError
+        ``complete_after`` is no span of time or a negative one, ``description`` is no text, or
+        ``on_schema_change`` is none of its values.
+    """
     options: dict[str, Any] = {}
     if complete_after is not None:
+        if not isinstance(complete_after, timedelta) or complete_after < timedelta():
+            raise InvalidInputError(
+                f"complete_after={complete_after!r} is no timedelta of zero or more: it says how long after the end of "
+                "a window data may still arrive.",
+                hint="for example timedelta(hours=6).",
+            )
         options["complete_after_us"] = complete_after // timedelta(microseconds=1)
     if description is not None:
+        if not isinstance(description, str):
+            raise InvalidInputError(f"description={description!r} is no text.")
         options["description"] = description
     if on_schema_change is not None:
         options["on_schema_change"] = check_on_schema_change(on_schema_change)
@@ -398,10 +413,8 @@ class Asset(PartitionVerbs):
             A column cannot grow into the type, or the type cannot be stored.
         """
         change = SchemaChange(add or {}, _names(drop), rename or {}, widen or {}, _names(nullable), _names(order))
-        if partitions is not None and not isinstance(partitions, PartitionsDefinition):
-            raise InvalidInputError(
-                f"partitions={partitions!r} is no partitions definition.", hint='use one, such as Daily("2013-01-01").'
-            )
+        if partitions is not None:
+            check_definition(partitions)
         home, record = self._home, self._record()
         options = declared_options(complete_after, description, on_schema_change)
         return plan_alter(home, record, partitions, options, as_of_now(home.context, home.view, as_of), change)
@@ -511,6 +524,7 @@ class Asset(PartitionVerbs):
         -----
         Reads the column that decides, of every file, and nothing else.
         """
+        check_definition(partitions)
         return plan_repartition(self._home, self._record(), partitions)
 
     def repartition(self, partitions: PartitionsDefinition) -> Commit:

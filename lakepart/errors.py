@@ -248,12 +248,16 @@ class BackfillError(LakepartError):
         self.backfill = backfill
 
 
+_MOST_COMPARED = 2_000  # looking for a close name among more takes longer than anybody waits for an error
+_LONGEST_NAME = 200
+
+
 def did_you_mean(name: str, choices: Iterable[str]) -> str | None:
     """Give a hint that names the closest of ``choices``, or lists a few, or None where there are none."""
     known = sorted(set(choices))
     if not known:
         return None
-    close = get_close_matches(name, known, n=3, cutoff=0.6)
+    close = get_close_matches(name[:_LONGEST_NAME], known, n=3, cutoff=0.6) if len(known) <= _MOST_COMPARED else []
     if close:
         return "did you mean " + " or ".join(repr(choice) for choice in close) + "?"
     listed = ", ".join(repr(choice) for choice in known[:8])

@@ -20,7 +20,7 @@ from lakepart.engine.inputs import choose_inputs, remember_functions
 from lakepart.engine.redefining import check_columns
 from lakepart.engine.schemas import stored_schema
 from lakepart.errors import AlreadyExistsError, ErrorCode, InvalidInputError
-from lakepart.model.definitions import PartitionsDefinition
+from lakepart.model.definitions import PartitionsDefinition, check_definition
 from lakepart.model.names import check_asset_name
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import Commit
@@ -104,10 +104,7 @@ class LakeView:
     def _declare(
         self, name: str, partitions: PartitionsDefinition, options: Mapping[str, Any], schema: Any = None
     ) -> None:
-        if not isinstance(partitions, PartitionsDefinition):
-            raise InvalidInputError(
-                f"partitions={partitions!r} is no partitions definition.", hint='use one, such as Daily("2013-01-01").'
-            )
+        check_definition(partitions)
         home = self._home
         require_writable(home.context, home.view, "declare an asset")
         declared = None if schema is None else check_schema(schema)

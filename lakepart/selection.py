@@ -58,8 +58,7 @@ class PartitionVerbs(Readable):
     def __init__(self, home: Home, asset: str, partitions: PartitionSet, *, explicit: bool) -> None:
         self._home = home
         self._asset = asset
-        keyless = partitions.definition.knowing({})  # the keys of then would be pickled, and soon be out of date
-        self._chosen = partitions.under(keyless) if keyless.is_dynamic else partitions
+        self._chosen = _keyless(partitions)
         self._explicit = explicit
 
     # What it is
@@ -511,8 +510,10 @@ class PartitionVerbs(Readable):
     @property
     def _partitions(self) -> PartitionSet:
         """What was chosen, with the keys that the catalog has by now where it keeps them."""
-        chosen = self._chosen
-        return chosen.under(self._record().partitions) if chosen.definition.is_dynamic else chosen
+        if not self._chosen.definition.is_dynamic:
+            return self._chosen
+        known = self._record().partitions  # first, since it may find what was chosen in another definition
+        return self._chosen.under(known)
 
     def _listed(self) -> PartitionSet:
         return self._partitions if self._explicit else self._committed()
@@ -521,7 +522,9 @@ class PartitionVerbs(Readable):
         """Look the asset up; where it is cut otherwise now, go on with the same partitions of the new definition."""
         record = self._home.record(self._asset)
         if record.definition != self._chosen.definition.to_dict():
-            self._chosen = follow(self._asset, self._chosen, record.partitions)
+            before = self._chosen.definition.knowing(record.keys)
+            chosen = self._chosen.under(before)
+            self._chosen = _keyless(follow(self._asset, chosen, record.partitions, explicit=self._explicit))
         return record
 
     def _committed(self) -> PartitionSet:
@@ -674,6 +677,11 @@ class Selection(PartitionVerbs):
 
     def __repr__(self) -> str:
         return f"<Selection {self._title()} {self._partitions.to_text() or 'of nothing'}>"
+
+
+def _keyless(partitions: PartitionSet) -> PartitionSet:
+    """Leave out the keys of dynamic dimensions: those of then would be pickled, and soon be out of date."""
+    return partitions.under(partitions.definition.knowing({}))
 
 
 def check_json(metadata: Mapping[str, Any]) -> None:

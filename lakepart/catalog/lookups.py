@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, bindparam, select, true
 
 from lakepart.catalog.encoding import from_json
 from lakepart.catalog.partition_keys import load_keys
-from lakepart.catalog.tables import BIG, TEXT, asset, branch, head, schema, snapshot, tag, tier
+from lakepart.catalog.tables import BIG, TEXT, asset, branch, head, schema, snapshot, tag
 from lakepart.errors import AssetNotFoundError, BranchNotFoundError, NotFoundError, SnapshotNotFoundError, did_you_mean
 from lakepart.model.catalog_records import AssetState, HeadRecord
 from lakepart.model.definitions import has_dynamic_keys
@@ -21,7 +21,6 @@ from lakepart.model.records import (
     ProducerRecord,
     SchemaRecord,
     SnapshotRecord,
-    TierRecord,
 )
 
 SNAPSHOT_COLUMNS = (
@@ -67,12 +66,6 @@ _SCHEMA: Select[Any] = select(schema.c.schema_id, schema.c.asset_id, schema.c.ar
 def get_head(connection: Connection) -> HeadRecord:
     """Give the newest snapshot."""
     return HeadRecord(*connection.execute(_HEAD).one())
-
-
-def list_tiers(connection: Connection) -> list[TierRecord]:
-    """Give the tiers, hottest first."""
-    statement = select(tier.c.name, tier.c.root, tier.c.storage_class, tier.c.rank).order_by(tier.c.rank, tier.c.name)
-    return [TierRecord(*row) for row in connection.execute(statement)]
 
 
 def find_asset(connection: Connection, name: str) -> AssetRecord | None:

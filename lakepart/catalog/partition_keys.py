@@ -22,11 +22,12 @@ from lakepart.model.plans import count_of, list_some
 
 
 def load_keys(connection: Connection, asset_id: int) -> dict[str, KnownKeys]:
-    """Give the visible keys of an asset by dimension, in the order of their ids."""
-    found: dict[str, list[KnownKey]] = {}
-    for dimension, *entry in connection.execute(_VISIBLE, {"asset": asset_id}).cursor.fetchall():
-        found.setdefault(dimension, []).append(KnownKey(*entry))
-    return {dimension: KnownKeys(tuple(entries)) for dimension, entries in found.items()}
+    """Give the keys of an asset by dimension, in the order of their ids."""
+    found: dict[str, tuple[list[KnownKey], list[KnownKey]]] = {}
+    for dimension, visible, *entry in connection.execute(_KEYS, {"asset": asset_id}).cursor.fetchall():
+        entries, hidden = found.setdefault(dimension, ([], []))
+        (entries if visible else hidden).append(KnownKey(*entry))
+    return {dimension: KnownKeys(tuple(entries), tuple(hidden)) for dimension, (entries, hidden) in found.items()}
 
 
 def add_keys(database: Database, asset_id: int, dimension: str, keys: Sequence[str], most: int) -> int:
@@ -126,9 +127,15 @@ _OF_DIMENSION = (
     partition_key.c.asset_id == bindparam("asset", type_=BIG),
     partition_key.c.dimension == bindparam("of", type_=TEXT),
 )
-_VISIBLE: Select[Any] = (
-    select(partition_key.c.dimension, partition_key.c.id, partition_key.c.key, partition_key.c.expected_us)
-    .where(partition_key.c.asset_id == bindparam("asset", type_=BIG), partition_key.c.visible == 1)
+_KEYS: Select[Any] = (
+    select(
+        partition_key.c.dimension,
+        partition_key.c.visible,
+        partition_key.c.id,
+        partition_key.c.key,
+        partition_key.c.expected_us,
+    )
+    .where(partition_key.c.asset_id == bindparam("asset", type_=BIG))
     .order_by(partition_key.c.dimension, partition_key.c.id)
 )
 _BY_KEY: Select[Any] = (

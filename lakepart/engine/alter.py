@@ -64,7 +64,10 @@ def plan_alter(
         after = with_columns_renamed(after, change.rename, asset.keys)
     with home.context.database.reading() as connection:
         snapshot = get_head(connection).snapshot
-        refused = _orphaned(connection, asset, with_columns_renamed(before, change.rename, asset.keys), after)
+        refused = (
+            *_orphaned(connection, asset, with_columns_renamed(before, change.rename, asset.keys), after),
+            *_forgotten(asset, after),
+        )
         if schema is not None:
             check_columns(asset.name, after, schema)
         remarks = (*broken_mappings(connection, asset, after), *_readers(connection, asset, change))
@@ -162,6 +165,18 @@ def _readers(connection: Connection, asset: AssetRecord, change: SchemaChange) -
                 f"the producer of {made.name!r} {'reads' if reads else 'makes'} {asset.name!r}: "
                 f"see that it no longer goes by {list_some(map(repr, gone))}"
             )
+
+
+def _forgotten(asset: AssetRecord, after: PartitionsDefinition) -> tuple[str, ...]:
+    """Say which dynamic dimensions would lose their keys by being called otherwise."""
+    kept = {one.dimension for one in after.dimensions}
+    lost = {name: known for name, known in asset.keys.items() if name not in kept and known.entries}
+    return tuple(
+        f"it would forget {count_of(len(known.entries), 'key')} of the dynamic dimension {name!r} "
+        f"({list_some([key for _, key, _ in known.entries])}), which it does not have"
+        for name, known in lost.items()
+        if after.is_dynamic
+    )
 
 
 def _said(definition: PartitionsDefinition) -> str:

@@ -10,7 +10,7 @@ from lakepart.catalog import partition_keys
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.errors import ErrorCode, InvalidInputError
 from lakepart.model.definitions import Dynamic, Multi, PartitionsDefinition
-from lakepart.model.keys import check_key
+from lakepart.model.keys import check_keys
 from lakepart.model.known_keys import KnownKey
 from lakepart.model.records import AssetRecord, Change, WrittenKeys
 
@@ -80,4 +80,4 @@ def _dynamic_dimension(asset: AssetRecord, name: str | None) -> Dynamic:
 def _listed(keys: Iterable[str]) -> list[str]:
     if isinstance(keys, str):
         raise InvalidInputError(f"{keys!r} is one text: keys are a list of texts.", hint=f"[{keys!r}]")
-    return list(dict.fromkeys(map(check_key, keys)))
+    return list(dict.fromkeys(check_keys(keys, "the list of keys")))

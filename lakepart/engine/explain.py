@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from lakepart.catalog.database import Connection
 from lakepart.catalog.lookups import find_asset
 from lakepart.catalog.reading import find_inputs
 from lakepart.engine.home import Home
 from lakepart.engine.inputs import MappedInput, producer_inputs
 from lakepart.engine.lineage import FIXED, WITHOUT
-from lakepart.errors import StateError
+from lakepart.errors import InvalidInputError, StateError
 from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.instants import from_microseconds
 from lakepart.model.mappings import mapping_from_dict
@@ -42,7 +43,7 @@ def explain_frame(
         for ordinal, record in find_inputs(connection, home.view.scope(asset), partitions.ordinal_ranges()):
             upstream = find_asset(connection, record.asset)
             made_from.setdefault(ordinal, []).append(("made from", _reading(record, definition, upstream)))
-        inputs = producer_inputs(connection, home.view, asset, home.mapping_functions)
+        inputs, unmakeable = _inputs(connection, home, asset)
     listed = PartitionSet.from_ordinals(definition, [status.ordinal for status in statuses])
     inputs = tuple(one for one in inputs if _lacks(one, listed, as_of))  # of most, nothing need be said
     rows = [
@@ -52,6 +53,7 @@ def explain_frame(
             *_state(status),
             *made_from.get(status.ordinal, ()),
             *_nonexistent(inputs, PartitionSet.from_ordinals(definition, [status.ordinal]), as_of),
+            *unmakeable,
             *_last_error(status),
         )
     ]
@@ -70,6 +72,14 @@ def _reading(record: InputRecord, definition: PartitionsDefinition, upstream: As
         how = MappedInput(record.name, upstream, mapping_from_dict(noted)).describe(definition)
         without = f", without {absent}, which did not exist" if absent else ""
     return f"{record.asset} {record.selection} as of snapshot {record.snapshot} ({how}){without}"
+
+
+def _inputs(connection: Connection, home: Home, asset: AssetRecord) -> tuple[tuple[MappedInput, ...], list[Fact]]:
+    """Give the producer's inputs; where one was altered so that it no longer fits, nothing can be made, and why."""
+    try:
+        return producer_inputs(connection, home.view, asset, home.mapping_functions), []
+    except InvalidInputError as error:
+        return (), [("cannot be made", error.message)]
 
 
 def _lacks(one: MappedInput, partitions: PartitionSet, as_of: datetime) -> bool:

@@ -113,6 +113,8 @@ class Upstream:
         may_differ = WITHOUT in record.mapping or mapping.follows_clock
         if not may_differ or any(isinstance(one, CustomMapping) for one in (mapping, *mapping.inner)):
             return noted
+        if mapping.misfit(self.downstream, self.definition):  # one of the two was altered so that nothing can be mapped
+            return noted
         return today, self._mapped(mapping, ordinal)
 
     def _mapped(self, mapping: PartitionMapping, ordinal: int) -> str:
@@ -126,7 +128,8 @@ class Upstream:
         return max(bisect_right(self.definitions, record.snapshot, key=_began) - 1, 0)
 
     def _committed(self, definition: int, selection: str) -> list[int]:
-        then = replace(self.asset, definition=self.definitions[definition].definition).partitions
+        keys = {name: known.with_hidden() for name, known in self.asset.keys.items()}
+        then = replace(self.asset, definition=self.definitions[definition].definition, keys=keys).partitions
         ranges = PartitionSet.parse(then, selection).ordinal_ranges()
         found: list[int] = ordinals_within(self._ordinals, ranges).tolist()
         return found

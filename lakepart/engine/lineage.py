@@ -46,7 +46,7 @@ def record_selection(
     if found is None:
         raise asset_not_found(connection, asset)
     found = view.define(connection, found)
-    return record_input(connection, view, name, found, follow(asset, partitions, found.partitions))
+    return record_input(connection, view, name, found, follow(asset, partitions, found.partitions, explicit=False))
 
 
 def expected_contents(

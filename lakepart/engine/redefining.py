@@ -84,10 +84,16 @@ def require_possible(plan: AlterPlan | RepartitionPlan) -> None:
     if plan.refused:
         raise StateError(
             f"Asset {plan.asset!r} cannot be cut as {definition_from_dict(plan.after)!r}: {'; '.join(plan.refused)}.",
-            hint="repartition(new_definition) writes the rows anew." if isinstance(plan, AlterPlan) else None,
+            hint=_way_out(plan) if isinstance(plan, AlterPlan) else None,
             code=ErrorCode.WOULD_ORPHAN if isinstance(plan, AlterPlan) else ErrorCode.STATE,
             context={"asset": plan.asset, "refused": list(plan.refused)},
         )
+
+
+def _way_out(plan: AlterPlan) -> str:
+    if definition_from_dict(plan.after).is_dynamic:
+        return "declare another asset and write the rows to it: nothing is repartitioned to dynamic keys."
+    return "repartition(new_definition) writes the rows anew."
 
 
 def broken_mappings(connection: Connection, asset: AssetRecord, after: PartitionsDefinition) -> tuple[str, ...]:
@@ -101,11 +107,21 @@ def broken_mappings(connection: Connection, asset: AssetRecord, after: Partition
             if asset.name in {made.name, upstream.asset} and upstream.asset in definitions:
                 here, there = definitions[made.name], definitions[upstream.asset]
                 try:
-                    (upstream.mapping or infer_mapping(here, there)).check(here, there)
+                    mapping = upstream.mapping or infer_mapping(here, there)
+                    mapping.check(here, there)
                 except InvalidInputError as error:
                     text = f"the producer of {made.name!r} can no longer read {upstream.asset!r}: {error.message}"
                     remarks.append(text)
+                    continue
+                if upstream.asset == asset.name and (gone := _no_longer_keys(mapping.named_inputs, asset, after)):
+                    text = f"the producer of {made.name!r} reads {list_some(gone)} of {upstream.asset!r} by name"
+                    remarks.append(f"{text}, which {'is' if len(gone) == 1 else 'are'} no key any more")
     return tuple(remarks)
+
+
+def _no_longer_keys(named: Sequence[str], asset: AssetRecord, after: PartitionsDefinition) -> list[str]:
+    before = asset.partitions
+    return [repr(key) for key in named if before.find_position(key) is not None and after.find_position(key) is None]
 
 
 def check_columns(asset: str, after: PartitionsDefinition, schema: pa.Schema) -> None:

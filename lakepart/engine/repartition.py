@@ -107,7 +107,7 @@ def apply_repartition(home: Home, plan: RepartitionPlan) -> Commit:
         raise _changed(plan, [])
     found = resolve(context, view, asset, PartitionSet.everything(before), explicit=False)
     if _contents(found.versions) != plan.contents:
-        raise _changed(plan, [key for key, _, _ in {*_contents(found.versions)} ^ {*plan.contents}])
+        raise _changed(plan, sorted({key for key, _, _ in {*_contents(found.versions)} ^ {*plan.contents}}))
     marks = _stale_marks(context, view, asset)
     origins = origins_of(before, after, found.versions, plan.routes, plan.known_empty, marks)
     intent_id = context.new_id()

@@ -6,6 +6,7 @@ What it names is kept as a set of times of the day and a set of days, for arithm
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -60,6 +61,12 @@ class CronExpression:
         every_date = self.month_days == self.months == ("*",)
         return every_date and len(self.weekdays) == 1 and self.weekdays != ("*",) and not self.ordinal_weekdays
 
+    def names_as(self, other: CronExpression) -> bool:
+        """Answer whether another expression names the same times of the same days, however it is written."""
+        if (self.times, self.every_hour) != (other.times, other.every_hour):
+            return False
+        return self.text == other.text or np.array_equal(self.days, other.days)
+
     @cached_property
     def days(self) -> BooleanArray:
         """For each day of 400 years from 1970-01-01 on, whether it is named."""
@@ -112,6 +119,9 @@ def cron_of(
     )
 
 
+_DRAWN_BY_LOT = re.compile(r"(?:^|[\s,])([rh](?:\([^)]*\))?(?:/\d+)?)(?=[\s,]|$)", re.IGNORECASE)
+
+
 @lru_cache(maxsize=256)
 def parse_cron(expression: str) -> CronExpression:
     """Read a cron expression of five fields: minute, hour, day of month, month, day of week (0 is Sunday).
@@ -124,6 +134,8 @@ def parse_cron(expression: str) -> CronExpression:
     from croniter import croniter  # needed, and costly to import, only where somebody writes an expression
 
     text = " ".join(expression.split()) if isinstance(expression, str) else ""
+    if drawn := _DRAWN_BY_LOT.search(text):
+        raise _not_cron(expression, f"{drawn[1]!r} is drawn anew by every process")
     try:
         fields, ordinal_weekdays = croniter.expand(text)
     except (ValueError, KeyError, TypeError) as error:

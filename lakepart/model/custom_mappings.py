@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Self
 from lakepart.errors import InvalidInputError, StateError
 from lakepart.model.definition_base import PartitionsDefinition
 from lakepart.model.functions import load_function, reference
-from lakepart.model.mapping_base import Mapped, ReachingMapping, check_nonexistent, map_keys
+from lakepart.model.mapping_base import Mapped, ReachingMapping, check_nonexistent, map_keys, nonexistent_argument
 from lakepart.model.partition_sets import PartitionSet
+from lakepart.model.reprs import repr_some, repr_text
 
 KeyFunction = Callable[[str], str | Iterable[str]]
 
@@ -115,17 +116,23 @@ class CustomMapping(ReachingMapping):
             )
 
         def needed(key: str) -> Iterable[str]:
-            given = function(key)
-            listed: list[str] = (
-                [given] if isinstance(given, str) else list(given) if isinstance(given, Iterable) else []
-            )
-            if not isinstance(given, Iterable) or not all(isinstance(one, str) for one in listed):
+            try:
+                given = function(key)
+            except Exception as error:
                 raise InvalidInputError(
-                    f"Mapping {self.name!r} gave {given!r} for {key!r}: it gives an input key, or several."
+                    f"Mapping {self.name!r} failed for {repr_text(key)}: {type(error).__name__}: {error}",
+                    context={"mapping": self.name, "key": key},
+                ) from error
+            listed = [given] if isinstance(given, str) else list(given) if isinstance(given, Iterable) else []
+            if not isinstance(given, Iterable) or not all(isinstance(one, str) and one for one in listed):
+                shown = repr_some(listed) if listed else repr(given)
+                raise InvalidInputError(
+                    f"Mapping {self.name!r} gave {shown} for {repr_text(key)}: it gives an input key, or several.",
+                    context={"mapping": self.name, "key": key},
                 )
             return listed
 
         return needed
 
     def __repr__(self) -> str:
-        return f"CustomMapping({self.name!r}, {self.reference!r})"
+        return f"CustomMapping({self.name!r}, {self.reference!r}{nonexistent_argument(self)})"

@@ -61,6 +61,10 @@ class PartitionsDefinition(ABC):
         """
 
     @abstractmethod
+    def find_position(self, key: str) -> int | None:
+        """Give the position of a key, or None where no partition has it; far cheaper than an error."""
+
+    @abstractmethod
     def ordinal_at(self, position: int) -> int:
         """Give the ordinal at a position.
 
@@ -198,8 +202,15 @@ class PartitionsDefinition(ABC):
 
     def has_each(self, ordinals: IntegerArray) -> BooleanArray:
         """Say of each ordinal whether it is a partition's; vectorised."""
+        return self._within_each(ordinals, [one.universe for one in self.dimensions])
+
+    def names_each(self, ordinals: IntegerArray) -> BooleanArray:
+        """Say of each ordinal whether it is that of a partition whose key is known; vectorised."""
+        return self._within_each(ordinals, [one.keyed for one in self.dimensions])
+
+    def _within_each(self, ordinals: IntegerArray, box: Sequence[Intervals]) -> BooleanArray:
         coordinates = self.coordinates_of(ordinals)
-        inside = [one.universe.contains_each(at) for one, at in zip(self.dimensions, coordinates, strict=True)]
+        inside = [positions.contains_each(at) for positions, at in zip(box, coordinates, strict=True)]
         there: BooleanArray = np.logical_and.reduce(inside)
         positions = self.positions_of_coordinates([at[there] for at in coordinates])
         there[there] = self.ordinals_at(positions) == ordinals[there]
@@ -250,6 +261,24 @@ class OneDimensional(PartitionsDefinition):
     @abstractmethod
     def universe(self) -> Intervals:
         """All positions, as one range; time without an end reaches to the end of the year 9998."""
+
+    @property
+    def keyed(self) -> Intervals:
+        """The positions whose keys are known: all of them, unless keys have yet to come."""
+        return self.universe
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether there are always more partitions to come."""
+        return False
+
+    @abstractmethod
+    def positions_in(self, other: OneDimensional, positions: Intervals) -> Intervals:
+        """Give the positions that another definition gives to those of these partitions that it has too.
+
+        A window is the same partition where both cut time alike, a key where it has the same place. Costs a time in the
+        number of ranges, and of exclusions that only one of the two has; nothing is listed.
+        """
 
     @abstractmethod
     def label(self, label: str | date) -> Intervals:

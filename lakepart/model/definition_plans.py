@@ -78,9 +78,10 @@ class AlterPlan(_DefinitionPlan):
             if old != new:
                 lines.append(f"  {name}: {old!r} → {new!r}")
         lines += [f"  {sentence}" for sentence in self.columns]
-        for what, (text, count) in (("appear", self.appearing), ("go", self.vanishing)):
+        for one, several, (text, count) in (("appears", "appear", self.appearing), ("goes", "go", self.vanishing)):
             if count:
-                lines.append(f"  {count_of(count, 'partition')} {what}{'s' if count == 1 else ''}: {_shortened(text)}")
+                what = one if count == 1 else several
+                lines.append(f"  {count_of(count, 'partition')} {what}: {_shortened(text)}")
         return "\n".join([*lines, *self._notes()])
 
 

@@ -41,6 +41,20 @@ __all__ = [
 _TIME: dict[str, type[TimeDefinition]] = {grain.name: grain for grain in GRAINS}
 
 
+def check_definition(partitions: object) -> None:
+    """Refuse what is no way to cut an asset.
+
+    Raises
+    ------
+    InvalidInputError
+        It is no partitions definition.
+    """
+    if not isinstance(partitions, PartitionsDefinition):
+        raise InvalidInputError(
+            f"partitions={partitions!r} is no partitions definition.", hint='use one, such as Daily("2013-01-01").'
+        )
+
+
 def definition_from_dict(data: Mapping[str, Any]) -> PartitionsDefinition:
     """Read what ``to_dict`` of a definition gave.
 

@@ -63,6 +63,11 @@ class PerDimension(ReachingMapping):
             )
         listed = []
         for name, given in sorted(dimensions.items()):
+            if not isinstance(given, str) and not (isinstance(given, tuple) and len(given) == 2):
+                raise InvalidInputError(
+                    f"PerDimension has {given!r} for {name!r}: an own dimension, or (own dimension, mapping).",
+                    hint='PerDimension({"day": ("day", TimeOverlap(lookback=6))})',
+                )
             own, mapping = (given, None) if isinstance(given, str) else given
             check_inner(mapping)
             listed.append((name, own, mapping))

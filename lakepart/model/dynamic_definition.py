@@ -10,16 +10,16 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError, did_you_mean
-from lakepart.model.definition_base import FORMAT_VERSION, check_column
+from lakepart.model.definition_base import FORMAT_VERSION, OneDimensional, check_column
 from lakepart.model.instants import to_microseconds
 from lakepart.model.intervals import IntegerArray, Intervals
 from lakepart.model.keys import check_key
 from lakepart.model.known_keys import KnownKeys, Reserve
 from lakepart.model.named_keys import NamedKeys
 from lakepart.model.names import check_dimension_name
+from lakepart.model.reprs import repr_text
 
 MOST_KEYS = 1 << 31
-_SUGGESTED_FROM = 2_000  # looking for a close name among more takes longer than anybody waits for an error
 
 
 @dataclass(frozen=True, slots=True, repr=False, init=False)
@@ -69,6 +69,27 @@ class Dynamic(NamedKeys):
         return Intervals(((0, self.capacity),))
 
     @property
+    def keyed(self) -> Intervals:
+        """The ids of all keys that are known, of those that nobody can select too."""
+        return self.known.named
+
+    @property
+    def is_endless(self) -> bool:
+        """Always: keys come as the data come."""
+        return True
+
+    @property
+    def keys_by_position(self) -> Mapping[int, str]:
+        """The keys that are known, by id."""
+        return self.known.keys
+
+    def positions_in(self, other: OneDimensional, positions: Intervals) -> Intervals:
+        """Give the ids back where another definition has its keys from the same place in the catalog."""
+        if not isinstance(other, Dynamic):
+            return NamedKeys.positions_in(self, other, positions)
+        return positions & other.universe if other.dimension == self.dimension else Intervals()
+
+    @property
     def example_key(self) -> str:
         """The first known key, to show what keys look like."""
         return self.known.entries[0].key if self.known.entries else "key"
@@ -103,15 +124,18 @@ class Dynamic(NamedKeys):
             Nobody has added or written it.
         """
         self.admit([key])
-        position = self.known.ids.get(check_key(key))
+        position = self.find_position(check_key(key))
         if position is None:
-            close = did_you_mean(key, self.known.ids) if len(self.known.ids) < _SUGGESTED_FROM else None
             raise PartitionKeyError(
-                f"{key!r} is not a key of {self.describe()}.",
-                hint=close or "asset.add_keys([…]) adds keys, and so does asset.write(…).",
+                f"{repr_text(key)} is not a key of {self.describe()}.",
+                hint=did_you_mean(key, self.known.ids) or "asset.add_keys([…]) adds keys, and so does asset.write(…).",
                 context={"key": key},
             )
         return position
+
+    def find_position(self, key: str) -> int | None:
+        """Give the id of a key, or None where there is no such key."""
+        return self.known.ids.get(key)
 
     def key_at(self, position: int) -> str:
         """Give the key with an id."""

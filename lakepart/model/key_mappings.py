@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 from lakepart.errors import InvalidInputError
 from lakepart.model.definition_base import PartitionsDefinition
 from lakepart.model.instants import to_microseconds
-from lakepart.model.keys import check_key
+from lakepart.model.keys import check_key, check_keys
 from lakepart.model.mapped_boxes import Links, dimensions_of, map_upstream
 from lakepart.model.mapping_base import (
     KeyRun,
@@ -165,12 +165,17 @@ class SpecificPartitions(ReachingMapping):
             raise InvalidInputError(
                 f"SpecificPartitions({keys!r}): keys are a list of texts.", hint=f"SpecificPartitions([{keys!r}])"
             )
-        listed = tuple(dict.fromkeys(check_key(key) for key in keys))
+        listed = tuple(dict.fromkeys(check_keys(keys, "SpecificPartitions")))
         if not listed:
             raise InvalidInputError("SpecificPartitions([]) names no partition: at least one key is needed.")
         check_nonexistent(nonexistent)
         object.__setattr__(self, "keys", listed)
         object.__setattr__(self, "nonexistent", nonexistent)
+
+    @property
+    def named_inputs(self) -> tuple[str, ...]:
+        """Its keys."""
+        return self.keys
 
     def upstream(self, downstream: PartitionSet, upstream: PartitionsDefinition, as_of: datetime) -> Mapped:  # noqa: ARG002
         """Give the named input partitions; none where ``downstream`` is empty."""
@@ -223,15 +228,11 @@ class KeyMap(ReachingMapping):
     kind: ClassVar[str] = "key-map"
 
     def __init__(self, needs: Mapping[str, str | Iterable[str]], *, nonexistent: str = "error") -> None:
-        if not isinstance(needs, Mapping) or not needs:
-            raise InvalidInputError(
-                f"KeyMap({needs!r}) is no dictionary from keys to input keys.",
-                hint='KeyMap({"emea": ["eu", "africa"]})',
-            )
-        pairs = tuple(
-            (check_key(key), tuple(sorted({check_key(one) for one in _listed(wanted)})))
-            for key, wanted in sorted(needs.items())
-        )
+        _check_dictionary("KeyMap", needs, "keys to input keys", 'KeyMap({"emea": ["eu", "africa"]})')
+        named = {
+            check_key(key): tuple(sorted(set(check_keys(wanted, f"KeyMap[{key!r}]")))) for key, wanted in needs.items()
+        }
+        pairs = tuple(sorted(named.items()))
         check_nonexistent(nonexistent)
         object.__setattr__(self, "needs", pairs)
         object.__setattr__(self, "nonexistent", nonexistent)
@@ -239,11 +240,18 @@ class KeyMap(ReachingMapping):
     @classmethod
     def from_upstream(cls, feeds: Mapping[str, str | Iterable[str]], *, nonexistent: str = "error") -> Self:
         """Make the mapping from ``{input key: own key}`` or ``{input key: [own keys]}``, as Dagster writes it."""
+        example = 'KeyMap.from_upstream({"eu": "emea", "africa": "emea"})'
+        _check_dictionary("KeyMap.from_upstream", feeds, "input keys to own keys", example)
         needs: dict[str, list[str]] = {}
         for upstream_key, keys in feeds.items():
-            for key in _listed(keys):
+            for key in check_keys(keys, f"KeyMap.from_upstream[{upstream_key!r}]"):
                 needs.setdefault(key, []).append(upstream_key)
         return cls(needs, nonexistent=nonexistent)
+
+    @property
+    def named_inputs(self) -> tuple[str, ...]:
+        """The input keys of its dictionary, each once."""
+        return tuple(dict.fromkeys(one for _, wanted in self.needs for one in wanted))
 
     def upstream(self, downstream: PartitionSet, upstream: PartitionsDefinition, as_of: datetime) -> Mapped:  # noqa: ARG002
         """Give the input partitions that are named for those of ``downstream``."""
@@ -299,5 +307,6 @@ def _runs(partitions: PartitionSet) -> tuple[KeyRun, ...]:
     return tuple((definition.key_at(first), definition.key_at(stop - 1)) for first, stop in partitions.intervals.ranges)
 
 
-def _listed(keys: str | Iterable[str]) -> Iterable[str]:
-    return [keys] if isinstance(keys, str) else keys
+def _check_dictionary(what: str, given: object, between: str, example: str) -> None:
+    if not isinstance(given, Mapping) or not given:
+        raise InvalidInputError(f"{what}({given!r}) is no dictionary from {between}.", hint=example)

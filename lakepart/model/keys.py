@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes
 
 from lakepart.errors import InvalidInputError, PartitionKeyError
@@ -45,6 +46,23 @@ def check_key(key: object) -> str:
             f"The partition key {text!r} cannot be written as UTF-8: it holds a lone surrogate at {error.start}."
         ) from error
     return text
+
+
+def check_keys(keys: object, what: str) -> list[str]:
+    """Give keys back as a list, one text as a list of one.
+
+    Raises
+    ------
+    InvalidInputError
+        ``keys`` is neither a text nor several.
+    PartitionKeyError
+        One of them can be no key.
+    """
+    if isinstance(keys, str):
+        return [check_key(keys)]
+    if not isinstance(keys, Iterable):
+        raise InvalidInputError(f"{what} is given {keys!r}, a {type(keys).__name__}: keys are a list of texts.")
+    return [check_key(key) for key in keys]
 
 
 def encode_segment(dimension: str, key: str) -> str:

@@ -33,9 +33,18 @@ class KnownKeys:
     >>> known = KnownKeys((KnownKey(0, "eu"), KnownKey(2, "us")))
     >>> known.ids["us"], known.keys[0], known.visible.ranges
     (2, 'eu', ((0, 1), (2, 3)))
+
+    Attributes
+    ----------
+    entries
+        Those there are.
+    hidden
+        Those that were removed, or reserved and never written: nobody can select them, but what was selected or noted
+        before still has a name.
     """
 
     entries: tuple[KnownKey, ...] = ()
+    hidden: tuple[KnownKey, ...] = ()
 
     @cached_property
     def ids(self) -> dict[str, int]:
@@ -44,13 +53,18 @@ class KnownKeys:
 
     @cached_property
     def keys(self) -> dict[int, str]:
-        """The key of each id."""
-        return {at: key for at, key, _ in self.entries}
+        """The key of each id, of hidden ones too."""
+        return {at: key for at, key, _ in (*self.entries, *self.hidden)}
 
     @cached_property
     def visible(self) -> Intervals:
         """The ids of all."""
         return Intervals.from_positions(np.fromiter((at for at, _, _ in self.entries), dtype=np.int64))
+
+    @cached_property
+    def named(self) -> Intervals:
+        """The ids of all, of hidden ones too."""
+        return Intervals.from_positions(self.keys)
 
     def expected(self, as_of_us: int) -> Intervals:
         """Give the ids of those that were expected at an instant."""
@@ -62,6 +76,10 @@ class KnownKeys:
         wanted = set(keys)
         return KnownKeys(tuple(entry for entry in self.entries if entry.key in wanted))
 
+    def with_hidden(self) -> KnownKeys:
+        """Take in those that are hidden, to read what was noted while they were there."""
+        return KnownKeys((*self.entries, *self.hidden)) if self.hidden else self
+
     def with_reserved(self, more: Iterable[KnownKey]) -> KnownKeys:
         """Add keys that were not known."""
-        return KnownKeys((*self.entries, *more))
+        return KnownKeys((*self.entries, *more), self.hidden)

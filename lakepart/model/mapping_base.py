@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Self
@@ -19,6 +19,7 @@ CHOICES = (
     "CustomMapping(name, function)."
 )
 KeyRun = tuple[str, str]
+_SHOWN_RUNS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,10 @@ class Mapped:
 
     @property
     def nonexistent_text(self) -> str:
-        """What does not exist, as ``"2012-12-30..2012-12-31"``; empty where everything exists."""
+        """What does not exist, as ``"2012-12-30..2012-12-31"``, of many runs the first; empty where all exist."""
         if self.by_dimension:
-            return "; ".join(f"{name} {format_runs(runs)}" for name, runs in self.by_dimension)
-        return format_runs(self.nonexistent)
+            return "; ".join(f"{name} {_some_runs(runs)}" for name, runs in self.by_dimension)
+        return _some_runs(self.nonexistent)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -122,6 +123,11 @@ class PartitionMapping(ABC):
         return ()
 
     @property
+    def named_inputs(self) -> tuple[str, ...]:
+        """The input keys that it names itself, so that they must go on being called so."""
+        return ()
+
+    @property
     def looks_back(self) -> bool:
         """Whether, within one asset, a partition needs none but strictly earlier ones."""
         return False
@@ -174,9 +180,14 @@ class ReachingMapping(PartitionMapping):
         return {} if self.nonexistent == "error" else {"nonexistent": self.nonexistent}
 
 
+def _some_runs(runs: Sequence[KeyRun]) -> str:
+    shown = format_runs(runs[:_SHOWN_RUNS])
+    return shown if len(runs) <= _SHOWN_RUNS else f"{shown},… {len(runs) - _SHOWN_RUNS:,} more"
+
+
 def check_nonexistent(nonexistent: object) -> None:
     """Refuse what is not one of the ways to treat partitions that do not exist."""
-    if nonexistent not in {"error", "skip"}:
+    if nonexistent not in ("error", "skip"):
         raise InvalidInputError(f"nonexistent={nonexistent!r} is not one of 'error', 'skip'.")
 
 
@@ -187,9 +198,8 @@ def nonexistent_argument(mapping: ReachingMapping) -> str:
 
 def map_keys(keys: Iterable[str], definition: PartitionsDefinition) -> Mapped:
     """Sort keys into those a definition has and those it does not, each of them a run of its own."""
-    everything = PartitionSet.everything(definition)
     found: list[str] = []
     absent: list[str] = []
     for key in dict.fromkeys(keys):
-        (found if key in everything else absent).append(key)
+        (absent if definition.find_position(key) is None else found).append(key)
     return Mapped(PartitionSet.from_keys(definition, found), tuple((key, key) for key in absent))

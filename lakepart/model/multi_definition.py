@@ -115,6 +115,20 @@ class Multi(PartitionsDefinition):
                 ) from error
         return position
 
+    def find_position(self, key: str) -> int | None:
+        """Give the position of a key, or None where no partition has it."""
+        try:
+            parts = self.parts_of(key)
+        except PartitionKeyError:
+            return None
+        position = 0
+        for dimension, size in zip(self.dimensions, self.sizes, strict=True):
+            found = dimension.find_position(parts[dimension.dimension])
+            if found is None:
+                return None
+            position = position * size + found
+        return position
+
     def parts_of(self, key: str) -> dict[str, str]:
         """Give the part of a key in each dimension, by the dimension's name.
 
@@ -269,18 +283,17 @@ class Multi(PartitionsDefinition):
     def keeping_ordinals_of(self, before: PartitionsDefinition) -> PartitionsDefinition:
         """Give the same definition with the bits of an earlier one, whose partitions then keep their ordinals.
 
+        An earlier one of other dimensions has no partition that is one of these, so there is nothing to keep.
+
         Raises
         ------
         InvalidInputError
-            The earlier one had other dimensions, or one has outgrown its bits.
+            A dimension has outgrown its bits.
         """
         if not isinstance(before, Multi) or [one.dimension for one in before.dimensions] != [
             one.dimension for one in self.dimensions
         ]:
-            raise InvalidInputError(
-                f"{self!r} has other dimensions than {before!r}, so partitions cannot keep their places.",
-                code=ErrorCode.DEFINITION_MISMATCH,
-            )
+            return self
         return self.restored({one.dimension: one for one in self.dimensions}, before._packing.to_list())
 
     def knowing(self, keys: Mapping[str, KnownKeys]) -> Self:

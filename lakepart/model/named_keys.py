@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -33,6 +35,20 @@ class NamedKeys(OneDimensional):
     def positions_at(self, ordinals: IntegerArray) -> IntegerArray:
         """Give the ordinals back."""
         return ordinals.astype(np.int64)
+
+    @property
+    @abstractmethod
+    def keys_by_position(self) -> Mapping[int, str]:
+        """The keys that are known."""
+
+    def positions_in(self, other: OneDimensional, positions: Intervals) -> Intervals:
+        """Give the positions of those of these keys that have the same place in another definition."""
+        if not isinstance(other, NamedKeys):
+            return Intervals()
+        theirs = other.keys_by_position
+        return positions & Intervals.from_positions(
+            at for at, key in self.keys_by_position.items() if theirs.get(at) == key
+        )
 
     def label(self, label: str | date) -> Intervals:
         """Give the position that a key has."""

@@ -10,7 +10,7 @@ from itertools import repeat
 
 import numpy as np
 
-from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError
+from lakepart.errors import ErrorCode, InvalidInputError
 from lakepart.model.cell_text import read_cells, write_cells
 from lakepart.model.cells import (
     Cells,
@@ -167,12 +167,8 @@ class PartitionSet:
             yield from self.definition.keys_at(positions)
 
     def __contains__(self, key: object) -> bool:
-        if not isinstance(key, str):
-            return False
-        try:
-            return self.contains_position(self.definition.position_of(key))
-        except PartitionKeyError:
-            return False
+        position = self.definition.find_position(key) if isinstance(key, str) else None
+        return position is not None and self.contains_position(position)
 
     def __repr__(self) -> str:
         return f"<PartitionSet: {len(self):,} of {self.definition!r}>"

@@ -163,7 +163,7 @@ def _check_label(dimension: OneDimensional, label: object) -> Label:
             hint=f"several labels stand in a list, [[{dimension.example_key!r}, …]].",
         )
     raise _refused(
-        f"{label!r}, a {type(label).__name__},", "labels are texts and dates", hint=f"for example {example}."
+        f"{label!r} (of type {type(label).__name__})", "labels are texts and dates", hint=f"for example {example}."
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, ClassVar
@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError, did_you_mean
 from lakepart.model.definition_base import FORMAT_VERSION, OneDimensional, check_column
 from lakepart.model.intervals import IntegerArray, Intervals
-from lakepart.model.keys import check_key
+from lakepart.model.keys import check_key, check_keys
 from lakepart.model.named_keys import NamedKeys
 from lakepart.model.names import check_dimension_name
-from lakepart.model.reprs import repr_some
+from lakepart.model.reprs import repr_some, repr_text
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -33,13 +33,22 @@ class _Listed(NamedKeys):
     def universe(self) -> Intervals:
         return Intervals(((0, len(self.keys)),))
 
+    @property
+    def keys_by_position(self) -> Mapping[int, str]:
+        return dict(enumerate(self.keys))
+
     def position_of(self, key: str) -> int:
-        position = self._index.get(check_key(key))
+        position = self.find_position(check_key(key))
         if position is None:
             raise PartitionKeyError(
-                f"{key!r} is not a key of {self.describe()}.", hint=did_you_mean(key, self.keys), context={"key": key}
+                f"{repr_text(key)} is not a key of {self.describe()}.",
+                hint=did_you_mean(key, self.keys),
+                context={"key": key},
             )
         return position
+
+    def find_position(self, key: str) -> int | None:
+        return self._index.get(key)
 
     def key_at(self, position: int) -> str:
         self._check_position(position)
@@ -96,7 +105,7 @@ class Static(_Listed):
     def __init__(self, keys: Iterable[str], *, by: str | None = None, dimension: str = "partition") -> None:
         if isinstance(keys, str):
             raise InvalidInputError(f"Static({keys!r}): keys are a list of texts.", hint=f"Static([{keys!r}])")
-        listed = tuple(check_key(key) for key in keys)
+        listed = tuple(check_keys(keys, "Static"))
         if not listed:
             raise InvalidInputError("Static([]) has no partitions: at least one key is needed.")
         twice = [key for key, count in Counter(listed).items() if count > 1]

@@ -142,7 +142,8 @@ class _Table:
 
     def renumbered(self, from_us: int) -> _Table:
         """Give the first tick at or after an instant the number 0."""
-        self._number(self._first - (self.number_at(from_us - 1) + 1))
+        cycles, tabled_us = _into_tables(from_us)
+        self._number(self._first - (self.number_at(tabled_us - 1) + 1) - cycles * self.per_cycle)
         return self
 
     def _number(self, first: IntegerArray) -> None:
@@ -163,7 +164,7 @@ class _Table:
     @cached_property
     def per_cycle(self) -> int:
         """How many ticks there are in a cycle."""
-        return self.number_at(_LAST_TABLED_US - 1) + 1 - self.number_of_repetition
+        return self.number_at(_LAST_TABLED_US - 1) - self.number_at(_FAR_US - 1)
 
     def number_at(self, utc_us: int) -> int:
         starts, offsets, _, lows, highs, _, shifts = self._lists

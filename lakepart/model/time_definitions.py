@@ -25,6 +25,7 @@ from lakepart.model.intervals import IntegerArray, Intervals
 from lakepart.model.key_formats import DATE, DATE_TIME, KeyFormat, check_format
 from lakepart.model.labels import parse_moment
 from lakepart.model.names import check_dimension_name
+from lakepart.model.reprs import repr_some
 from lakepart.model.time_labels import LabelledByTime
 from lakepart.model.window_series import WindowSeries
 from lakepart.model.windows import Window
@@ -304,7 +305,7 @@ class TimeDefinition(LabelledByTime):
             *([f"end={self.end!r}"] if self.end is not None else []),
             *([f"tz={self.tz!r}"] if self.tz != "UTC" else []),
             *options,
-            *([f"exclude={list(self.exclude)!r}"] if self.exclude else []),
+            *([f"exclude={repr_some(self.exclude)}"] if self.exclude else []),
         ]
         return [*given, *OneDimensional._arguments(self)]
 

@@ -37,6 +37,15 @@ class LabelledByTime(OneDimensional):
         """All positions, from 0 on; without an end they reach to the end of the year 9998."""
         return Intervals(((0, self._series.count),))
 
+    @property
+    def is_endless(self) -> bool:
+        """Whether there is no end."""
+        return self.end is None
+
+    def positions_in(self, other: OneDimensional, positions: Intervals) -> Intervals:
+        """Give the positions that another definition gives to those of these windows that it has too."""
+        return self._series.positions_in(other._series, positions) if isinstance(other, LabelledByTime) else Intervals()
+
     def position_of(self, key: str) -> int:
         """Give the position of a key.
 
@@ -51,6 +60,11 @@ class LabelledByTime(OneDimensional):
         if not 0 <= position < self._series.count:
             self._refuse_empty(key, (position, position + 1))
         return position
+
+    def find_position(self, key: str) -> int | None:
+        """Give the position of a key, or None where no partition has it."""
+        position = self._find(key)
+        return position if position is not None and 0 <= position < self._series.count else None
 
     def label(self, label: Label) -> Intervals:
         """Give the partitions that a label stands for: one key, or all windows that start within a part of a date."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 import numpy as np
 
@@ -10,12 +11,14 @@ from lakepart.errors import ErrorCode, InvalidInputError
 from lakepart.model.crontab import CronExpression
 from lakepart.model.exclusions import Exclusion, schedule_without
 from lakepart.model.intervals import IntegerArray, Intervals, Range
+from lakepart.model.reprs import repr_some
 from lakepart.model.ticks import Repeated, Ticks
 from lakepart.model.zones import DAY_US, get_clock, year_of
 
 _FARTHEST_US = 2**61  # beyond any calendar, and far enough from the end of int64 to be added to
 _LOOKED_UP_AT_LEAST = 1_000_000
 _HOURS_OF_CHANGE = range(1, 4)
+_LIKE_ALL_LATER = 2128  # by then, every zone has had one year of each kind that is to come
 
 
 class WindowSeries:
@@ -55,10 +58,10 @@ class WindowSeries:
         if kept is None or every is None:
             raise InvalidInputError(
                 f"Nothing is left of {cron.text!r}"
-                f"{f' without {list(excluded)!r}' if excluded else ': it names no day of any year'}.",
+                f"{f' without {repr_some(excluded)}' if excluded else ': it names no day of any year'}.",
                 code=ErrorCode.EMPTY_WINDOW,
             )
-        self._tz = tz
+        self._tz, self._cron, self._excluded = tz, cron, excluded
         self._kept = Ticks(kept, tz, repeated, start_us)
         self._every = Ticks(every, tz, repeated, start_us) if excluded else self._kept
         self.count = max(self._kept.first_from(self.start_of_window_at(end_us)), 0)
@@ -122,6 +125,50 @@ class WindowSeries:
         """Give the position of the window each calendar day (since 1970) lies in, where all begin at midnight."""
         first, last = self.start_of(0) // DAY_US - 1, self.end_of(self.count - 1) // DAY_US + 1
         return _looked_up(days.astype(np.int64), (first, last), self._positions_of_midnights)
+
+    def positions_in(self, other: WindowSeries, positions: Intervals) -> Intervals:
+        """Give the positions that another series gives to those of these windows that it has too.
+
+        Those of two schedules, or of clocks that differ, count as different throughout.
+        """
+        shared = other._without(self._excluded) if self._begins_as(other) else None
+        if shared is None:
+            return Intervals()
+        wanted = Intervals.of(
+            (shared.first_from(self.start_of(start)), shared.last_at(self.start_of(stop - 1)) + 1)
+            for start, stop in positions.ranges
+        )
+        runs = (shared._runs_in(other, start, stop) for start, stop in (wanted & shared.before(shared.count)).ranges)
+        return Intervals.of(chain.from_iterable(runs))
+
+    def _begins_as(self, other: WindowSeries) -> bool:
+        """Say whether the windows of both would begin at the same instants, were none excluded."""
+        if not self._cron.names_as(other._cron):
+            return False
+        if self._tz == other._tz:
+            return True
+        year = year_of(max(self.start_of(0), other.start_of(0)))
+        mine, theirs = (get_clock(tz, min(year, _LIKE_ALL_LATER), _LIKE_ALL_LATER) for tz in (self._tz, other._tz))
+        return np.array_equal(mine.starts, theirs.starts) and np.array_equal(mine.offsets, theirs.offsets)
+
+    def _without(self, excluded: Iterable[Exclusion]) -> WindowSeries | None:
+        """Give the same series with more exclusions; None where nothing is left of its schedule."""
+        every = tuple(dict.fromkeys((*self._excluded, *excluded)))
+        if len(every) == len(self._excluded):
+            return self
+        if schedule_without(self._cron, every) is None:
+            return None
+        return WindowSeries(self._cron, every, self._tz, self.start_of(0), self.end_of(self.count - 1))
+
+    def _runs_in(self, other: WindowSeries, start: int, stop: int) -> Iterator[Range]:
+        """Give the positions that another series, which has all of these windows and perhaps more, gives to some."""
+        first, last = (other.last_at(self.start_of(position)) for position in (start, stop - 1))
+        if last - first == stop - 1 - start:
+            yield first, last + 1
+            return
+        middle = (start + stop) // 2
+        yield from self._runs_in(other, start, middle)
+        yield from self._runs_in(other, middle, stop)
 
     def _positions_of_numbers(self, numbers: IntegerArray) -> IntegerArray:
         """Find positions by the numbers that windows have among all, the excluded ones too."""

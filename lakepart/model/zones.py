@@ -43,7 +43,6 @@ class Transition:
     offset_us: int
 
 
-@lru_cache(maxsize=256)
 def get_zone(name: str) -> ZoneInfo:
     """Give the zone of an IANA name.
 
@@ -52,12 +51,19 @@ def get_zone(name: str) -> ZoneInfo:
     InvalidInputError
         There is no such zone.
     """
+    if not isinstance(name, str):
+        raise InvalidInputError(f"{name!r} is not a time zone: IANA names are texts like 'America/New_York'.")
+    return _zone(name)
+
+
+@lru_cache(maxsize=256)
+def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError, TypeError, AttributeError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise InvalidInputError(
             f"{name!r} is not a time zone: IANA names look like 'America/New_York'.",
-            hint=did_you_mean(str(name), available_timezones()),
+            hint=did_you_mean(name, available_timezones()),
         ) from error
 
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from lakepart.errors import ConflictError, ErrorCode, StateError
 from lakepart.model.catalog_records import DefinitionRecord
-from lakepart.model.definitions import PartitionsDefinition, TimeDefinition, definition_from_dict
+from lakepart.model.cells import boxes, product, union
+from lakepart.model.definitions import OneDimensional, PartitionsDefinition, TimeDefinition, definition_from_dict
 from lakepart.model.instants import from_microseconds
 from lakepart.model.intervals import IntegerArray, Intervals
 from lakepart.model.known_keys import KnownKeys
@@ -39,7 +40,7 @@ def same_partitions(
         The keys that ``after`` must give the ordinals. Without them, windows are compared, and keys only where
         partitions are not cut by time: equal windows have equal keys, unless they are written in another way.
     """
-    same = before.has_each(ordinals) & after.has_each(ordinals)
+    same = (before.names_each if keys is None else before.has_each)(ordinals) & after.names_each(ordinals)
     chosen = ordinals[same]
     if not chosen.size:
         return same
@@ -80,15 +81,16 @@ def compare_expected(
     before: PartitionsDefinition, after: PartitionsDefinition, as_of_us: int
 ) -> tuple[PartitionSet, PartitionSet]:
     """Give the partitions that come to be expected by an instant, and those that no longer are."""
-    as_of = from_microseconds(as_of_us)
-    old, new = (PartitionSet.everything(one).elapsed(as_of).ordinals for one in (before, after))
-    appearing = new[~(same_partitions(after, before, new) & np.isin(new, old))]
-    vanishing = old[~(same_partitions(before, after, old) & np.isin(old, new))]
-    return PartitionSet.from_ordinals(after, appearing), PartitionSet.from_ordinals(before, vanishing)
+    return _beyond(after, before, as_of_us), _beyond(before, after, as_of_us)
 
 
-def follow(asset: str, partitions: PartitionSet, definition: PartitionsDefinition) -> PartitionSet:
+def follow(
+    asset: str, partitions: PartitionSet, definition: PartitionsDefinition, *, explicit: bool = True
+) -> PartitionSet:
     """Find, in the definition of now, the partitions that were selected in an older one.
+
+    What reaches into partitions that have yet to come goes on to do so, and where partitions were not named one by one
+    (``explicit``), all of a dimension are all of it. Nothing is listed.
 
     Raises
     ------
@@ -98,16 +100,20 @@ def follow(asset: str, partitions: PartitionSet, definition: PartitionsDefinitio
     before = partitions.definition
     if before == definition:
         return partitions
-    if partitions == PartitionSet.everything(before):
+    if not explicit and partitions == PartitionSet.everything(before):
         return PartitionSet.everything(definition)
-    ordinals = partitions.ordinals
-    if not same_partitions(before, definition, ordinals).all():
+    pairs = _paired(before, definition)
+    found = [
+        [_followed(old, new, positions, explicit=explicit) for (old, new), positions in zip(pairs, box, strict=False)]
+        for box in boxes(partitions.cells)
+    ]
+    if not all(box and all(box) for box in found):
         raise StateError(
             f"Asset {asset!r} was cut as {before!r} when this selection was made; now it is {definition!r}.",
             hint=f"select again: lake.asset({asset!r})[…].",
             context={"asset": asset},
         )
-    return PartitionSet.from_ordinals(definition, ordinals)
+    return PartitionSet(definition, union([product(box) for box in found])) if found else PartitionSet.empty(definition)
 
 
 def still_the_same(
@@ -177,3 +183,36 @@ def _that_end_by(definition: TimeDefinition, positions: Intervals, end_us: int) 
         last = definition.ordinals_at(np.array([stop - 1], dtype=np.int64))
         ends = definition.window_ends_of(last)
         yield start, stop if int(ends[0]) <= end_us else stop - 1
+
+
+def _beyond(one: PartitionsDefinition, other: PartitionsDefinition, as_of_us: int) -> PartitionSet:
+    """Give the elapsed partitions of one definition that are none of the elapsed ones of another."""
+    as_of = from_microseconds(as_of_us)
+    elapsed = PartitionSet.everything(one).elapsed(as_of)
+    shared = [theirs.positions_in(mine, theirs.elapsed(as_of)) for theirs, mine in _paired(other, one)]
+    return elapsed - PartitionSet(one, product(shared)) if shared else elapsed
+
+
+def _paired(
+    before: PartitionsDefinition, after: PartitionsDefinition
+) -> Sequence[tuple[OneDimensional, OneDimensional]]:
+    """Give the dimensions of two definitions side by side; none where they have others."""
+    old, new = before.dimensions, after.dimensions
+    if len(old) != len(new) or (len(old) > 1 and [one.dimension for one in old] != [one.dimension for one in new]):
+        return ()
+    return list(zip(old, new, strict=True))
+
+
+def _followed(before: OneDimensional, after: OneDimensional, positions: Intervals, *, explicit: bool) -> Intervals:
+    """Find some positions of one dimension in its definition of now; nothing where any of them is gone."""
+    if positions == before.universe and not explicit:
+        return after.universe
+    closed = positions
+    is_open = before.is_endless and positions.last == before.universe.last
+    if is_open:
+        first, _ = positions.ranges[-1]
+        closed = Intervals((*positions.ranges[:-1], (first, first + 1)))
+    found = before.positions_in(after, closed)
+    if len(found) != len(closed):
+        return Intervals()
+    return found | Intervals(((found.last, after.universe.last + 1),)) if is_open else found

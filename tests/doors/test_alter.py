@@ -247,6 +247,22 @@ def test_a_branch_and_a_view_of_the_past_cannot_alter(lake, days):
         lake.at(1).asset("days").alter(description="x")
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"complete_after": 5}, "complete_after=5 is no timedelta"),
+        ({"complete_after": timedelta(days=-1)}, "zero or more"),
+        ({"description": 5}, "description=5 is no text"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(lake, days, options, message):
+    with pytest.raises(lp.InvalidInputError, match=message):
+        days.alter(**options)
+    with pytest.raises(lp.InvalidInputError, match=message):
+        lake.asset("more", partitions=DAYS, **options)
+    assert [asset.name for asset in lake.assets()] == ["days"]
+
+
 @pytest.mark.parametrize("given", [{"kind": "daily"}, "daily"])
 def test_what_is_no_definition_is_refused(days, given):
     with pytest.raises(lp.InvalidInputError, match="no partitions definition"):
@@ -535,6 +551,18 @@ def test_a_producer_that_does_not_know_the_new_name_is_reported(lake, regions):
         regions.rename_key("eu", "emea")
 
 
+@pytest.mark.parametrize(
+    "mapping", [lp.KeyMap({"all": ["eu", "us"]}), lp.SpecificPartitions(["eu"])], ids=["key-map", "specific"]
+)
+def test_a_producer_that_names_the_input_key_is_reported_when_it_is_renamed(lake, regions, mapping):
+    whole = lp.Static(["all"])
+    inputs = {"regions": lp.Input("regions", mapping)}
+    lake.register(lp.producer("made", partitions=whole, inputs=inputs)(lambda part, regions: None))
+
+    with pytest.warns(RuntimeWarning, match="producer of 'made' reads 'eu' of 'regions' by name, which is no key"):
+        regions.rename_key("eu", "emea")
+
+
 def test_a_name_that_is_taken_or_unknown_is_refused(lake, regions, days):
     with pytest.raises(lp.AlreadyExistsError, match="'us'"):
         regions.rename_key("eu", "us")
@@ -546,8 +574,26 @@ def test_a_name_that_is_taken_or_unknown_is_refused(lake, regions, days):
         days.rename_key("2024-01-01", "first")
 
 
-def test_a_key_is_not_renamed_while_a_branch_shows_it(lake, regions):
-    lake.create_branch("try")
+def test_a_branch_that_wrote_other_partitions_shows_what_it_inherits_under_the_new_name(lake, regions):
+    branch = lake.create_branch("try")
+    branch.asset("regions").write(frame(3), "us")
+
+    regions.rename_key("eu", "emea")
+
+    inherited = lake.branch("try").asset("regions")
+    assert inherited.keys == ["emea", "us"]
+    assert inherited["emea"].to_arrow()["day"].to_pylist() == [date(2024, 1, 1)]
+    assert inherited[:].to_arrow(key_column="key")["key"].to_pylist() == ["emea", "us"]
+    assert inherited["emea"].status()["key"].tolist() == ["emea"]
+    assert inherited["emea"].files()["key"].tolist() == ["emea"]
+    inherited.write(frame(4), "emea")
+    lake.branch("try").publish()
+    assert reopened(lake).asset("regions")["emea"].to_arrow()["day"].to_pylist() == [date(2024, 1, 4)]
+    assert_sound(lake)
+
+
+def test_a_key_is_not_renamed_while_a_branch_has_written_it(lake, regions):
+    lake.create_branch("try").asset("regions").write(frame(3), "eu")
 
     with pytest.raises(lp.StateError, match="branch 'try' has it open"):
         regions.rename_key("eu", "emea")

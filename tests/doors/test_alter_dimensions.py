@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from datetime import date
 
@@ -57,16 +58,50 @@ def test_a_change_that_would_orphan_a_cell_is_refused_and_names_it(lake) -> None
         cut(carriers=("UA",)),
         cut(carriers=("AA", "UA")),
         lp.Daily("2024-01-01", by="day"),
+        lp.Multi(carrier=lp.Static(["UA", "AA"], by="carrier"), day=lp.Daily("2024-01-01", by="day")),
+        lp.Multi(day=lp.Daily("2024-01-01", by="day"), carrier=lp.Dynamic(by="carrier")),
     ):
         with pytest.raises(lp.StateError, match=r"would orphan .*2024-01-01") as caught:
             flights.alter(partitions=after)
         assert caught.value.code == "would-orphan"
-    with pytest.raises(lp.InvalidInputError, match="has other dimensions"):
-        flights.alter(
-            partitions=lp.Multi(carrier=lp.Static(["UA", "AA"], by="carrier"), day=lp.Daily("2024-01-01", by="day"))
-        )
     assert flights.partitions == cut()
     assert by_key(flights)["2024-01-01|AA"] == [2]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (lp.Static(["UA", "AA"], by="carrier"), lp.Dynamic(by="carrier")),
+        (lp.Daily("2024-01-01", by="day"), cut()),
+        (cut(), lp.Daily("2024-01-01", by="day")),
+        (cut(), lp.Multi(carrier=lp.Static(["UA", "AA"], by="carrier"), day=lp.Daily("2024-01-01", by="day"))),
+        (lp.Dynamic(by="carrier"), lp.Dynamic(by="carrier", dimension="who")),
+    ],
+    ids=repr,
+)
+def test_the_kind_of_cut_changes_while_nothing_is_committed_and_not_afterwards(lake, before, after) -> None:
+    empty, full = (lake.asset(name, partitions=before) for name in ("empty", "full"))
+    full.write(CELLS)
+
+    empty.alter(partitions=after)
+    with pytest.raises(lp.StateError, match="would orphan") as caught:
+        full.alter(partitions=after)
+
+    empty.write(CELLS)
+    assert empty.partitions == after
+    assert (caught.value.code, full.partitions) == ("would-orphan", before)
+    assert ("another asset" if after.is_dynamic else "repartition(") in caught.value.hint
+    assert lake.check() == []
+
+
+def test_keys_that_were_added_are_not_forgotten_by_calling_their_dimension_otherwise(lake) -> None:
+    customers = lake.asset("customers", partitions=lp.Dynamic(by="carrier", dimension="carrier"))
+    customers.add_keys(["UA", "B6"])
+
+    with pytest.raises(lp.StateError, match=r"would forget 2 keys of the dynamic dimension 'carrier' \(UA, B6\)"):
+        customers.alter(partitions=lp.Dynamic(by="carrier"))
+
+    assert customers.missing().keys == ["UA", "B6"]
 
 
 def test_days_are_cut_into_cells_and_cells_into_months(lake) -> None:
@@ -116,3 +151,30 @@ def test_an_asset_of_dynamic_keys_changes_its_options_and_keeps_its_keys(lake) -
     assert customers.description == "who flies"
     assert by_key(customers) == {"UA": [1, 3], "AA": [2], "B6": [5]}
     assert len(customers.history()) == 3
+
+
+def test_selections_of_dynamic_keys_outlive_an_alter_and_list_none_of_the_keys_to_come(lake) -> None:
+    visits = lake.asset("visits", partitions=lp.Multi(day=lp.Daily("2024-01-01", by="day"), who=lp.Dynamic(by="who")))
+    visits.write(pd.DataFrame({"day": [date(2024, 1, day) for day in (1, 2, 3)], "who": ["mia", "zoe", "mia"]}))
+    closed, opened, named = visits["2024-01-01":"2024-01-02"], visits["2024-01-02":], visits["2024-01-01", "mia"]
+
+    visits.alter(partitions=lp.Multi(day=lp.Daily("2023-12-01", by="day"), who=lp.Dynamic(by="who")))
+    visits.write(pd.DataFrame({"day": [date(2024, 1, 2)], "who": ["new"]}))
+
+    assert closed.to_pandas()["who"].tolist() == ["mia", "zoe", "new"]
+    assert opened.keys == ["2024-01-02|zoe", "2024-01-02|new", "2024-01-03|mia"]
+    assert named.keys == ["2024-01-01|mia"]
+    assert [pickle.loads(pickle.dumps(one)).keys for one in (closed, opened, named)] == [
+        one.keys for one in (closed, opened, named)
+    ]
+
+
+def test_an_option_of_an_asset_of_millions_of_expected_partitions_changes_without_listing_them(lake) -> None:
+    cells = lp.Multi(minute=lp.Minutely("2013-01-01"), key=lp.Static([f"k{number}" for number in range(3_000)]))
+    asset = lake.asset("cells", partitions=cells)
+
+    plan = asset.plan_alter(description="hello")
+    lake.apply(plan)
+
+    assert (plan.appearing, plan.vanishing) == (("", 0), ("", 0))
+    assert asset.partitions == cells

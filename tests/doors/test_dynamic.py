@@ -396,3 +396,32 @@ def test_what_was_made_from_dynamic_keys_is_told_by_key_and_not_by_id(lake, cust
     customers.append(rows(("a", 10)))
 
     assert made.stale().keys == ["a"]
+
+
+def test_a_selection_of_a_key_that_was_removed_still_shows_itself_as_missing(customers) -> None:
+    customers.write(rows(("zoe", 1)))
+    customers.add_keys(["mia", "bob"])
+    chosen, ranged = customers[["zoe", "mia"]], customers["zoe":"mia"]
+
+    customers.remove_keys(["mia"])
+
+    assert repr(chosen) == "<Selection customers zoe..mia>"
+    assert chosen.keys == ranged.keys == ["zoe", "mia"]
+    assert chosen.status()[["key", "data"]].values.tolist() == [["zoe", "fresh"], ["mia", "missing"]]
+    assert customers.missing().keys == ["bob"]
+    with pytest.raises(lp.PartitionKeyError, match="'mia' is not a key"):
+        customers["mia"]
+
+
+def test_what_was_made_from_a_key_that_was_removed_can_still_be_judged(lake, customers) -> None:
+    customers.add_keys(["zoe", "mia"])
+    customers.write(rows(("zoe", 1)))
+    totals = lake.asset("totals", partitions=lp.Static(["all"]))
+    totals.write(pa.table({"x": [1]}), "all", inputs={"customers": customers[["zoe", "mia"]]})
+
+    customers.remove_keys(["mia"])
+
+    assert totals.status()["data"].tolist() == ["fresh"]
+    assert "zoe..mia" in str(totals["all"].explain())
+    customers.write(rows(("mia", 2)))
+    assert totals.stale().keys == ["all"]

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 import lakepart as lp
+from lakepart.model.partition_sets import PartitionSet
 from lakepart.testing import clock_of, copied, frozen_lake, query_catalog, reopened
 
 NOW = datetime(2024, 1, 10, 12, tzinfo=UTC)
@@ -474,3 +475,31 @@ def test_asking_an_asset_that_nothing_makes_is_refused(lake) -> None:
         lake.asset("numbers")[KEYS[0]].needed_by("sales")
     with pytest.raises(lp.AssetNotFoundError, match="mode"):
         lake.asset("numbers")[KEYS[0]].needed_by("mode")
+
+
+@pytest.mark.filterwarnings("ignore:the producer of 'made' can no longer read:RuntimeWarning")
+def test_what_was_made_from_an_input_that_no_longer_fits_can_still_be_judged(lake) -> None:
+    later = lake.asset("later", partitions=lp.Daily("2024-02-01"))
+    inputs = {"source": lp.Input("later", lp.TimeOverlap(nonexistent="skip"))}
+    producer = lp.producer("made", partitions=PLAIN_DAYS, inputs=inputs)
+    made = lake.register(producer(lambda part, source: pa.table({"x": [0]})))
+    made[KEYS[1]].backfill(progress=False)
+
+    later.alter(partitions=lp.Static(["a"]))
+
+    assert made[KEYS[1]].status()["data"].tolist() == ["fresh"]
+    assert made.stale().keys == []
+    assert "later" in str(made[KEYS[1]].explain())
+
+
+def test_a_function_that_fails_or_names_no_key_is_named(lake) -> None:
+    now = datetime(2024, 1, 10, tzinfo=UTC)
+    two = lp.Static(["a", "b"])
+    every = PartitionSet.everything(two)
+
+    failing = lp.CustomMapping("halves", lambda key: 1 / 0, nonexistent="skip")
+    with pytest.raises(lp.InvalidInputError, match="'halves' failed for 'a': ZeroDivisionError: division by zero"):
+        failing.upstream(every, two, now)
+    with pytest.raises(lp.InvalidInputError, match=r"'empty' gave \[''\] for 'a'"):
+        lp.CustomMapping("empty", lambda key: "").upstream(every, two, now)
+    assert repr(failing).endswith("nonexistent='skip')")

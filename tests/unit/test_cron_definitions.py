@@ -365,3 +365,14 @@ def test_windows_far_in_the_future_follow_the_same_rules() -> None:
             window = definition.window_at(found.first)
             assert window.start.astimezone(ZoneInfo("America/New_York")).strftime("%Y-%m") == label
             assert definition.position_of(definition.key_at(found.last)) == found.last
+
+
+@pytest.mark.parametrize("expression", ["R R * * *", "0 R(8-20) * * *", "H * * * *", "0 0 * * r", "5,R 0 * * *"])
+def test_fields_that_every_process_draws_anew_are_refused(expression) -> None:
+    with pytest.raises(InvalidInputError, match="is drawn anew by every process"):
+        Cron(expression, "2013-01-01")
+
+
+def test_names_of_months_and_days_are_no_lots() -> None:
+    assert Cron("0 0 1 MAR,APR *", "2013-01-01", end="2014-01-01").universe.last == 0
+    assert Cron("0 0 * * THU,FRI", "2013-01-01").start == "2013-01-03"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import lakepart as lp
 from lakepart.model.catalog_records import DefinitionRecord
 from lakepart.model.instants import to_microseconds
+from lakepart.model.known_keys import KnownKey, KnownKeys
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import Redefinition, VersionRecord
 from lakepart.planning.definitions import (
@@ -117,18 +118,107 @@ def test_what_is_expected_changes_up_to_the_instant_only():
     assert vanishing.to_text() == "2024-01-03..2024-01-05"
 
 
+def test_what_is_expected_of_a_million_times_a_thousand_partitions_is_counted_and_not_listed():
+    keys = [f"k{number}" for number in range(3_000)]
+    minutes = lp.Multi(minute=lp.Minutely("2020-01-01"), key=lp.Static(keys))
+    wider = lp.Multi(minute=lp.Minutely("2019-12-31T23:00"), key=lp.Static([*keys, "new"])).keeping_ordinals_of(minutes)
+
+    appearing, vanishing = compare_expected(minutes, wider, day_us("2024-01-01"))
+
+    assert [len(one) for one in compare_expected(minutes, minutes, day_us("2024-01-01"))] == [0, 0]
+    assert len(appearing) == 60 * 3_001 + (365 * 4 + 1) * 1_440
+    assert appearing.to_text() == "2019-12-31-23:00..2019-12-31-23:59|*,2020-01-01-00:00..2023-12-31-23:59|new"
+    assert not vanishing
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (DAYS, lp.Daily("2023-12-25", exclude=["2024-01-03", "2024-01-09"])),
+        (lp.Daily("2024-01-01", exclude=["0 0 * * 6,0"]), lp.Daily("2024-01-02", end="2024-02-03")),
+        (lp.Daily("2024-01-01", exclude=["0 0 * * 6,0"]), lp.Daily("2024-01-01", exclude=["2024-01-06", "0 0 1 * *"])),
+        (
+            lp.Hourly("2024-01-01", tz="Europe/Berlin"),
+            lp.Hourly("2024-01-01", tz="Europe/Paris", exclude=["0 3 * * *"]),
+        ),
+        (DAYS, lp.Cron("0 0 * * *", "2024-01-05", exclude=["2024-01-07"])),
+        (DAYS, lp.Daily("2024-01-01", tz="Europe/Berlin")),
+        (DAYS, lp.Monthly("2024-01-01")),
+        (DAYS, lp.Static(["2024-01-01", "2024-01-02"])),
+        (lp.Static(["a", "b", "c"]), lp.Static(["a", "x", "c", "d"])),
+        (lp.Static(["a", "b"]), lp.Dynamic()),
+        (lp.Dynamic(), lp.Static(["a", "b"])),
+        (lp.Multi(day=DAYS, key=lp.Static(["a", "b"])), DAYS),
+        (
+            lp.Multi(day=DAYS, key=lp.Static(["a", "b"])),
+            lp.Multi(day=lp.Daily("2023-12-30", exclude=["2024-01-04"]), key=lp.Static(["a", "c", "d"])),
+        ),
+    ],
+    ids=repr,
+)
+def test_what_comes_and_goes_is_what_a_comparison_one_by_one_says(before, after):
+    known = {"partition": KnownKeys((KnownKey(0, "a"), KnownKey(1, "y")))}
+    before, after = before.knowing(known), after.keeping_ordinals_of(before).knowing(known)
+    as_of = datetime(2024, 3, 1, tzinfo=UTC)
+
+    appearing, vanishing = compare_expected(before, after, to_microseconds(as_of))
+
+    old, new = (PartitionSet.everything(one).elapsed(as_of) for one in (before, after))
+    stay = set(new.ordinals[same_partitions(after, before, new.ordinals)].tolist()) & set(old.ordinals.tolist())
+    assert set(appearing.ordinals.tolist()) == set(new.ordinals.tolist()) - stay
+    assert set(vanishing.ordinals.tolist()) == set(old.ordinals.tolist()) - stay
+
+
 def test_a_selection_follows_its_partitions_into_the_new_definition():
     longer = lp.Daily("2020-01-01")
 
     followed = follow("x", PartitionSet.parse(DAYS, "2024-01-05..2024-01-07"), longer)
 
     assert (followed.definition, followed.to_text()) == (longer, "2024-01-05..2024-01-07")
-    assert follow("x", PartitionSet.everything(DAYS), lp.Monthly("2024-01-01")).to_text() == "*"
+    assert follow("x", PartitionSet.everything(DAYS), lp.Monthly("2024-01-01"), explicit=False).to_text() == "*"
 
 
-def test_a_selection_whose_partitions_are_gone_is_refused():
+def test_a_selection_of_endless_minutes_follows_without_listing_them():
+    minutes, longer = lp.Minutely("2013-01-01"), lp.Minutely("2012-01-01", exclude=["2013-06-01T00:00"])
+
+    followed = follow(
+        "x",
+        PartitionSet.parse(minutes, "2013-01-02-00:00") | PartitionSet(minutes, minutes.slice("2014-01-01", None)),
+        longer,
+    )
+
+    assert followed == PartitionSet.parse(longer, "2013-01-02-00:00") | PartitionSet(
+        longer, longer.slice("2014-01-01", None)
+    )
+
+
+def test_days_of_endless_dynamic_keys_follow_with_the_keys_that_have_yet_to_come():
+    before = lp.Multi(day=DAYS, customer=lp.Dynamic())
+    after = lp.Multi(day=lp.Daily("2023-12-01"), customer=lp.Dynamic()).keeping_ordinals_of(before)
+
+    followed = follow("x", PartitionSet.parse(before, "2024-01-01..2024-01-02|*"), after)
+
+    assert followed.to_text() == "2024-01-01..2024-01-02|*"
+
+
+def test_keys_named_one_by_one_stay_those_that_were_named_when_the_list_grows():
+    before, after = lp.Static(["a", "b"]), lp.Static(["a", "b", "c"])
+
+    named = follow("x", PartitionSet.from_keys(before, ["a", "b"]), after, explicit=True)
+    everything = follow("x", PartitionSet.everything(before), after, explicit=False)
+
+    assert (named.keys, everything.keys) == (["a", "b"], ["a", "b", "c"])
+
+
+@pytest.mark.parametrize(
+    "after",
+    [lp.Monthly("2024-01-01"), lp.Daily("2024-01-03"), lp.Daily("2024-01-01", exclude=["2024-01-02"])],
+    ids=repr,
+)
+@pytest.mark.parametrize("text", ["2024-01-02", "2024-01-01..2024-01-03", "2024-01-02..9998-12-31"])
+def test_a_selection_whose_partitions_are_gone_is_refused(after, text):
     with pytest.raises(lp.StateError, match="select again"):
-        follow("x", PartitionSet.parse(DAYS, "2024-01-01"), lp.Monthly("2024-01-01"))
+        follow("x", PartitionSet.parse(DAYS, text), after)
 
 
 def test_work_under_an_older_definition_names_what_is_gone():

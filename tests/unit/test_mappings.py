@@ -22,6 +22,7 @@ from lakepart.model.mappings import (
     Identity,
     KeyMap,
     LastPartition,
+    PerDimension,
     SpecificPartitions,
     TimeOverlap,
     infer_mapping,
@@ -514,3 +515,52 @@ def test_an_input_is_recorded_by_name_or_with_its_mapping(given) -> None:
 )
 def test_only_windows_that_end_before_the_own_look_back(mapping, looks_back) -> None:
     assert mapping.looks_back is looks_back
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SpecificPartitions(None),
+        lambda: SpecificPartitions([1]),
+        lambda: KeyMap({"a": None}),
+        lambda: KeyMap({1: "a", "b": "c"}),
+        lambda: KeyMap.from_upstream(None),
+        lambda: PerDimension({"a": 5}),
+        lambda: PerDimension({"a": ("a", None, 1)}),
+        lambda: Identity(nonexistent=[]),
+        lambda: Static(None),
+        lambda: Daily("2013-01-01", tz=["UTC"]),
+    ],
+)
+def test_arguments_of_other_types_are_refused_as_such(make) -> None:
+    with pytest.raises(InvalidInputError):
+        make()
+
+
+def test_messages_about_thousands_of_keys_stay_readable() -> None:
+    many = [f"key-{number}" for number in range(5_000)]
+    mapping = KeyMap({"a": many, "b": "x" * 10_000})
+
+    assert len(repr(mapping)) < 1_000
+    assert (
+        len(
+            SpecificPartitions(many)
+            .upstream(PartitionSet.everything(Static(["a"])), Static(["z"]), NOW)
+            .nonexistent_text
+        )
+        < 400
+    )
+    assert len(repr(Daily("2013-01-01", exclude=[f"2014-01-{day:02}" for day in range(1, 32)]))) < 400
+
+
+def test_a_key_among_many_is_looked_up_without_looking_for_those_like_it(monkeypatch) -> None:
+    many = Static([f"key-{number}" for number in range(3_000)])
+    others = PartitionSet.everything(Static([f"other-{number}" for number in range(3_000)]))
+    monkeypatch.setattr("lakepart.errors.get_close_matches", None)
+
+    mapped = Identity().upstream(others, many, NOW)
+
+    assert len(mapped.nonexistent) == 3_000
+    assert "other-1" not in PartitionSet.everything(many)
+    with pytest.raises(PartitionKeyError, match=r"known: 'key-0', .*…"):
+        many.position_of("key-x")

@@ -445,3 +445,12 @@ def test_positions_and_ordinals_of_no_partition_are_refused() -> None:
 def test_a_definition_describes_itself_in_a_line() -> None:
     assert Daily("2013-01-01", by="t", tz="Asia/Tokyo").describe() == "daily by t in Asia/Tokyo, from 2013-01-01 on"
     assert Yearly("2013", end="2015").describe() == "yearly in UTC, from 2013-01-01 to 2015-01-01 (excluded)"
+
+
+@pytest.mark.parametrize("start", ["2500-12-31", "2501-01-01", "2502-01-01", "2600-01-01", "2901-01-01", "9998-12-31"])
+def test_definitions_begin_where_they_are_told_also_beyond_the_years_that_are_tabled(start: str) -> None:
+    days = Daily(start, tz="America/New_York")
+
+    assert days.start == days.key_at(0) == start
+    assert days.universe.last - days.universe.first == (date(9999, 1, 1) - date.fromisoformat(start)).days - 1
+    assert days.position_at(days.ordinal_at(0)) == 0
