@@ -73,6 +73,8 @@ class ErrorCode(StrEnum):
     CATALOG = "catalog"
     CATALOG_BUSY = "catalog-busy"
     CATALOG_TOO_NEW = "catalog-too-new"
+    CATALOG_TOO_OLD = "catalog-too-old"
+    CATALOG_UNREACHABLE = "catalog-unreachable"
     NOT_A_CATALOG = "not-a-catalog"
     WRONG_CATALOG = "wrong-catalog"
     INTENT_EXPIRED = "intent-expired"
@@ -81,6 +83,9 @@ class ErrorCode(StrEnum):
     BACKFILL = "backfill"
     ORDER_TIMEOUT = "order-timeout"
     NO_RESULT = "no-result"
+
+
+_CURED_BY_WAITING = {ErrorCode.CATALOG_BUSY, ErrorCode.CATALOG_UNREACHABLE}
 
 
 class LakepartError(Exception):
@@ -104,7 +109,7 @@ class LakepartError(Exception):
     """
 
     default_code: ClassVar[ErrorCode] = ErrorCode.INVALID_INPUT
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
 
     def __init__(
         self,
@@ -119,6 +124,8 @@ class LakepartError(Exception):
         self.hint = hint
         self.code = code or self.default_code
         self.context = dict(context or {})
+        if self.code in _CURED_BY_WAITING:
+            self.retryable = True
 
     def __str__(self) -> str:
         if not self.hint:

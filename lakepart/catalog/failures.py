@@ -1,9 +1,10 @@
-"""Turns what the database driver raises into lakepart's errors."""
+"""The errors of a catalog, and which of them SQLite means."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from errno import EACCES, ENOSPC, EPERM, EROFS
 
 from lakepart.errors import CatalogError, ErrorCode, LakepartError, StateError, StorageError
 
@@ -22,7 +23,8 @@ def is_busy(error: sqlite3.Error) -> bool:
     return primary_code(error) in _BUSY
 
 
-def _disk_full(where: str, error: BaseException) -> LakepartError:
+def disk_full(where: str, error: BaseException) -> LakepartError:
+    """Give the error for a disk without room."""
     return StorageError(
         f"The disk of catalog {where} is full: {error}.",
         hint="free some space and try again; nothing was changed.",
@@ -31,7 +33,8 @@ def _disk_full(where: str, error: BaseException) -> LakepartError:
     )
 
 
-def _read_only(where: str, error: BaseException) -> LakepartError:
+def unwritable(where: str, error: BaseException) -> LakepartError:
+    """Give the error for a catalog that may be read only."""
     return StorageError(
         f"Catalog {where} cannot be written: {error}.",
         hint="check who owns the folder and the file; reading needs only the right to read.",
@@ -40,7 +43,8 @@ def _read_only(where: str, error: BaseException) -> LakepartError:
     )
 
 
-def _not_a_catalog(where: str, error: BaseException) -> LakepartError:
+def not_a_catalog(where: str, error: BaseException) -> LakepartError:
+    """Give the error for a database that is something else."""
     return CatalogError(
         f"{where} is not a lakepart catalog: {error}.",
         hint="name the folder of a lake, or its catalog file.",
@@ -49,7 +53,8 @@ def _not_a_catalog(where: str, error: BaseException) -> LakepartError:
     )
 
 
-def _cannot_open(where: str, error: BaseException) -> LakepartError:
+def cannot_open(where: str, error: BaseException) -> LakepartError:
+    """Give the error for a file that cannot be opened."""
     return StorageError(
         f"Catalog {where} cannot be opened: {error}.",
         hint="check that the file is there and may be read.",
@@ -58,7 +63,8 @@ def _cannot_open(where: str, error: BaseException) -> LakepartError:
     )
 
 
-def _damaged(where: str, error: BaseException) -> LakepartError:
+def damaged(where: str, error: BaseException) -> LakepartError:
+    """Give the error for a database whose pages are broken."""
     return CatalogError(
         f"Catalog {where} is damaged: {error}.",
         hint="restore it from a backup.",
@@ -81,12 +87,12 @@ def busy_for_too_long(where: str, error: BaseException, waited_s: float) -> Lake
 
 
 _BY_CODE: dict[int, Callable[[str, BaseException], LakepartError]] = {
-    sqlite3.SQLITE_FULL: _disk_full,
-    sqlite3.SQLITE_READONLY: _read_only,
-    sqlite3.SQLITE_NOTADB: _not_a_catalog,
-    sqlite3.SQLITE_CANTOPEN: _cannot_open,
-    **dict.fromkeys(_UNWRITABLE, _read_only),
-    **dict.fromkeys(_DAMAGED, _damaged),
+    sqlite3.SQLITE_FULL: disk_full,
+    sqlite3.SQLITE_READONLY: unwritable,
+    sqlite3.SQLITE_NOTADB: not_a_catalog,
+    sqlite3.SQLITE_CANTOPEN: cannot_open,
+    **dict.fromkeys(_UNWRITABLE, unwritable),
+    **dict.fromkeys(_DAMAGED, damaged),
     **dict.fromkeys(_BUSY, _busy),
 }
 
@@ -109,3 +115,12 @@ def read_only_handle(where: str) -> LakepartError:
         code=ErrorCode.READ_ONLY,
         context={"catalog": where},
     )
+
+
+def translate_os_error(error: OSError, where: str) -> LakepartError:
+    """Give lakepart's error for a failed file operation beside the catalog."""
+    if error.errno == ENOSPC:
+        return disk_full(where, error)
+    if error.errno in {EACCES, EPERM, EROFS}:
+        return unwritable(where, error)
+    return cannot_open(where, error)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, bindparam, func, insert, select, unio
 
 from lakepart.catalog.database import Database
 from lakepart.catalog.encoding import to_json
-from lakepart.catalog.scopes import in_json
+from lakepart.catalog.scopes import bits_of, in_json
 from lakepart.catalog.tables import BIG, TEXT, partition_key, version
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError, StateError
 from lakepart.model.intervals import IntegerArray
@@ -148,7 +148,7 @@ _IN_IDS = (*_OF_DIMENSION, in_json(partition_key.c.id, "ids"))
 _EXPECT = update(partition_key).where(*_IN_IDS).values(visible=1, expected_us=bindparam("now", type_=BIG))
 _SHOW = update(partition_key).where(*_IN_IDS, partition_key.c.visible == 0).values(visible=1)
 _HIDE = update(partition_key).where(*_IN_IDS).values(visible=0, expected_us=None)
-_ID_OF = version.c.ordinal.op(">>")(bindparam("shift", type_=BIG)).op("&")(bindparam("mask", type_=BIG))
+_ID_OF = bits_of(version.c.ordinal, bindparam("shift", type_=BIG), bindparam("mask", type_=BIG))
 # Apart, because the present and the past have each their own index.
 _EVERY = union_all(
     *(

@@ -18,7 +18,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     exists,
-    func,
     literal,
     literal_column,
     or_,
@@ -27,6 +26,7 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from lakepart.catalog.encoding import to_json
 from lakepart.catalog.tables import BIG, TEXT, version
@@ -105,6 +105,85 @@ def range_parameters(ranges: Ranges) -> dict[str, Any]:
     return {"ranges": to_json([[*one, *[0] * (longest - len(one))] for one in ranges])}
 
 
+class _JsonList(FunctionElement[Any]):
+    """The elements of a JSON list as rows with the one column ``value``."""
+
+    inherit_cache = True
+    name = "json_list"
+
+
+class _Number(FunctionElement[int]):
+    """An element of a JSON list of numbers."""
+
+    inherit_cache = True
+    type = BIG
+
+
+class _NumberAt(FunctionElement[int]):
+    """The number at a place of a list that is itself an element of a JSON list."""
+
+    inherit_cache = True
+    type = BIG
+
+
+class _Word(FunctionElement[str]):
+    """An element of a JSON list of texts."""
+
+    inherit_cache = True
+    type = TEXT
+
+
+class _ShiftBy(FunctionElement[int]):
+    """How far to shift: of the type that the database's operator takes."""
+
+    inherit_cache = True
+    type = BIG
+
+
+@compiles(_JsonList, "sqlite")
+def _(element: _JsonList, compiler: Any, **options: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_JsonList, "postgresql")
+def _(element: _JsonList, compiler: Any, **options: Any) -> str:
+    return f"jsonb_array_elements(CAST({compiler.process(element.clauses, **options)} AS jsonb))"
+
+
+@compiles(_Number, "sqlite")
+@compiles(_Word, "sqlite")
+@compiles(_ShiftBy, "sqlite")
+def _(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
+    return str(compiler.process(element.clauses, **options))
+
+
+@compiles(_NumberAt, "sqlite")
+def _(element: _NumberAt, compiler: Any, **options: Any) -> str:
+    value, at = (compiler.process(part, **options) for part in element.clauses)
+    return f"json_extract({value}, '$[{at}]')"
+
+
+@compiles(_Number, "postgresql")
+def _(element: _Number, compiler: Any, **options: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **options)} AS BIGINT)"
+
+
+@compiles(_NumberAt, "postgresql")
+def _(element: _NumberAt, compiler: Any, **options: Any) -> str:
+    value, at = (compiler.process(part, **options) for part in element.clauses)
+    return f"CAST({value} -> {at} AS BIGINT)"
+
+
+@compiles(_Word, "postgresql")
+def _(element: _Word, compiler: Any, **options: Any) -> str:
+    return f"({compiler.process(element.clauses, **options)} #>> '{{}}')"
+
+
+@compiles(_ShiftBy, "postgresql")
+def _(element: _ShiftBy, compiler: Any, **options: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **options)} AS INTEGER)"
+
+
 class _EachRange(Join):
     """A join that looks each range up in an index.
 
@@ -178,10 +257,8 @@ def within(source: FromClause, ordinal: Any, form: Form) -> tuple[FromClause, Co
     """
     if not form.many:
         return source, _fitting(ordinal, [_bound(name) for name in _names(form.conditions)])
-    ranges = func.json_each(bindparam("ranges", type_=TEXT)).table_valued("value").alias("wanted")
-    numbers = [
-        func.json_extract(ranges.c.value, literal_column(f"'$[{at}]'")) for at in range(len(_names(form.conditions)))
-    ]
+    ranges = _JsonList(bindparam("ranges", type_=TEXT)).table_valued("value").alias("wanted")
+    numbers = [_NumberAt(ranges.c.value, literal_column(str(at))) for at in range(len(_names(form.conditions)))]
     if not form.conditions:
         return _EachRange(ranges, source, _fitting(ordinal, numbers)), true()
     # Rows tried by conditions are many more than ranges: the offset keeps a database from taking a range's numbers out
@@ -195,8 +272,14 @@ def _fitting(ordinal: Any, numbers: Sequence[Any]) -> ColumnElement[bool]:
     conditions = [ordinal.between(numbers[0], numbers[1])]
     for at in range(2, len(numbers), len(_CONDITION)):
         shift, mask, least, greatest = numbers[at : at + len(_CONDITION)]
-        conditions.append(ordinal.op(">>")(shift).op("&")(mask).between(least, greatest))
+        conditions.append(bits_of(ordinal, shift, mask).between(least, greatest))
     return and_(*conditions)
+
+
+def bits_of(ordinal: Any, shift: Any, mask: Any) -> ColumnElement[int]:
+    """Give some bits of an ordinal: the number of one dimension in it."""
+    bits: ColumnElement[int] = ordinal.op(">>")(_ShiftBy(shift)).op("&")(mask)
+    return bits
 
 
 def _names(conditions: int) -> list[str]:
@@ -206,15 +289,19 @@ def _names(conditions: int) -> list[str]:
 
 def in_json(column: Any, parameter: str) -> ColumnElement[bool]:
     """Restrict a column to the values of a JSON list: any number of them in one statement."""
-    listed = func.json_each(bindparam(parameter, type_=TEXT)).table_valued("value")
-    condition: ColumnElement[bool] = column.in_(select(listed.c.value))
+    listed = _JsonList(bindparam(parameter, type_=TEXT)).table_valued("value")
+    condition: ColumnElement[bool] = column.in_(select(_as(column, listed.c.value)))
     return condition
 
 
 def each_in_json(source: FromClause, column: Any, parameter: str) -> FromClause:
     """Look the rows of ``source`` up value by value: for a few values of a column, among many rows."""
-    listed = func.json_each(bindparam(parameter, type_=TEXT)).table_valued("value").alias("listed")
-    return _EachRange(listed, source, column == listed.c.value)
+    listed = _JsonList(bindparam(parameter, type_=TEXT)).table_valued("value").alias("listed")
+    return _EachRange(listed, source, column == _as(column, listed.c.value))
+
+
+def _as(column: Any, value: Any) -> FunctionElement[Any]:
+    return _Word(value) if column.type is TEXT else _Number(value)
 
 
 def _bound(name: str) -> Any:

@@ -21,16 +21,16 @@ class CrashingDatabase(Database):
     @classmethod
     def around(cls, database: Database, effects: Effects, *, clock: Callable[[], datetime]) -> Self:
         """Give the same catalog through connections of its own, with its transactions counted by ``effects``."""
-        crashing = cls(database.path, clock=clock, read_only=database.read_only, lock_wait_s=database.lock_wait_s)
+        crashing = cls(database.backend, clock=clock)
         crashing.lake_id, crashing.tiers = database.lake_id, database.tiers
         crashing.effects = effects
         return crashing
 
-    def _begin(self, connection: Connection, *, write: bool) -> None:
+    def _begin(self, connection: Connection, *, write: bool, durable: bool = True) -> None:
         self.effects.check_alive()
         if write:
             self.effects.approach()
-        super()._begin(connection, write=write)
+        super()._begin(connection, write=write, durable=durable)
 
     def _commit(self, connection: Connection) -> None:
         with self.effects.effect("commit to the catalog", approached=True):

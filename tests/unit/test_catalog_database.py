@@ -128,7 +128,7 @@ def test_a_catalog_of_a_newer_lakepart_is_refused(path):
 
 def test_other_databases_are_refused_by_name_without_their_password():
     with pytest.raises(InvalidInputError) as caught:
-        Database.open("postgresql://ann:secret@host/db", clock=CLOCK)
+        Database.open("mysql://ann:secret@host/db", clock=CLOCK)
 
     assert caught.value.code is ErrorCode.UNSUPPORTED
     assert "secret" not in str(caught.value)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from lakepart.errors import CatalogError, ErrorCode
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
+    from lakepart.catalog.database import Database
 
-def upgrade(engine: Engine, *, found: str, where: str) -> None:
-    """Bring a catalog from migration ``found`` to the newest one.
+
+def require_known(found: str, where: str) -> list[str]:
+    """Give the migrations that a catalog at migration ``found`` lacks, in their order.
 
     Raises
     ------
@@ -29,14 +31,14 @@ def upgrade(engine: Engine, *, found: str, where: str) -> None:
             code=ErrorCode.CATALOG_TOO_NEW,
             context={"catalog": where, "found": found, "known": known[0]},
         )
-    with engine.connect() as connection:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        try:
-            run(connection)
-        except BaseException:
-            connection.exec_driver_sql("ROLLBACK")
-            raise
-        connection.exec_driver_sql("COMMIT")
+    return known[: known.index(found)][::-1]
+
+
+def upgrade(database: Database) -> None:
+    """Bring a catalog to the newest migration, while nobody else writes to it."""
+    with database.writing() as connection:
+        connection.begin()  # in SQLAlchemy's eyes too: Alembic commits what it believes to have begun itself
+        run(connection)
 
 
 def run(connection: Connection) -> None:
