@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 from lakepart.backfill import Backfill
 from lakepart.branch import Branch
 from lakepart.catalog.declaring import create_branch
+from lakepart.catalog.locations import Location
 from lakepart.display.html import lake_html
 from lakepart.display.progress import backfill_bar, move_bar
 from lakepart.engine import backfill as backfills
@@ -255,7 +256,7 @@ class Lake(TransactionalView):
 def create(
     url: str | os.PathLike[str],
     *,
-    catalog: str | None = None,
+    catalog: Location | None = None,
     tiers: Sequence[Tier] | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Lake:
@@ -266,7 +267,9 @@ def create(
     url
         A folder (made if absent), or an fsspec URL, which needs ``catalog``.
     catalog
-        ``sqlite:////path/to/catalog.db``; by default ``catalog.db`` in the folder.
+        ``sqlite:////path/to/catalog.db`` or ``postgresql://user@host/database?schema=lakepart``; by default
+        ``catalog.db`` in the folder. For PostgreSQL also SQLAlchemy's engine, or a function that gives a new psycopg
+        connection at each call. Passwords are never stored.
     tiers
         Hottest first; ``hot`` and ``cold`` folders inside the lake by default.
     storage_options
@@ -294,7 +297,7 @@ def create(
 def connect(
     url: str | os.PathLike[str] | None = None,
     *,
-    catalog: str | None = None,
+    catalog: Location | None = None,
     read_only: bool = False,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Lake:
@@ -316,7 +319,7 @@ def connect(
     LakeNotFoundError
         There is none: a typing error never makes an empty lake.
     CatalogError
-        The catalog is not one, is of another lake, or was made by a newer lakepart.
+        The catalog is not one, is of another lake, was made by a newer lakepart, or (in PostgreSQL) has to be migrated.
     """
     chosen = url if url is not None else os.environ.get("LAKEPART_URL")
     if chosen is None:

@@ -38,6 +38,12 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_close_idle_connections)
 
 
+def _let_go(engine: Engine, pid: int) -> None:
+    """Close what a lake that nobody closed has left open, in the process that opened it."""
+    if pid == os.getpid():
+        engine.dispose()
+
+
 class Database:
     """One catalog, shared by the threads of a process; processes forked from it open it anew.
 
@@ -201,6 +207,7 @@ class Database:
         self._pid = os.getpid()
         self._writer = threading.Lock()
         self._engine = self.backend.new_engine()
+        weakref.finalize(self, _let_go, self._engine, self._pid)
 
     def _begin(self, connection: Connection, *, write: bool, durable: bool = True) -> None:
         self.backend.begin(driver_of(connection), write=write, durable=durable)

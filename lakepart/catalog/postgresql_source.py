@@ -122,8 +122,9 @@ def _from_engine(engine: Engine) -> Source:
 
     def connect() -> Any:
         proxied = engine.raw_connection()
+        driver = proxied.driver_connection
         proxied.detach()  # the catalog keeps its connections in a state that others need not expect
-        return _prepared(proxied.driver_connection)
+        return _prepared(driver)
 
     url = urlsplit(engine.url.render_as_string())
     host = url.netloc.rpartition("@")[2]

@@ -11,6 +11,7 @@ from typing import Any
 
 from lakepart.catalog.database import Connection, Database
 from lakepart.catalog.definitions import as_seen
+from lakepart.catalog.locations import Location
 from lakepart.catalog.reading import contents
 from lakepart.catalog.scopes import Scope
 from lakepart.engine.uncommitted import Uncommitted
@@ -36,8 +37,8 @@ class LakeContext:
     that were looked up, by id.
     """
 
-    url: str
-    catalog: str | None
+    url: str = field(repr=False)
+    catalog: Location | None = field(repr=False)
     database: Database
     root: Store
     tiers: tuple[TierRecord, ...]

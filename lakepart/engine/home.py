@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import index
 from typing import Any, SupportsIndex
 
+from lakepart.catalog.locations import at_home, portable
 from lakepart.catalog.lookups import asset_not_found, find_asset, find_branch, list_branches, visible_snapshot
 from lakepart.catalog.tags import get_tag
 from lakepart.engine.context import LakeContext, View
@@ -63,12 +65,14 @@ class Home:
                 "A transaction belongs to the process that began it, so its handles cannot be pickled.",
                 hint="resolve() gives a selection that can be read elsewhere until the block ends.",
             )
-        return reopen, (context.address, context.catalog, context.read_only, self.view.branch.name, self.view.snapshot)
+        catalog = portable(context.catalog)
+        return reopen, (context.address, catalog, context.read_only, self.view.branch.name, self.view.snapshot)
 
 
 def reopen(url: str, catalog: str | None, read_only: bool, branch: str, snapshot: int | None) -> Home:
     """Open a lake again, in another process, with the credentials found there."""
-    context = open_lake(url, catalog=catalog, read_only=read_only, storage_options=None)
+    here = os.environ.get("LAKEPART_CATALOG")
+    context = open_lake(url, catalog=at_home(catalog, here), read_only=read_only, storage_options=None)
     return Home(context, View(MAIN if branch == MAIN.name else get_open_branch(context, branch), snapshot))
 
 

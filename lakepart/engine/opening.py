@@ -14,6 +14,8 @@ from typing import Any
 from uuid import uuid4
 
 from lakepart.catalog.database import Database
+from lakepart.catalog.locations import SQLITE, Location, is_postgresql
+from lakepart.catalog.lookups import get_head
 from lakepart.engine.context import Clock, LakeContext, new_id
 from lakepart.errors import (
     AlreadyExistsError,
@@ -33,7 +35,6 @@ from lakepart.storage.locations import is_network_filesystem, open_store
 IDENTITY_PATH = "_lakepart/lake.json"
 FORMAT = 1
 CATALOG_FILE = "catalog.db"
-_SQLITE = "sqlite:///"
 DEFAULT_TIERS = (TierRecord("hot", "hot", rank=0), TierRecord("cold", "cold", rank=1))
 
 StorageOptions = Mapping[str, Any] | None
@@ -49,17 +50,17 @@ def absolute_address(url: str) -> str:
     return local_path(url) if is_local(url) else url
 
 
-def absolute_catalog(catalog: str | None) -> str | None:
+def absolute_catalog(catalog: Location | None) -> Location | None:
     """Make the path of a SQLite catalog absolute."""
-    if catalog is None or not catalog.startswith(_SQLITE):
+    if not isinstance(catalog, str) or not catalog.startswith(SQLITE):
         return catalog
-    return _SQLITE + local_path(catalog.removeprefix(_SQLITE))
+    return SQLITE + local_path(catalog.removeprefix(SQLITE))
 
 
 def create_lake(
     url: str,
     *,
-    catalog: str | None,
+    catalog: Location | None,
     tiers: Sequence[TierRecord] | None,
     storage_options: StorageOptions,
     clock: Clock = system_clock,
@@ -67,7 +68,7 @@ def create_lake(
     """Make a lake and open it; AlreadyExistsError if there is one."""
     chosen = tuple(tiers) if tiers else DEFAULT_TIERS
     _check_tiers(url, chosen)
-    location = _catalog_location(url, catalog)
+    location = catalog_location(url, catalog)
     root = open_store(url, storage_options)
     if root.stat(IDENTITY_PATH) is not None:
         raise AlreadyExistsError(
@@ -75,7 +76,10 @@ def create_lake(
             hint="connect to it, or choose another place.",
             context={"url": without_secrets(url)},
         )
-    _make_folder(location.parent)
+    if is_local(url):
+        _make_folder(Path(local_path(url)))
+    if isinstance(location, Path):
+        _make_folder(location.parent)
     database = Database.create(location, lake_id=uuid4().hex, clock=clock, tiers=chosen)
     context = _assemble(url, catalog, database, root, storage_options, clock, read_only=False)
     _identify(context)
@@ -85,18 +89,18 @@ def create_lake(
 def open_lake(
     url: str,
     *,
-    catalog: str | None,
+    catalog: Location | None,
     read_only: bool,
     storage_options: StorageOptions,
     clock: Clock = system_clock,
 ) -> LakeContext:
     """Open the lake at ``url``; LakeNotFoundError if there is none."""
-    location = _catalog_location(url, catalog)
+    location = catalog_location(url, catalog)
     if catalog is None and Path(local_path(url)).is_file():
         raise LakeNotFoundError(
             f"{without_secrets(url)!r} is a file, and a lake is a folder.", hint="name the lake's folder."
         )
-    if not location.exists():
+    if isinstance(location, Path) and not location.exists():
         raise LakeNotFoundError(
             f"There is no lake at {without_secrets(url)!r}: no catalog {str(location)!r}.",
             hint="lakepart.create makes a new lake; check the address for typing errors.",
@@ -114,7 +118,7 @@ def open_lake(
 
 def _assemble(
     url: str,
-    catalog: str | None,
+    catalog: Location | None,
     database: Database,
     root: Store,
     storage_options: StorageOptions,
@@ -131,6 +135,7 @@ def _identify(context: LakeContext) -> None:
     try:
         found_format, found_id = _read_identity(context)
     except NotFoundError:
+        _require_new(context)
         if not context.read_only:
             context.root.put_new(IDENTITY_PATH, json.dumps({"format": FORMAT, "lake_id": lake_id}).encode())
         return
@@ -149,6 +154,20 @@ def _identify(context: LakeContext) -> None:
         )
 
 
+def _require_new(context: LakeContext) -> None:
+    """Refuse a lake whose catalog is elsewhere and has commits: what they wrote is not at this address."""
+    if context.catalog is None:
+        return
+    with context.database.reading() as connection:
+        commits = get_head(connection).snapshot
+    if commits:
+        raise LakeNotFoundError(
+            f"There is no lake at {context.address!r}: it has no {IDENTITY_PATH}, and its catalog {commits} commits.",
+            hint="check the address for typing errors; the data are where the lake was created.",
+            context={"url": context.address, "catalog": context.database.where},
+        )
+
+
 def _read_identity(context: LakeContext) -> tuple[int, str]:
     try:
         identity = json.loads(context.root.read_bytes(IDENTITY_PATH))
@@ -161,27 +180,30 @@ def _read_identity(context: LakeContext) -> tuple[int, str]:
         ) from error
 
 
-def _catalog_location(url: str, catalog: str | None) -> Path:
+def catalog_location(url: str, catalog: Location | None) -> Location:
+    """Say where the catalog of the lake at ``url`` is; SQLite's place is given as a path."""
     if catalog is None:
         if not is_local(url):
             raise InvalidInputError(
                 f"A lake at {without_secrets(url)!r} needs a catalog: a database cannot lie in an object store.",
-                hint='catalog="sqlite:////path/to/catalog.db" suits one machine.',
+                hint='catalog="postgresql://host/database" suits a team, "sqlite:////path/to/catalog.db" one machine.',
             )
         location = Path(local_path(url)) / CATALOG_FILE
-    elif catalog.startswith(_SQLITE):
-        location = Path(catalog.removeprefix(_SQLITE))
+    elif isinstance(catalog, str) and catalog.startswith(SQLITE):
+        location = Path(catalog.removeprefix(SQLITE))
+    elif not isinstance(catalog, str) or is_postgresql(catalog):
+        return catalog
     else:
         scheme = catalog.partition(":")[0]
         raise InvalidInputError(
             f"A catalog in {scheme!r} is not supported.",
-            hint='catalog="sqlite:////path/to/catalog.db" names a SQLite file.',
+            hint='catalog="sqlite:////path/to/catalog.db" names a SQLite file, "postgresql://…" a PostgreSQL database.',
             code=ErrorCode.UNSUPPORTED,
         )
     if is_network_filesystem(str(location)):
         raise CatalogError(
             f"The catalog {str(location)!r} would lie on a network file system, where SQLite can lose commits.",
-            hint="put the catalog on a local disk (catalog=…); the data may stay where they are.",
+            hint="put the catalog on a local disk, or in PostgreSQL (catalog=…); the data may stay where they are.",
             code=ErrorCode.UNSUPPORTED,
         )
     return location

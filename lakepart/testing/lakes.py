@@ -12,6 +12,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from secrets import token_hex
 
+from lakepart.catalog.locations import Location
 from lakepart.engine.context import Clock, LakeContext
 from lakepart.engine.home import Home
 from lakepart.engine.opening import create_lake, open_lake
@@ -47,7 +48,7 @@ def frozen_lake(
     url: str | PathLike[str],
     *,
     at: datetime | None = None,
-    catalog: str | None = None,
+    catalog: Location | None = None,
     tiers: Sequence[TierRecord] | None = None,
 ) -> Lake:
     """Create a lake whose clock stands still at ``at`` (now by default); :func:`clock_of` gives the clock.
@@ -208,6 +209,6 @@ def _dies(action: Action, lake: Lake) -> bool:
     return False
 
 
-def _opened(url: str, catalog: str | None, clock: Clock) -> Lake:
+def _opened(url: str, catalog: Location | None, clock: Clock) -> Lake:
     context: LakeContext = open_lake(url, catalog=catalog, read_only=False, storage_options=None, clock=clock)
     return Lake(Home(context))

@@ -1,4 +1,4 @@
-"""Judges that look at a lake by other means than the library does: the plain files, and SQLite's own driver."""
+"""Judges that look at a lake by other means than the library does: the plain files, and the databases' own drivers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,30 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from lakepart.catalog.locations import is_postgresql
+from lakepart.lake import Lake
+
 _CATALOG_FILES = {"catalog.db", "catalog.db-wal", "catalog.db-shm", "catalog.db-checkpoint.lock"}
 
 
-def query_catalog(folder: str | PathLike[str], statement: str) -> list[tuple[Any, ...]]:
-    """Ask the catalog of the local lake in ``folder``, without the library."""
+def query_catalog(where: str | PathLike[str] | Lake, statement: str) -> list[tuple[Any, ...]]:
+    """Ask the catalog of a lake, or of the local lake in a folder, without the library."""
+    catalog = where._home.context.catalog if isinstance(where, Lake) else None
+    if isinstance(catalog, str) and is_postgresql(catalog):
+        return query_postgresql(catalog, statement)
+    folder = where.url if isinstance(where, Lake) else where
     with closing(sqlite3.connect(f"file:{Path(folder, 'catalog.db')}?mode=ro", uri=True)) as connection:
         return connection.execute(statement).fetchall()
+
+
+def query_postgresql(address: str, statement: str) -> list[tuple[Any, ...]]:
+    """Ask the catalog at an address whose last parameter is the schema, without the library."""
+    import psycopg
+
+    plain, _, schema = address.partition("&schema=")
+    with psycopg.connect(plain, autocommit=True, options=f"-c search_path={schema}") as connection:
+        cursor = connection.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
 
 
 def files_of(folder: str | PathLike[str]) -> dict[str, bytes]:
@@ -25,12 +42,12 @@ def files_of(folder: str | PathLike[str]) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in sorted(found.items()) if name not in _CATALOG_FILES}
 
 
-def stray_files(folder: str | PathLike[str]) -> set[str]:
-    """Name the files of the local lake in ``folder`` that its catalog has no row for: what crashes leave behind."""
-    return set(files_of(folder)) - set(_explained(folder))
+def stray_files(where: str | PathLike[str] | Lake) -> set[str]:
+    """Name the files of a local lake that its catalog has no row for: what crashes leave behind."""
+    return set(files_of(where.url if isinstance(where, Lake) else where)) - set(_explained(where))
 
 
-def _explained(folder: str | PathLike[str]) -> Iterator[str]:
+def _explained(folder: str | PathLike[str] | Lake) -> Iterator[str]:
     yield "_lakepart/lake.json"
     for (number,) in query_catalog(folder, "SELECT snapshot FROM snapshot"):
         yield f"_lakepart/commits/{number:012d}.json"

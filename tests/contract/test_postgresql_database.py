@@ -68,7 +68,7 @@ def ask(address):
         yield answer
 
 
-def empty_partition(database, ordinal=0, token="token"):
+def empty_partition(database, ordinal=0, token="token"):  # noqa: S107 - no secret
     asset = declare_asset(database, "flights", {"kind": "daily"})
     changes = (Change(asset.asset_id, f"k{ordinal}", ordinal, ChangeKind.REPLACE),)
     return CommitRequest(token, "write", changes, (AssetGuard(asset.asset_id, 1),))
