@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from lakepart.backfill import Backfill
     from lakepart.branch import Branch
+    from lakepart.catalogs import backup_catalog, copy_catalog, migrate_catalog, plan_migration, restore_catalog
     from lakepart.engine.check import Finding
     from lakepart.engine.move import MoveReport
     from lakepart.engine.publish import StalePublicationWarning
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from lakepart.io_manager import IOManager
     from lakepart.lake import Lake, Tier, connect, create
     from lakepart.lake_view import LakeView
+    from lakepart.model.catalog_plans import CatalogCopy, MigrationPlan
     from lakepart.model.definition_plans import AlterPlan, RepartitionPlan
     from lakepart.model.definitions import (
         Calendar,
@@ -115,6 +117,7 @@ __all__ = [
     "Branch",
     "BranchNotFoundError",
     "Calendar",
+    "CatalogCopy",
     "CatalogError",
     "Commit",
     "ConflictError",
@@ -141,6 +144,7 @@ __all__ = [
     "LakepartError",
     "LastPartition",
     "Mapped",
+    "MigrationPlan",
     "Minutely",
     "Monthly",
     "MoveReport",
@@ -185,9 +189,14 @@ __all__ = [
     "Weekly",
     "Window",
     "Yearly",
+    "backup_catalog",
     "connect",
+    "copy_catalog",
     "create",
+    "migrate_catalog",
+    "plan_migration",
     "producer",
+    "restore_catalog",
 ]
 
 _HOMES = {
@@ -201,6 +210,7 @@ _HOMES = {
     "BackfillPlan": "model.plans",
     "Branch": "branch",
     "Calendar": "model.definitions",
+    "CatalogCopy": "model.catalog_plans",
     "Commit": "model.records",
     "Cron": "model.definitions",
     "CustomMapping": "model.mappings",
@@ -219,6 +229,7 @@ _HOMES = {
     "LakeView": "lake_view",
     "LastPartition": "model.mappings",
     "Mapped": "model.mappings",
+    "MigrationPlan": "model.catalog_plans",
     "Minutely": "model.definitions",
     "Monthly": "model.definitions",
     "MoveReport": "engine.move",
@@ -256,9 +267,14 @@ _HOMES = {
     "Weekly": "model.definitions",
     "Window": "model.windows",
     "Yearly": "model.definitions",
+    "backup_catalog": "catalogs",
     "connect": "lake",
+    "copy_catalog": "catalogs",
     "create": "lake",
+    "migrate_catalog": "catalogs",
+    "plan_migration": "catalogs",
     "producer": "producers",
+    "restore_catalog": "catalogs",
 }
 
 

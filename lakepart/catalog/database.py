@@ -203,6 +203,22 @@ class Database:
                     checkout.end(durable=durable)
             self.backend.tend(checkout.driver)
 
+    def find_migration(self) -> str:
+        """Give the number of the newest migration that the catalog has had."""
+        with self._ours(), self.reading() as connection:
+            return str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one())
+
+    @contextmanager
+    def _ours(self) -> Iterator[None]:
+        """Look at a database that may not hold a catalog."""
+        try:
+            yield
+        except LakepartError as error:
+            none_of_ours = self.backend.is_none_of_ours(error.__cause__ or error)
+            if none_of_ours is None:
+                raise
+            raise none_of_ours from error
+
     def _attach(self) -> None:
         self._pid = os.getpid()
         self._writer = threading.Lock()
@@ -245,13 +261,8 @@ class Database:
 
     def _identify(self) -> None:
         """Check that this is a catalog of a version we know, and read which lake it belongs to."""
-        try:
+        with self._ours():
             migration, self.lake_id, self.tiers = self._read_identity()
-        except LakepartError as error:
-            none_of_ours = self.backend.is_none_of_ours(error.__cause__ or error)
-            if none_of_ours is None:
-                raise
-            raise none_of_ours from error
         if migration != LATEST_MIGRATION:
             from lakepart.catalog.migrations import require_known, upgrade
 

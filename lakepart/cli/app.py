@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lakepart import __version__
-from lakepart.cli import backfills, branches, changing, deleting, demo, reading, redefining, tags, tiers
+from lakepart.cli import backfills, branches, catalogs, changing, deleting, demo, reading, redefining, tags, tiers
 from lakepart.cli.exits import ExitCode, report, report_error
 from lakepart.errors import LakepartError
 
@@ -62,6 +62,8 @@ _tag = _group("Name snapshots, and keep what they show.")
 app.add_typer(_backfill, name="backfill")
 app.add_typer(_tier, name="tier")
 app.add_typer(_branch, name="branch")
+_catalog = _group("Look after the catalog as a whole.")
+app.add_typer(_catalog, name="catalog")
 app.add_typer(_tag, name="tag")
 
 
@@ -101,6 +103,10 @@ _add(_branch, "discard", branches.discard, "branch discard demo-lake trial --app
 _add(_tag, "list", tags.list_tags, "tag list demo-lake")
 _add(_tag, "create", tags.create, "tag create demo-lake q1-report --at 2 -m 'as sent to the board'")
 _add(_tag, "delete", tags.delete, "tag delete demo-lake q1-report --apply")
+_add(_catalog, "migrate", catalogs.migrate, "catalog migrate s3://acme/lake --catalog postgresql://db/lake --apply")
+_add(_catalog, "copy", catalogs.copy, "catalog copy my-lake postgresql://ann@db/lake")
+_add(_catalog, "backup", catalogs.backup, "catalog backup demo-lake catalog-of-today.db")
+_add(_catalog, "restore", catalogs.restore, "catalog restore demo-lake catalog-of-today.db")
 _add(app, "alter", redefining.alter, "alter demo-lake flights --set end=2014-01-01 --apply")
 _add(app, "repartition", redefining.repartition, "repartition demo-lake flights --set kind=monthly --apply")
 _add(app, "delete", deleting.delete, "delete demo-lake flights 2013-03 --where 'carrier == UA' --apply")

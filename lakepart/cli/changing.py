@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 def init(
     url: Annotated[str, typer.Argument(metavar="LAKE", help="A folder, made if absent, or an fsspec URL.")],
     catalog: Annotated[
-        str | None, typer.Option("--catalog", metavar="URL", help="sqlite:////path/to/catalog.db; inside by default.")
+        str | None,
+        typer.Option("--catalog", metavar="URL", help="postgresql://… or sqlite:////path; inside by default."),
     ] = None,
     tier: Annotated[
         list[str] | None,

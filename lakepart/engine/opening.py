@@ -77,9 +77,9 @@ def create_lake(
             context={"url": without_secrets(url)},
         )
     if is_local(url):
-        _make_folder(Path(local_path(url)))
+        make_folder(Path(local_path(url)))
     if isinstance(location, Path):
-        _make_folder(location.parent)
+        make_folder(location.parent)
     database = Database.create(location, lake_id=uuid4().hex, clock=clock, tiers=chosen)
     context = _assemble(url, catalog, database, root, storage_options, clock, read_only=False)
     _identify(context)
@@ -133,7 +133,7 @@ def _identify(context: LakeContext) -> None:
     """Compare the identity on storage with the catalog's; write it where it is missing."""
     lake_id = context.database.lake_id
     try:
-        found_format, found_id = _read_identity(context)
+        found_format, found_id = read_identity(context.root, context.address)
     except NotFoundError:
         _require_new(context)
         if not context.read_only:
@@ -168,13 +168,14 @@ def _require_new(context: LakeContext) -> None:
         )
 
 
-def _read_identity(context: LakeContext) -> tuple[int, str]:
+def read_identity(root: Store, address: str) -> tuple[int, str]:
+    """Give format and identity of the lake whose folder is ``root``; NotFoundError where they are not written."""
     try:
-        identity = json.loads(context.root.read_bytes(IDENTITY_PATH))
+        identity = json.loads(root.read_bytes(IDENTITY_PATH))
         return int(identity["format"]), str(identity["lake_id"])
     except (ValueError, TypeError, KeyError) as error:
         raise CatalogError(
-            f"{IDENTITY_PATH} of {context.address!r} does not say which lake this is.",
+            f"{IDENTITY_PATH} of {address!r} does not say which lake this is.",
             hint="restore the file from a backup.",
             code=ErrorCode.WRONG_CATALOG,
         ) from error
@@ -216,7 +217,8 @@ def _check_tiers(url: str, tiers: Sequence[TierRecord]) -> None:
     check_roots({tier.name: join_url(url, tier.root) for tier in tiers})
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder that is to hold a lake or a catalog."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:

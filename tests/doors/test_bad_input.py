@@ -590,11 +590,11 @@ def test_an_identity_that_does_not_fit_is_refused(lake, identity, code):
 
 
 def test_a_catalog_that_cannot_be_is_refused_with_the_choices(tmp_path):
-    for act in (lambda: lp.create("memory://lake"), lambda: lp.create(tmp_path / "l", catalog="postgresql://u:pw@h/d")):
+    for act in (lambda: lp.create("memory://lake"), lambda: lp.create(tmp_path / "l", catalog="mysql://u:pw@h/d")):
         with pytest.raises(lp.InvalidInputError) as caught:
             act()
         assert "sqlite:///" in str(caught.value)
-        assert "pw" not in str(caught.value).replace("'postgresql'", "")
+        assert "pw" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection
 
 from lakepart.errors import CatalogError, ErrorCode
+from lakepart.model.catalog_plans import MigrationPlan
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
@@ -32,6 +33,14 @@ def require_known(found: str, where: str) -> list[str]:
             context={"catalog": where, "found": found, "known": known[0]},
         )
     return known[: known.index(found)][::-1]
+
+
+def plan(database: Database) -> MigrationPlan:
+    """Say what a catalog lacks, whatever release made it."""
+    found = database.find_migration()
+    purposes = {revision.revision: revision.doc for revision in scripts().walk_revisions()}
+    pending = tuple((number, purposes[number].rstrip(".")) for number in require_known(found, database.where))
+    return MigrationPlan(database.where, found, pending)
 
 
 def upgrade(database: Database) -> None:
