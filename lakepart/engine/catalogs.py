@@ -54,7 +54,7 @@ def backup(url: str, catalog: Location | None, to: str | os.PathLike[str]) -> Ca
 def restore(
     url: str, catalog: Location | None, source: str | os.PathLike[str], storage_options: StorageOptions = None
 ) -> CatalogCopy:
-    """Copy a backup to where the lake at ``url`` has lost its catalog; its identity is written where that is gone too."""
+    """Copy a backup to where the lake at ``url`` has lost its catalog, and write its identity where that is gone."""
     root = open_store(url, storage_options)
     with Database.open(Path(source), clock=system_clock) as database:
         try:

@@ -25,8 +25,13 @@ LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 @pytest.mark.filterwarnings("ignore:.*is currently in (beta|preview)")  # Dagster, of its own parameters
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_the_python_blocks_of_a_document_run_in_order(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
+    if path.name == "postgresql.md":
+        catalog = request.getfixturevalue("new_schema")()
+        monkeypatch.setenv("LAKEPART_CATALOG", catalog)
+        monkeypatch.setenv("DATABASE", request.getfixturevalue("postgresql"))
+        monkeypatch.setenv("SCHEMA", catalog.rpartition("=")[2])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")  # frames print in the width the pages were written for
     document = BLOCKS.parse(path)

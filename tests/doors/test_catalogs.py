@@ -14,8 +14,11 @@ import pytest
 
 import lakepart as lp
 from lakepart.catalog import migrations
+from lakepart.catalog.filling import fill_first_rows
+from lakepart.catalog.locations import backend_for
 from lakepart.catalog.tables import metadata
 from lakepart.cli.app import run
+from lakepart.model.records import TierRecord
 from lakepart.testing import query_catalog
 from lakepart.testing.oracles import query_postgresql
 
@@ -178,13 +181,20 @@ def test_the_backup_of_another_lake_is_refused(tmp_path, lake) -> None:
 
 @pytest.fixture
 def old(tmp_path, new_schema) -> str:
-    """Give a catalog in PostgreSQL as the first release would have left it."""
+    """Give a catalog in PostgreSQL as the first release would have made it."""
     catalog = new_schema()
-    with lp.create(tmp_path / "lake", catalog=catalog) as lake:
-        lake.asset("numbers", partitions=lp.Daily("2024-01-01", by="day")).write(frame((0, 1)))
-    for later in ("tag", "asset_definition", "partition_key"):
-        query_postgresql(catalog, f"DROP TABLE {later}")
-    query_postgresql(catalog, "UPDATE alembic_version SET version_num = '0001'")
+    backend = backend_for(catalog, read_only=False, lock_wait_s=60)
+
+    def fill_as_then(connection: Any) -> None:
+        migrations.run(connection, to="0001")
+        fill_first_rows(connection, lake_id="lake", created_at_us=0, tiers=[TierRecord("hot", "hot")])
+
+    backend.create(fill_as_then)
+    query_postgresql(
+        catalog,
+        "INSERT INTO asset (asset_id, name, definition, revision, options, created_at_us)"
+        """ VALUES (1, 'events', '{"version":1,"kind":"unpartitioned"}', 1, '{}', 0)""",
+    )
     return catalog
 
 
@@ -204,7 +214,8 @@ def test_an_old_catalog_in_postgresql_is_migrated_when_somebody_says_so(tmp_path
     assert query_postgresql(old, "SELECT version_num FROM alembic_version") == [(newest,)]
     assert lp.plan_migration(tmp_path / "lake", catalog=old).is_empty
     with lp.connect(tmp_path / "lake", catalog=old) as lake:
-        assert lake.asset("numbers").to_arrow()["value"].to_pylist() == [1]
+        lake.asset("events").write(pa.table({"value": [1]}))
+        assert lake.check() == []
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path, old) -> None:

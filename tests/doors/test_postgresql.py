@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import re
 import subprocess
 import sys
 import traceback
@@ -20,6 +21,7 @@ import lakepart as lp
 from lakepart.testing import clock_of, frozen_lake, query_catalog, stray_files
 from lakepart.testing.oracles import query_postgresql
 
+ROLES = ("owner", "writer", "reader")
 PASSWORD = "s3cr3t%41 word"  # noqa: S105 - nobody's
 
 
@@ -260,3 +262,24 @@ def test_a_reader_with_select_alone_reads_and_writes_nothing(tmp_path, catalog) 
     assert caught.value.code is lp.ErrorCode.PERMISSION
     assert "postgresql.md" in str(caught.value)
     assert manifests == [(0,)]
+
+
+def test_the_roles_of_the_documentation_have_the_rights_they_need(tmp_path, postgresql) -> None:
+    page = Path(__file__).parents[2] / "docs" / "postgresql.md"
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        connection.execute(re.findall(r"```sql\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)[0])
+    owner, writer, reader = (postgresql.replace("user=postgres", f"user=lake_{role}") for role in ROLES)
+
+    with lp.create(tmp_path / "lake", catalog=owner) as lake:
+        lake.asset("numbers", partitions=lp.Daily("2024-01-01", by="day"))
+    with lp.connect(tmp_path / "lake", catalog=writer) as lake:
+        numbers = lake.asset("numbers")
+        numbers.write(frame((0, 1)))
+        numbers["2024-01-01"].demote("cold", progress=False)
+        lake.create_branch("draft").discard()
+        lake.vacuum(retention=timedelta(0), grace=timedelta(0))
+    with lp.connect(tmp_path / "lake", catalog=reader, read_only=True) as lake:
+        assert values(lake.asset("numbers")) == [1]
+        assert lake.check() == []
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA lakepart CASCADE")

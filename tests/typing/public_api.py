@@ -17,6 +17,13 @@ import lakepart as lp
 def opening(folder: Path) -> None:
     assert_type(lp.create(folder), lp.Lake)
     assert_type(lp.create("lake/", tiers=[lp.Tier("hot", "hot"), lp.Tier("cold", "cold", storage_class="X")]), lp.Lake)
+    assert_type(lp.create("lake/", catalog="postgresql://ann@host/db?schema=sales"), lp.Lake)
+    assert_type(lp.connect("lake/", catalog=object), lp.Lake)
+    assert_type(lp.plan_migration("lake/"), lp.MigrationPlan)
+    assert_type(lp.migrate_catalog("lake/", catalog="postgresql:///db"), lp.MigrationPlan)
+    assert_type(lp.copy_catalog("lake/", "postgresql:///db"), lp.CatalogCopy)
+    assert_type(lp.backup_catalog("lake/", "backup.db"), lp.CatalogCopy)
+    assert_type(lp.restore_catalog("lake/", "backup.db", catalog="postgresql:///db"), lp.CatalogCopy)
     assert_type(lp.connect("lake/", catalog="sqlite:///catalog.db", read_only=True, storage_options={}), lp.Lake)
     with lp.connect() as lake:
         assert_type(lake, lp.Lake)

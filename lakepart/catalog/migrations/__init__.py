@@ -46,19 +46,20 @@ def plan(database: Database) -> MigrationPlan:
 def upgrade(database: Database) -> None:
     """Bring a catalog to the newest migration, while nobody else writes to it."""
     with database.writing() as connection:
-        connection.begin()  # in SQLAlchemy's eyes too: Alembic commits what it believes to have begun itself
         run(connection)
 
 
-def run(connection: Connection) -> None:
-    """Apply every migration that ``connection``'s database lacks, within the transaction it is in."""
+def run(connection: Connection, *, to: str = "head") -> None:
+    """Apply the migrations up to ``to`` that ``connection``'s database lacks, within the transaction it is in."""
     from alembic.migration import MigrationContext
     from alembic.operations import Operations
 
+    if not connection.in_transaction():
+        connection.begin()  # in SQLAlchemy's eyes too: Alembic commits what it believes to have begun itself
     directory = scripts()
 
     def missing(found: tuple[str, ...], _: object) -> list[Any]:
-        return list(directory._upgrade_revs("head", found))  # what Alembic's own upgrade command gives its runner
+        return list(directory._upgrade_revs(to, found))  # what Alembic's own upgrade command gives its runner
 
     context = MigrationContext.configure(
         connection, opts={"fn": missing, "transactional_ddl": False, "script": directory}
