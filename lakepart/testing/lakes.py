@@ -12,10 +12,11 @@ from os import PathLike, fspath
 from pathlib import Path
 from secrets import token_hex
 
+from lakepart.catalog.copying import copy_catalog
 from lakepart.catalog.locations import Location
 from lakepart.engine.context import Clock, LakeContext
 from lakepart.engine.home import Home
-from lakepart.engine.opening import create_lake, open_lake
+from lakepart.engine.opening import CATALOG_FILE, create_lake, open_lake
 from lakepart.errors import InvalidInputError
 from lakepart.lake import Lake
 from lakepart.model.records import TierRecord
@@ -81,12 +82,19 @@ def reopened(lake: Lake) -> Lake:
     return _opened(context.url, context.catalog, context.clock)
 
 
-def copied(lake: Lake, folder: str | PathLike[str]) -> Lake:
-    """Copy a local lake as it lies on disk and open the copy, on a clock of its own that shows the same time."""
+def copied(lake: Lake, folder: str | PathLike[str], *, catalog: str | None = None) -> Lake:
+    """Copy a local lake as it lies on disk and open the copy, on a clock of its own that shows the same time.
+
+    With ``catalog``, the copy's catalog is there instead of in its folder.
+    """
     context = lake._home.context
     lake.close()
-    shutil.copytree(context.url, folder)
-    return _opened(fspath(folder), None, FrozenClock(context.clock()))
+    if catalog is None:
+        shutil.copytree(context.url, folder)
+    else:
+        shutil.copytree(context.url, folder, ignore=shutil.ignore_patterns(f"{CATALOG_FILE}*"))
+        copy_catalog(context.database, catalog)
+    return _opened(fspath(folder), catalog, FrozenClock(context.clock()))
 
 
 def with_effects(lake: Lake, effects: Effects) -> Lake:

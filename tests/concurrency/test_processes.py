@@ -44,9 +44,16 @@ for turn in range(turns):
 """
 
 
+on_both = pytest.mark.parametrize("lake", ["sqlite", "postgresql"], indirect=True)
+
+
 @pytest.fixture
-def lake(tmp_path):
-    lake = lp.create(tmp_path / "lake")
+def lake(tmp_path, monkeypatch, request):
+    catalog = None
+    if getattr(request, "param", "sqlite") == "postgresql":
+        catalog = request.getfixturevalue("new_schema")()
+        monkeypatch.setenv("LAKEPART_CATALOG", catalog)  # for the processes
+    lake = lp.create(tmp_path / "lake", catalog=catalog)
     lake.asset("numbers", partitions=lp.Daily("2024-01-01", by="day"))
     return lake
 
@@ -76,14 +83,15 @@ def run_together(lake, programs, turns):
 
 def assert_sound(lake, commits):
     assert [str(found) for found in lake.check(checksums=True)] == []
-    assert stray_files(lake.url) == set()
-    assert query_catalog(
-        lake.url, "SELECT count(*), min(snapshot), max(snapshot) FROM snapshot WHERE snapshot > 0"
-    ) == [(commits, 1, commits)]
-    assert query_catalog(lake.url, "SELECT count(*) FROM snapshot WHERE manifested = 0") == [(0,)]
-    assert query_catalog(lake.url, "SELECT count(*) FROM intent") == [(0,)]
+    assert stray_files(lake) == set()
+    assert query_catalog(lake, "SELECT count(*), min(snapshot), max(snapshot) FROM snapshot WHERE snapshot > 0") == [
+        (commits, 1, commits)
+    ]
+    assert query_catalog(lake, "SELECT count(*) FROM snapshot WHERE manifested = 0") == [(0,)]
+    assert query_catalog(lake, "SELECT count(*) FROM intent") == [(0,)]
 
 
+@on_both
 def test_two_processes_that_write_other_partitions_lose_nothing(lake):
     run_together(lake, [DISJOINT, DISJOINT], turns=15)
 
@@ -105,6 +113,7 @@ def test_two_processes_that_write_one_partition_follow_each_other(lake):
     assert_sound(lake, commits=30)
 
 
+@on_both
 def test_rows_that_four_processes_append_are_all_there_once(lake):
     run_together(lake, [APPEND] * 4, turns=6)
 

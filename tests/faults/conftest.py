@@ -106,7 +106,7 @@ def assert_cleaned_up() -> Callable[..., None]:
             lake.vacuum()
 
         assert [str(finding) for finding in lake.check(checksums=True)] == [], at
-        assert stray_files(lake.url) == set(), at
+        assert stray_files(lake) == set(), at
         assert rows_of(lake) == expected, at
 
     return judge
