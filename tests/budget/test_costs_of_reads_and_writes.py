@@ -29,9 +29,9 @@ class CountedDatabase(Database):
         event.listen(counted.engine, "before_cursor_execute", lambda *_: calls.update(["statement"]))
         return counted
 
-    def _begin(self, connection, *, write):
+    def _begin(self, connection, *, write, durable=True):
         self.calls["write transaction" if write else "read transaction"] += 1
-        super()._begin(connection, write=write)
+        super()._begin(connection, write=write, durable=durable)
 
 
 class CountedStore:
