@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pandas as pd
@@ -780,3 +781,47 @@ def test_keys_that_a_function_gives_have_no_counterpart() -> None:
 def test_keys_that_dagster_does_not_take_are_refused() -> None:
     with pytest.raises(lp.InvalidInputError, match=r"Dagster does not take the keys"):
         to_dagster(lp.Static(["a...b"]))
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        lp.Daily("2024-01-01", exclude=["2024-01-03"], by="t"),
+        lp.Daily("2024-01-01", exclude=[lp.Calendar("holidays", ["2024-01-03"])], by="t"),
+        lp.Cron("@daily", "2024-01-01", by="t"),
+        lp.Cron("0 0 * * SUN", "2024-01-01", by="t"),
+    ],
+    ids=["day", "calendar", "daily", "sundays"],
+)
+def test_an_asset_declared_in_the_lake_is_run_by_what_to_dagster_made_of_it(lake, manager, definition) -> None:
+    lake.asset("raw", partitions=definition)
+    key = definition.key_at(1)
+
+    @dg.asset(partitions_def=to_dagster(definition), metadata=BY_T)
+    def raw() -> pd.DataFrame:
+        return days_frame([key])
+
+    run(manager, raw, key=key)
+
+    assert lake.asset("raw").keys == [key]
+
+
+def test_an_hour_that_clocks_show_twice_is_left_out_on_both_sides() -> None:
+    hours = lp.Hourly("2024-11-03", end="2024-11-05", tz="America/New_York", exclude=["2024-11-03T01:00"])
+
+    theirs = to_dagster(hours)
+
+    assert theirs.get_partition_keys() == hours.keys_at(hours.universe.to_array())
+    assert from_dagster(theirs) == hours
+
+
+def test_leaving_out_one_of_two_hours_of_the_same_name_is_refused() -> None:
+    one = dg.HourlyPartitionsDefinition(
+        "2024-11-03-00:00",
+        "2024-11-05-00:00",
+        timezone="America/New_York",
+        exclusions=[datetime(2024, 11, 3, 1, tzinfo=ZoneInfo("America/New_York"), fold=1)],
+    )
+
+    with pytest.raises(lp.InvalidInputError, match="one of the two windows that begin at 2024-11-03 01:00"):
+        from_dagster(one)

@@ -454,3 +454,10 @@ def test_definitions_begin_where_they_are_told_also_beyond_the_years_that_are_ta
     assert days.start == days.key_at(0) == start
     assert days.universe.last - days.universe.first == (date(9999, 1, 1) - date.fromisoformat(start)).days - 1
     assert days.position_at(days.ordinal_at(0)) == 0
+
+
+@pytest.mark.parametrize("fmt", ["%y-%m-%d", "%d.%m.%y"])
+def test_years_of_two_digits_are_refused_as_long_as_there_is_no_end_to_tell_them_apart(fmt) -> None:
+    with pytest.raises(InvalidInputError, match="does not say which window it is"):
+        Daily("2013-01-01", fmt=fmt)
+    assert Daily("2013-01-01", end="2014-01-01", fmt=fmt).key_at(0) in {"13-01-01", "01.01.13"}
