@@ -320,6 +320,22 @@ def test_a_plan_does_not_orphan_what_was_committed_since(lake, days, on_branch):
     assert_sound(lake)
 
 
+def test_a_plan_does_not_change_the_column_of_what_was_committed_since(lake):
+    rows = pa.table({"value": ["1"], "other": ["2"]})
+    by_value, by_other = (lp.Static(["1", "2"], by=column) for column in ("value", "other"))
+    asset = lake.asset("x", partitions=by_value)
+    asset.write(rows)
+    asset["1"].rollback(to=0)
+    plan = asset.plan_alter(partitions=by_other)
+    asset.write(rows)
+
+    with pytest.raises(lp.ConflictError, match="Somebody committed 1 partition of 'x'"):
+        lake.apply(plan)
+
+    assert lake.asset("x").partitions == by_value
+    assert_sound(lake)
+
+
 # The past
 
 
@@ -594,6 +610,17 @@ def test_a_key_is_not_renamed_while_a_backfill_computes_it(lake, regions):
 
     regions.rename_key("eu", "emea")
     assert regions["emea"].to_arrow()["day"].to_pylist() == [date(2024, 1, 3)]
+
+
+def test_a_key_is_renamed_while_a_backfill_computes_another(lake, regions):
+    def renaming(part):
+        reopened(lake).asset("regions").rename_key("us", "usa")
+        return frame(3)
+
+    regions["eu"].backfill(renaming, which="all", publish="each", name="b", progress=False)
+
+    assert lake.asset("regions").keys == ["eu", "usa"]
+    assert regions["eu"].to_arrow()["day"].to_pylist() == [date(2024, 1, 3)]
 
 
 def test_a_backfill_goes_on_while_its_asset_is_extended(lake, days):

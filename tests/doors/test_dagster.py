@@ -424,6 +424,14 @@ def test_the_column_of_the_declaration_stands_where_dagster_names_none(lake, man
     assert rows_on_disk(lake, "raw") == {"2024-01-05": 2, "2024-01-06": 2}
 
 
+def test_how_many_windows_are_expected_may_differ_between_dagster_and_the_lake(lake, manager) -> None:
+    lake.asset("raw", partitions=lp.Daily("2024-01-01", end="2024-02-01", by="t", end_offset=1))
+
+    run(manager, daily(), key="2024-01-05")
+
+    assert rows_on_disk(lake, "raw") == {"2024-01-05": 2}
+
+
 def test_another_column_than_the_declared_one_is_refused(lake, manager) -> None:
     lake.asset("raw", partitions=lp.Daily("2024-01-01", end="2024-02-01", by="other"))
 
@@ -494,6 +502,22 @@ def test_a_run_records_exactly_what_it_loaded(lake, manager) -> None:
 
     assert lake.asset("derived").to_pandas()["x"].tolist() == [0, 1]
     assert states(lake, "derived") == {"2024-01-05": "stale"}
+
+
+def test_a_retry_records_what_it_loaded_itself(lake, manager) -> None:
+    once_more = dg.RetryPolicy(max_retries=1)
+
+    @dg.asset(name="derived", partitions_def=DAYS, metadata=BY_T, backfill_policy=ONE_RUN, retry_policy=once_more)
+    def flaky(context, raw: pd.DataFrame) -> pd.DataFrame:
+        if context.retry_number == 0:
+            lake.asset("raw").write(days_frame(["2024-01-05"], value=70), "2024-01-05")
+            raise RuntimeError("not yet")
+        return raw
+
+    run(manager, daily(), flaky, key="2024-01-05")
+
+    assert lake.asset("derived").to_pandas()["x"].tolist() == [70, 71]
+    assert states(lake, "derived") == {"2024-01-05": "fresh"}
 
 
 def test_code_versions_are_recorded_and_older_ones_are_stale(lake, manager) -> None:

@@ -181,6 +181,13 @@ def test_a_frame_per_cell_needs_no_columns_and_one_frame_is_refused_with_the_dim
         run(manager, whole, between=("UA|2024-01-01", "AA|2024-01-01"))
 
 
+def test_one_frame_is_refused_with_the_only_dimension_that_has_no_column(lake, manager) -> None:
+    by_day = flights(metadata={"partition_expr": {"date": "t"}})
+
+    with pytest.raises(lp.InvalidInputError, match=r"'partition_expr': \{'carrier': 'column'\}"):
+        run(manager, by_day, between=("UA|2024-01-01", "AA|2024-01-01"))
+
+
 def test_columns_that_dagster_does_not_name_are_those_of_the_declaration(lake, manager) -> None:
     lake.asset("flights", partitions=from_dagster(BOTH, by=COLUMNS["partition_expr"]))
 
