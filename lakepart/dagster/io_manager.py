@@ -24,7 +24,7 @@ from lakepart.errors import (
 from lakepart.io_manager import IOManager, nothing_as, read_as
 from lakepart.lake import Lake, connect
 from lakepart.lake_view import LakeView
-from lakepart.model.definitions import Dynamic, OneDimensional, PartitionsDefinition
+from lakepart.model.definitions import Dynamic, PartitionsDefinition
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import count_of, list_some
 from lakepart.model.records import Commit
@@ -274,7 +274,7 @@ def _declare(lake: LakeView, name: str, context: dg.OutputContext) -> None:
     meant = _meant(partitions_def, given, declared)
     if _without_offset(meant.dimensions) not in (
         _without_offset(declared.dimensions),
-        _without_offset(in_dagsters_words(declared)),
+        _without_offset(map(in_dagsters_words, declared.dimensions)),
     ):
         raise AlreadyExistsError(
             f"Asset {name!r} is cut otherwise in the lake, {declared!r}, than in Dagster, {meant!r}.",
@@ -300,7 +300,7 @@ def _meant(
     return from_dagster(partitions_def, by=given or only.by, dimension=only.dimension)
 
 
-def _without_offset(dimensions: Iterable[OneDimensional]) -> list[dict[str, Any]]:
+def _without_offset(dimensions: Iterable[PartitionsDefinition]) -> list[dict[str, Any]]:
     """Leave out how many windows are expected: the lake and Dagster may differ in that."""
     return [{name: value for name, value in one.to_dict().items() if name != "end_offset"} for one in dimensions]
 

@@ -155,12 +155,11 @@ def from_dagster(
     return _one_from_dagster(partitions_def, by, dimension)
 
 
-def in_dagsters_words(definition: PartitionsDefinition) -> list[OneDimensional]:
-    """Give the dimensions as they come back from Dagster, which knows neither calendars nor days, only windows."""
-    return [
-        _one_from_dagster(to_dagster(one), one.by, one.dimension) if isinstance(one, TimeDefinition) else one
-        for one in definition.dimensions
-    ]
+def in_dagsters_words(dimension: OneDimensional) -> PartitionsDefinition:
+    """Give a dimension as it comes back from Dagster, which knows neither calendars nor days, only windows."""
+    if not isinstance(dimension, TimeDefinition):
+        return dimension
+    return from_dagster(to_dagster(dimension), by=dimension.by, dimension=dimension.dimension)
 
 
 def _multi_from_dagster(
