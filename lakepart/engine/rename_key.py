@@ -123,7 +123,7 @@ def _require_nobody_at_work(connection: Connection, asset: AssetRecord, ordinal:
     if holders:
         raise StateError(
             f"Partition {key!r} of {asset.name!r} cannot be renamed: {list_some(holders)} "
-            f"{'has' if len(holders) == 1 else 'have'} it open.",
+            f"{'has' if len(holders) == 1 else 'have'} it open, or show it to readers by that name.",
             hint="wait for it, or end it; a branch is published or discarded.",
             context={"asset": asset.name, "key": key, "holders": holders},
         )

@@ -99,7 +99,8 @@ class TimeDefinition(LabelledByTime):
     ------
     InvalidInputError
         An unknown zone, something that is no date, years outside 1000 to 9998, no window between start and end, a
-        format that writes two windows alike, or exclusions that exclude nothing or everything.
+        format that writes two windows alike, an expression that excludes nothing, or exclusions
+        that leave nothing.
 
     Notes
     -----

@@ -209,7 +209,7 @@ def test_another_column_is_refused_where_there_are_data(lake):
     asset = lake.asset("x", partitions=lp.Static(["1", "2"], by="value"))
     asset.write(pa.table({"value": ["1"], "other": ["2"]}))
 
-    with pytest.raises(lp.StateError, match="by changes from 'value' to 'other', and 1 partition on main has data"):
+    with pytest.raises(lp.StateError, match="by changes from 'value' to 'other', and 1 partition has data on main"):
         asset.alter(partitions=lp.Static(["1", "2"], by="other"))
 
 
@@ -230,6 +230,14 @@ def test_partitions_of_an_open_branch_are_not_orphaned_either(lake, days):
 
     lake.branch("try").discard()
     days.alter(partitions=lp.Daily("2024-01-01", by="day", end="2024-02-10"))
+
+
+def test_a_branch_that_inherits_what_would_be_orphaned_is_named_beside_main(lake, days):
+    lake.create_branch("try")
+
+    plan = days.plan_alter(partitions=lp.Daily("2024-01-02", by="day"))
+
+    assert plan.refused == ("it would orphan 1 partition with data on main, try (2024-01-01)",)
 
 
 def test_what_a_branch_inherits_and_main_has_lost_since_is_not_orphaned(lake, days):
@@ -301,7 +309,7 @@ def test_a_plan_of_an_asset_that_was_altered_since_is_refused(lake, days):
     plan = days.plan_alter(partitions=lp.Daily("2023-12-31", by="day"))
     days.alter(description="first")
 
-    with pytest.raises(lp.ConflictError):
+    with pytest.raises(lp.ConflictError, match="plan the change anew"):
         lake.apply(plan)
 
     assert lake.asset("days").partitions == DAYS
