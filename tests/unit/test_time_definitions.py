@@ -437,7 +437,7 @@ def test_a_key_outside_the_definition_is_met_with_its_reach(key) -> None:
     assert caught.value.code == ErrorCode.OUT_OF_RANGE
 
 
-@pytest.mark.parametrize("key", ["2012-12-31-23:00", "2013-01-02-00:00", "2013-01-03-00:00+0100"])
+@pytest.mark.parametrize("key", ["2012-12-31-23:00", "2013-01-02-00:00", "2013-10-27-01:00+0000"])
 def test_an_hour_outside_the_definition_is_met_with_its_reach(key) -> None:
     definition = Hourly("2013-01-01", end="2013-01-02", tz="Europe/London")
 
@@ -507,3 +507,15 @@ def test_years_of_two_digits_are_refused_as_long_as_there_is_no_end_to_tell_them
     with pytest.raises(InvalidInputError, match="does not say which window it is"):
         Daily("2013-01-01", fmt=fmt)
     assert Daily("2013-01-01", end="2014-01-01", fmt=fmt).key_at(0) in {"13-01-01", "01.01.13"}
+
+
+@pytest.mark.parametrize("label", ["2013-01-16", "2013-01-23", "2013-01-27"])
+def test_a_day_within_a_week_ends_a_slice_wherever_the_week_lies(label) -> None:
+    weeks = Weekly("2013-01-07", end="2013-02-01", weekday="monday")
+
+    assert weeks.slice(None, label).last == (1 if label == "2013-01-16" else 2)
+
+
+def test_the_last_day_there_is_lies_outside_partitions_that_end_before_it() -> None:
+    with pytest.raises(PartitionKeyError, match="lies outside"):
+        Weekly("9990-01-01", weekday="monday").label("9999-12-31")
