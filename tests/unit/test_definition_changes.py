@@ -341,3 +341,13 @@ def test_reasons_of_old_partitions_go_with_their_rows_and_with_no_others():
 )
 def test_what_long_lists_differ_in_is_named(declared, wanted, named) -> None:
     assert listed_differences(declared, wanted) == named
+
+
+def test_a_selection_with_an_open_end_goes_on_to_the_end_that_there_is_now() -> None:
+    open_ended = PartitionSet.parse(DAYS, "2024-01-05,2024-02-01..*")
+    ended = lp.Daily("2024-01-01", end="2024-03-01")
+
+    followed = follow("days", open_ended, ended)
+
+    assert followed.to_text() == "2024-01-05,2024-02-01..2024-02-29"
+    assert follow("days", PartitionSet.parse(ended, "2024-02-01..2024-02-29"), DAYS).last_key == "2024-02-29"
