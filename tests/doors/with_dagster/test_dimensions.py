@@ -30,22 +30,6 @@ ONE_RUN = dg.BackfillPolicy.single_run()
 COLUMNS = {"partition_expr": {"date": "t", "carrier": "c"}}
 
 
-@pytest.fixture(autouse=True)
-def no_telemetry(monkeypatch) -> None:
-    monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "yes")
-
-
-@pytest.fixture
-def lake(tmp_path) -> Iterator[lp.Lake]:
-    with lp.create(tmp_path / "lake") as lake:
-        yield lake
-
-
-@pytest.fixture
-def manager(lake) -> LakepartIOManager:
-    return LakepartIOManager(url=lake.url)
-
-
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as instance:

@@ -31,22 +31,6 @@ ONE_RUN = dg.BackfillPolicy.single_run()
 BY_T = {"partition_expr": "t"}
 
 
-@pytest.fixture(autouse=True)
-def no_telemetry(monkeypatch) -> None:
-    monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "yes")
-
-
-@pytest.fixture
-def lake(tmp_path) -> Iterator[lp.Lake]:
-    with lp.create(tmp_path / "lake") as lake:
-        yield lake
-
-
-@pytest.fixture
-def manager(lake) -> LakepartIOManager:
-    return LakepartIOManager(url=lake.url)
-
-
 def run(
     manager: LakepartIOManager,
     *assets: Any,
