@@ -507,7 +507,7 @@ class Asset(PartitionVerbs):
         AlreadyExistsError
             There is a key ``new``.
         StateError
-            A backfill, a move or an open branch has the partition open.
+            A backfill or a move has the partition open, or an open branch shows it, be it as inherited.
         InvalidInputError
             The asset is not cut by a list of keys.
         ConflictError

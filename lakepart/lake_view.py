@@ -20,6 +20,7 @@ from lakepart.engine.inputs import choose_inputs, remember_functions
 from lakepart.engine.redefining import check_columns
 from lakepart.engine.schemas import stored_schema
 from lakepart.errors import AlreadyExistsError, ErrorCode, InvalidInputError
+from lakepart.model.definition_differences import listed_differences
 from lakepart.model.definitions import PartitionsDefinition, check_definition
 from lakepart.model.names import check_asset_name
 from lakepart.model.partition_sets import PartitionSet
@@ -117,7 +118,8 @@ class LakeView:
             found = home.record(name)
             raise AlreadyExistsError(
                 f"Asset {name!r} was declared as {found.partitions!r} with options "
-                f"{dict(found.options)}, not as {partitions!r} with {dict(options)}.",
+                f"{dict(found.options)}, not as {partitions!r} with {dict(options)}"
+                f"{''.join(f'; {one}' for one in listed_differences(found.partitions, partitions))}.",
                 hint=error.hint,
                 code=error.code,
                 context=error.context,

@@ -279,7 +279,9 @@ def _check_assets(
             raise ConflictError(
                 f"The declaration of asset {row.name!r} changed meanwhile: it was revision {guard.revision}, "
                 f"now it is {row.revision}.",
-                hint="read the asset again and check the frame against its schema.",
+                hint="look at the asset again, and plan the change anew."
+                if guard.new_definition is not None
+                else "read the asset again and check the frame against its schema.",
                 code=ErrorCode.ASSET_CHANGED,
                 context={"asset": row.name, "expected": guard.revision, "found": row.revision},
             )

@@ -125,11 +125,9 @@ def versions_since(connection: Connection, asset_id: int, snapshot: int) -> list
     return [(*row,) for row in connection.execute(_SINCE, {"asset": asset_id, "at": snapshot})]
 
 
-def branches_with(connection: Connection, asset_id: int, ordinal: int | None = None) -> list[str]:
-    """Give the open branches beside main on which an asset, or one partition of it, was written."""
-    if ordinal is None:
-        return list(connection.execute(_WITH, {"asset": asset_id}).scalars())
-    return list(connection.execute(_WITH_PARTITION, {"asset": asset_id, "ordinal": ordinal}).scalars())
+def branches_with(connection: Connection, asset_id: int) -> list[str]:
+    """Give the open branches beside main on which an asset was written."""
+    return list(connection.execute(_WITH, {"asset": asset_id}).scalars())
 
 
 def _seen_at(connection: Connection, asset_id: int, seen_by: BranchRecord, snapshot: int | None) -> int | None:
@@ -215,4 +213,3 @@ _WITH: Select[Any] = (
     .where(*_current(), branch.c.state == "open", branch.c.branch_id != MAIN_BRANCH_ID)
     .order_by(branch.c.name)
 )
-_WITH_PARTITION = _WITH.where(version.c.ordinal == bindparam("ordinal", type_=BIG))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import dagster as dg
 from pydantic import PrivateAttr  # Dagster's own dependency: its configurable classes are pydantic models
 
 from lakepart.branch import Branch
-from lakepart.dagster.partitions import from_dagster
+from lakepart.dagster.partitions import from_dagster, in_dagsters_words
 from lakepart.engine.read import PartialReadWarning
 from lakepart.errors import (
     AlreadyExistsError,
@@ -272,7 +272,10 @@ def _declare(lake: LakeView, name: str, context: dg.OutputContext) -> None:
         lake.asset(name, partitions=from_dagster(partitions_def, by=given))
         return
     meant = _meant(partitions_def, given, declared)
-    if _without_offset(meant) != _without_offset(declared):
+    if _without_offset(meant.dimensions) not in (
+        _without_offset(declared.dimensions),
+        _without_offset(map(in_dagsters_words, declared.dimensions)),
+    ):
         raise AlreadyExistsError(
             f"Asset {name!r} is cut otherwise in the lake, {declared!r}, than in Dagster, {meant!r}.",
             hint="make them agree; with declare=False only the keys need to.",
@@ -297,11 +300,9 @@ def _meant(
     return from_dagster(partitions_def, by=given or only.by, dimension=only.dimension)
 
 
-def _without_offset(definition: PartitionsDefinition) -> list[dict[str, Any]]:
+def _without_offset(dimensions: Iterable[PartitionsDefinition]) -> list[dict[str, Any]]:
     """Leave out how many windows are expected: the lake and Dagster may differ in that."""
-    return [
-        {name: value for name, value in one.to_dict().items() if name != "end_offset"} for one in definition.dimensions
-    ]
+    return [{name: value for name, value in one.to_dict().items() if name != "end_offset"} for one in dimensions]
 
 
 def _check_splittable(lake: LakeView, name: str, keys: Sequence[str] | None, obj: Any) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import dagster as dg
+import numpy as np
 
 from lakepart.errors import ErrorCode, InvalidInputError, did_you_mean
 from lakepart.model.definitions import (
@@ -26,6 +28,7 @@ from lakepart.model.definitions import (
 )
 from lakepart.model.exclusions import Calendar, is_cron
 from lakepart.model.grains import WEEKDAYS, plainest_grain
+from lakepart.model.instants import to_microseconds
 from lakepart.model.labels import parse_date
 from lakepart.model.zones import get_zone
 
@@ -152,6 +155,13 @@ def from_dagster(
     return _one_from_dagster(partitions_def, by, dimension)
 
 
+def in_dagsters_words(dimension: OneDimensional) -> PartitionsDefinition:
+    """Give a dimension as it comes back from Dagster, which knows neither calendars nor days, only windows."""
+    if not isinstance(dimension, TimeDefinition):
+        return dimension
+    return from_dagster(to_dagster(dimension), by=dimension.by, dimension=dimension.dimension)
+
+
 def _multi_from_dagster(
     partitions_def: dg.MultiPartitionsDefinition, by: str | Mapping[str, str] | None, dimension: str
 ) -> Multi:
@@ -191,12 +201,8 @@ def _one_from_dagster(partitions_def: dg.PartitionsDefinition[Any], by: str | No
             hint="declare the lakepart asset by hand and pass declare=False.",
             code=ErrorCode.UNSUPPORTED,
         )
-    zone = get_zone(partitions_def.timezone)
-    exclusions = [
-        given if isinstance(given, str) else f"{datetime.fromtimestamp(given.timestamp, zone):%Y-%m-%dT%H:%M}"
-        for given in partitions_def.exclusions or ()
-    ]
-    return plainest_grain(
+    make = partial(
+        plainest_grain,
         partitions_def.cron_schedule,
         partitions_def.start,
         end=partitions_def.end,
@@ -205,8 +211,30 @@ def _one_from_dagster(partitions_def: dg.PartitionsDefinition[Any], by: str | No
         dimension=dimension,
         fmt=partitions_def.fmt,
         end_offset=partitions_def.end_offset,
-        exclude=exclusions,
     )
+    zone = get_zone(partitions_def.timezone)
+    given = partitions_def.exclusions or ()
+    starts = [datetime.fromtimestamp(one.timestamp, zone) for one in given if not isinstance(one, str)]
+    _require_both_of_repeated(starts, make)
+    crons = [one for one in given if isinstance(one, str)]
+    return make(exclude=[*crons, *(f"{start:%Y-%m-%dT%H:%M}" for start in starts)])
+
+
+def _require_both_of_repeated(excluded: Sequence[datetime], make: Callable[[], TimeDefinition]) -> None:
+    """Refuse what leaves out one of two windows that begin at the same time on clocks: lakepart leaves out both."""
+    instants = {start.timestamp() for start in excluded}
+    for start in excluded:
+        twin = start.replace(fold=1 - start.fold)
+        if twin.utcoffset() != start.utcoffset() and twin.timestamp() not in instants:
+            every = make()
+            (position,) = every.positions_of_instants(np.array([to_microseconds(twin)])).tolist()
+            if position in every.universe and every.window_at(position).start == twin:
+                raise InvalidInputError(
+                    f"The exclusion {start.isoformat()} leaves out one of the two windows that begin at "
+                    f"{start:%Y-%m-%d %H:%M} on the clocks of {every.tz}; lakepart leaves out both or none.",
+                    hint=f"exclude {twin.isoformat()} too.",
+                    code=ErrorCode.UNSUPPORTED,
+                )
 
 
 def _check_parts(definition: Multi) -> None:
@@ -247,7 +275,10 @@ def _exclusions(definition: TimeDefinition) -> Iterator[str | datetime]:
     for text in (text for item in others for text in (item.days if isinstance(item, Calendar) else (item,))):
         day = parse_date(text)
         if day is None:
-            yield datetime.fromisoformat(text).replace(tzinfo=zone)
+            first = datetime.fromisoformat(text).replace(tzinfo=zone)
+            yield first
+            if first.replace(fold=1).utcoffset() != first.utcoffset():  # clocks show it twice, and both are left out
+                yield first.replace(fold=1)
             continue
         midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
         for position in included.dimensions[0].starting_in(midnight, midnight + timedelta(days=1)):

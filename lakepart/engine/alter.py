@@ -123,22 +123,21 @@ def _orphaned(
     connection: Connection, asset: AssetRecord, before: PartitionsDefinition, after: PartitionsDefinition
 ) -> tuple[str, ...]:
     """Say, for main and each open branch, which committed partitions would be none of ``after``."""
-    refused = []
+    refused: dict[tuple[str, str], list[str]] = {}  # branches of which the same is to be said: most inherit it
     for branch in list_branches(connection):
         found = find_version_columns(
             connection, Scope(asset.asset_id, branch), [EVERY_ORDINAL], ("ordinal", "key", "content_id")
         )
         lost = orphans(before, after, found["ordinal"], found["key"])
         if lost:
-            refused.append(
-                f"it would orphan {count_of(len(lost), 'partition')} with data on {branch.name} ({list_some(lost)})"
-            )
+            what = f"it would orphan {count_of(len(lost), 'partition')} with data", list_some(lost)
         elif found["key"] and before.columns != after.columns:
-            refused.append(
-                f"by changes from {_said(before)} to {_said(after)}, and {count_of(len(found['key']), 'partition')} on "
-                f"{branch.name} {'has' if len(found['key']) == 1 else 'have'} data ({list_some(found['key'])})"
-            )
-    return tuple(refused)
+            there = f"{count_of(len(found['key']), 'partition')} {'has' if len(found['key']) == 1 else 'have'} data"
+            what = f"by changes from {_said(before)} to {_said(after)}, and {there}", list_some(found["key"])
+        else:
+            continue
+        refused.setdefault(what, []).append(branch.name)
+    return tuple(f"{what} on {list_some(branches)} ({keys})" for (what, keys), branches in refused.items())
 
 
 def _require_kept(asset: str, after: PartitionsDefinition, change: SchemaChange) -> None:

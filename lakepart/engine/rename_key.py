@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from lakepart.catalog import campaigns, moves
 from lakepart.catalog.database import Connection
-from lakepart.catalog.definitions import branches_with, rename_work, versions_since
-from lakepart.catalog.lookups import get_head
+from lakepart.catalog.definitions import rename_work, versions_since
+from lakepart.catalog.lookups import get_head, list_branches
 from lakepart.catalog.reading import find_versions
+from lakepart.catalog.scopes import Scope
 from lakepart.engine.context import View
 from lakepart.engine.home import Home
 from lakepart.engine.redefining import (
@@ -21,6 +22,7 @@ from lakepart.model.definitions import PartitionsDefinition, Static
 from lakepart.model.keys import check_key
 from lakepart.model.plans import list_some
 from lakepart.model.records import (
+    MAIN_BRANCH_ID,
     AssetGuard,
     AssetRecord,
     Change,
@@ -112,11 +114,16 @@ def _require_nobody_at_work(connection: Connection, asset: AssetRecord, ordinal:
         for move in moves.open_moves(connection, asset_id=asset.asset_id)
         if move.ordinal == ordinal
     ]
-    holders += [f"branch {name!r}" for name in branches_with(connection, asset.asset_id, ordinal)]
+    holders += [
+        f"branch {branch.name!r}"
+        for branch in list_branches(connection)
+        if branch.branch_id != MAIN_BRANCH_ID
+        and find_versions(connection, Scope(asset.asset_id, branch), [(ordinal, ordinal)])
+    ]
     if holders:
         raise StateError(
             f"Partition {key!r} of {asset.name!r} cannot be renamed: {list_some(holders)} "
-            f"{'has' if len(holders) == 1 else 'have'} it open.",
+            f"{'has' if len(holders) == 1 else 'have'} it open, or show it to readers by that name.",
             hint="wait for it, or end it; a branch is published or discarded.",
             context={"asset": asset.name, "key": key, "holders": holders},
         )

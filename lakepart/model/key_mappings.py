@@ -291,7 +291,7 @@ def same_windows(left: PartitionsDefinition, right: PartitionsDefinition) -> boo
     """Answer whether two definitions cut time into the same windows, wherever each begins, ends or leaves some out."""
     if not isinstance(left, TimeDefinition) or not isinstance(right, TimeDefinition):
         return False
-    return left.cron == right.cron and left.tz == right.tz
+    return left.begins_as(right)
 
 
 def _same(definition: PartitionsDefinition) -> Links:

@@ -15,10 +15,9 @@ def suggest_for_one(downstream: PartitionsDefinition, upstream: PartitionsDefini
     if isinstance(downstream, Unpartitioned) or isinstance(upstream, Unpartitioned):
         return AllPartitions()
     if isinstance(downstream, TimeDefinition) and isinstance(upstream, TimeDefinition):
-        if downstream.tz != upstream.tz:
-            return None
-        same = same_windows(downstream, upstream) and downstream.exclude == upstream.exclude
-        return Identity() if same else TimeOverlap()
+        if same_windows(downstream, upstream) and downstream.exclude == upstream.exclude:
+            return Identity()
+        return TimeOverlap() if downstream.tz == upstream.tz else None
     if isinstance(downstream, Static) and isinstance(upstream, Static):
         return Identity() if downstream.keys == upstream.keys else None
     if isinstance(downstream, Dynamic) and isinstance(upstream, Dynamic):

@@ -99,7 +99,8 @@ class TimeDefinition(LabelledByTime):
     ------
     InvalidInputError
         An unknown zone, something that is no date, years outside 1000 to 9998, no window between start and end, a
-        format that writes two windows alike, or exclusions that exclude nothing or everything.
+        format that writes two windows alike, an expression that excludes nothing, or exclusions
+        that leave nothing.
 
     Notes
     -----
@@ -269,6 +270,10 @@ class TimeDefinition(LabelledByTime):
             return OneDimensional.positions_of_dates(self, days)
         return self._series.positions_of_dates(days)
 
+    def begins_as(self, other: TimeDefinition) -> bool:
+        """Say whether the windows of both would begin at the same instants, were none excluded and all in range."""
+        return self._series.begins_as(other._series)
+
     def to_dict(self) -> dict[str, Any]:
         """Give the stable form that the catalog keeps."""
         plain = {
@@ -341,8 +346,11 @@ class TimeDefinition(LabelledByTime):
     def _check_keys_differ(self) -> None:
         """Refuse a format that does not read back as the window it was written for."""
         near = np.arange(min(self._series.count, _TRIED_KEYS))
-        far = np.linspace(0, self._count_of_years(50) - 1, _TRIED_KEYS).astype(np.int64)
-        positions = np.unique(np.concatenate((near, far)))
+        far, farther = (
+            np.linspace(0, count - 1, _TRIED_KEYS).astype(np.int64)
+            for count in (self._count_of_years(50), self._series.count)
+        )
+        positions = np.unique(np.concatenate((near, far, farther)))
         for position, key in zip(positions.tolist(), self.keys_at(positions), strict=True):
             if self._find(key) != position:
                 raise InvalidInputError(

@@ -14,11 +14,12 @@ from lakepart.model.key_formats import KeyFormat
 from lakepart.model.labels import WallSpan, parse_span, span_of_day
 from lakepart.model.ticks import MINUTE_US
 from lakepart.model.window_series import WindowSeries
-from lakepart.model.zones import clock_around
+from lakepart.model.zones import LAST_YEAR, clock_around, start_of_year_us
 
 Label = str | date
 
 _DIGITS = re.compile(r"[0-9]+")
+_END_OF_KEYS_US = start_of_year_us(LAST_YEAR + 1)  # of what begins later, no key can be written
 
 
 @dataclass(frozen=True, slots=True, repr=False, init=False)
@@ -101,7 +102,8 @@ class LabelledByTime(OneDimensional):
         if moment_us is None:
             return None
         position = self._series.first_from(moment_us)
-        return None if 0 <= position < self._series.count and self._key(position) != key else position
+        is_written = self._series.start_of(position) < _END_OF_KEYS_US
+        return None if is_written and self._key(position) != key else position
 
     def _first_instant_of(self, wall_us: int) -> int:
         return clock_around(self.tz, wall_us).first_instant_of(wall_us)

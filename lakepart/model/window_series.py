@@ -131,7 +131,7 @@ class WindowSeries:
 
         Those of two schedules, or of clocks that differ, count as different throughout.
         """
-        shared = other._without(self._excluded) if self._begins_as(other) else None
+        shared = other._without(self._excluded) if self.begins_as(other) else None
         if shared is None:
             return Intervals()
         wanted = Intervals.of(
@@ -141,7 +141,7 @@ class WindowSeries:
         runs = (shared._runs_in(other, start, stop) for start, stop in (wanted & shared.before(shared.count)).ranges)
         return Intervals.of(chain.from_iterable(runs))
 
-    def _begins_as(self, other: WindowSeries) -> bool:
+    def begins_as(self, other: WindowSeries) -> bool:
         """Say whether the windows of both would begin at the same instants, were none excluded."""
         if not self._cron.names_as(other._cron):
             return False

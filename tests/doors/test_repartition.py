@@ -276,6 +276,7 @@ def test_rows_that_are_null_where_it_matters_are_refused(lake):
         (lp.Daily("2024-01-01", by="when"), "no column 'when'"),
         (lp.Monthly("2024-01-01", by="at", dimension="region"), "'region'"),
         (lp.Daily("2024-01-01", by="region"), "region"),
+        (lp.Dynamic(by="region"), "its keys are not known beforehand"),
     ],
     ids=repr,
 )
@@ -305,6 +306,25 @@ def test_a_backfill_at_work_is_named(lake, days):
     days["2024-01-10"].backfill(cutting, publish="each", name="b", progress=False)
 
     assert days.partitions == DAYS
+
+
+def test_a_plan_that_meets_a_backfill_is_refused_and_leaves_no_file(lake, days):
+    plan = days.plan_repartition(MONTHS)
+    before, after = set(), set()
+
+    def cutting(part):
+        before.update(data_files(lake))
+        with pytest.raises(lp.ConflictError, match="backfill 'b' is running"):
+            reopened(lake).apply(plan)
+        after.update(data_files(lake))
+        return frame((24 * 9, "eu"))
+
+    days["2024-01-10"].backfill(cutting, publish="each", name="b", progress=False)
+
+    assert after == before
+    assert before
+    assert lake.asset("x").partitions == DAYS
+    assert_sound(lake)
 
 
 def test_a_branch_cannot_repartition(lake, days):

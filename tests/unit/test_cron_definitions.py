@@ -77,6 +77,8 @@ expressions = expressions.map(" ".join).filter(lambda text: parse_cron(text).day
 @given(expressions, st.datetimes(datetime(1975, 1, 1), datetime(2090, 1, 1)))  # noqa: DTZ001 - wall time
 @example("0 0 29 2 *", datetime(2097, 1, 1))  # noqa: DTZ001 - 2100 is no leap year
 @example("0 12 1-7 * 1", datetime(2024, 1, 1))  # noqa: DTZ001
+@example("0 0 * * L5", datetime(2024, 1, 1))  # noqa: DTZ001 - the fourth Friday is a week before the last of May
+@example("0 0 * * fri#1", datetime(2024, 1, 1))  # noqa: DTZ001 - one weekday, and not every week
 def test_windows_begin_when_croniter_says(expression, start) -> None:
     start = start.replace(second=0, microsecond=0)
     ticks = croniter(expression, start - MINUTE)
@@ -146,6 +148,16 @@ def test_clock_changes_move_skip_and_repeat_starts_as_promised(expression, repea
 
     starts = [EPOCH + timedelta(microseconds=one) for one in definition.ordinals_at(found).tolist()]
     assert starts == starts_by_the_minute(expression, zone, day, 3, repeated)
+
+
+def test_a_day_that_begins_at_three_begins_at_the_second_three_of_two() -> None:
+    day = datetime(2024, 10, 26, tzinfo=UTC)
+    definition = Daily(day, hour=3, tz="Europe/Helsinki")
+
+    found = definition.starting_in(day, day + timedelta(days=3)).to_array()
+
+    starts = [EPOCH + timedelta(microseconds=one) for one in definition.ordinals_at(found).tolist()]
+    assert starts == starts_by_the_minute("0 3 * * *", "Europe/Helsinki", day, 3, "second")
 
 
 zones = st.sampled_from(ZONES)
@@ -230,6 +242,7 @@ def test_a_definition_survives_every_form_it_is_kept_in(definition) -> None:
         (Daily("2024-01-01", fmt="%d.%m.%Y"), ["01.01.2024", "02.01.2024", "03.01.2024"]),
         (Monthly("2024-01-01", fmt="%Y-%m"), ["2024-01", "2024-02", "2024-03"]),
         (Weekly("2024-01-01", weekday="monday", fmt="%G-W%V"), ["2024-W01", "2024-W02", "2024-W03"]),
+        (Daily("2024-01-01", fmt="%G-W%V-%a"), ["2024-W01-Mon", "2024-W01-Tue", "2024-W01-Wed"]),
         (Yearly("2024-01-01", fmt="%Y"), ["2024", "2025", "2026"]),
         (Hourly("2024-01-01", fmt="%Y%m%dT%H"), ["20240101T00", "20240101T01", "20240101T02"]),
     ],
@@ -264,6 +277,28 @@ def test_an_excluded_window_is_a_gap_that_belongs_to_no_partition() -> None:
         days.position_of("2024-01-06")
     with pytest.raises(PartitionKeyError, match="'2024-01-06' is excluded"):
         days.label("2024-01-06")
+
+
+def test_instants_before_and_after_a_definition_with_gaps_lie_in_no_partition() -> None:
+    days = Daily("2024-01-01", end="2024-01-15", exclude=["0 0 * * 6,0"])
+    noons = [datetime(2023, 12, day, 12, tzinfo=UTC) for day in (1, 29, 31)]
+    noons += [datetime(2024, month, day, 12, tzinfo=UTC) for month, day in ((1, 15), (1, 16), (6, 3))]
+
+    positions = days.positions_of_instants(np.array([(noon - EPOCH) // timedelta(microseconds=1) for noon in noons]))
+
+    assert days.universe.contains_each(positions).tolist() == [False] * 6
+
+
+def test_a_time_between_windows_is_not_taken_for_the_excluded_one_that_follows() -> None:
+    hours = Hourly("2024-01-01", exclude="2024-01-06T02:00")
+
+    with pytest.raises(PartitionKeyError, match="'2024-01-06-01:30' is not a key"):
+        hours.position_of("2024-01-06-01:30")
+
+
+def test_one_excluded_day_is_named_and_several_are_counted() -> None:
+    assert "except 2024-01-02" in Daily("2024-01-01", exclude=["2024-01-02"]).describe()
+    assert "except 2 days" in Daily("2024-01-01", exclude=["2024-01-02", "2024-01-04"]).describe()
 
 
 def test_end_offset_moves_what_is_expected_and_not_what_is_allowed() -> None:
@@ -301,9 +336,12 @@ def test_end_offset_moves_what_is_expected_and_not_what_is_allowed() -> None:
         (lambda: Daily("2024-01-01", fmt="%d"), "does not say which window"),
         (lambda: Daily("2024-01-01", exclude=["0 0 * * *"]), "Nothing is left"),
         (lambda: Daily("2024-01-01", exclude=["0 9 * * 6"]), "excludes nothing: it names none of the times"),
+        (lambda: Weekly("2024-01-01", weekday="monday", exclude=["0 0 * * 6"]), "excludes nothing"),
         (lambda: Daily("2024-01-01", exclude=[5]), "5 cannot be excluded"),
         (lambda: Daily("2024-01-01", exclude=["Saturday"]), "'Saturday' cannot be excluded"),
         (lambda: Daily("2024-01-01", exclude=["3000-01-01"]), "single days lie in the years 1000 to 2100"),
+        (lambda: Daily("2024-01-01", exclude=["0999-12-31"]), "single days lie in the years 1000 to 2100"),
+        (lambda: Hourly("2024-01-01", exclude=[datetime(2024, 1, 1, 0, 0, 30)]), "by the full minute"),  # noqa: DTZ001
         (lambda: Daily("2024-01-01", exclude=[datetime(2024, 1, 1, tzinfo=UTC)]), "on the clocks of their zone"),
         (lambda: Daily("2024-01-01", end="2024-01-03", exclude=["2024-01-01", "2024-01-02"]), "No daily window lies"),
         (lambda: Calendar("", []), "A calendar is called ''"),

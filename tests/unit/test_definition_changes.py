@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 import lakepart as lp
 from lakepart.model.catalog_records import DefinitionRecord
+from lakepart.model.definition_differences import listed_differences
 from lakepart.model.instants import to_microseconds
 from lakepart.model.known_keys import KnownKey, KnownKeys
 from lakepart.model.partition_sets import PartitionSet
+from lakepart.model.plans import list_some
 from lakepart.model.records import Redefinition, VersionRecord
 from lakepart.planning.definitions import (
     compare_expected,
@@ -26,6 +28,7 @@ from lakepart.planning.repartition import origins_of
 
 DAYS = lp.Daily("2024-01-01")
 DAY_US = 86_400_000_000
+MANY = [f"k{number}" for number in range(2_000)]
 
 
 def day_us(text):
@@ -317,3 +320,34 @@ def test_reasons_of_old_partitions_go_with_their_rows_and_with_no_others():
     found = origins_of(lp.Static(["a", "b"]), after, old, [("b", "y", 1), ("a", "x", 1)], (), {1: "marked: odd"})
 
     assert [(key, origin.stale_mark) for key, origin in found.items()] == [("x", None), ("y", "marked: odd")]
+
+
+@pytest.mark.parametrize(
+    ("declared", "wanted", "named"),
+    [
+        (lp.Static(["a"]), lp.Static(["a"], by="x"), []),
+        (lp.Static(MANY), lp.Static([*MANY, "new"]), ["1 key is only in the second ('new')"]),
+        (lp.Static(["a", "b"]), lp.Static(["a"]), ["1 key is only in the first ('b')"]),
+        (lp.Static(MANY), lp.Static(MANY[::-1]), [f"{list_some(map(repr, MANY))} have changed places"]),
+        (lp.Daily("2024-01-01", exclude=["2024-01-05"]), DAYS, ["1 exclusion is only in the first ('2024-01-05')"]),
+        (
+            lp.Multi(day=DAYS, c=lp.Static(["a", "b"])),
+            lp.Multi(day=DAYS, c=lp.Static(["a"])),
+            ["1 key is only in the first ('b')"],
+        ),
+        (DAYS, lp.Static(["a"]), []),
+    ],
+    ids=range(7),
+)
+def test_what_long_lists_differ_in_is_named(declared, wanted, named) -> None:
+    assert listed_differences(declared, wanted) == named
+
+
+def test_a_selection_with_an_open_end_goes_on_to_the_end_that_there_is_now() -> None:
+    open_ended = PartitionSet.parse(DAYS, "2024-01-05,2024-02-01..*")
+    ended = lp.Daily("2024-01-01", end="2024-03-01")
+
+    followed = follow("days", open_ended, ended)
+
+    assert followed.to_text() == "2024-01-05,2024-02-01..2024-02-29"
+    assert follow("days", PartitionSet.parse(ended, "2024-02-01..2024-02-29"), DAYS).last_key == "2024-02-29"

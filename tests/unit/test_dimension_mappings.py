@@ -57,6 +57,18 @@ CASES = [
     ),
     (CARRIERS, FLIGHTS, FromDimension("carrier"), {"carrier": ("partition", Identity())}),
     (
+        FLIGHTS,
+        Static(["delta", "united"]),
+        FromDimension("carrier", KeyMap({"DL": ["delta"], "UA": ["united", "gone"]})),
+        {"partition": ("carrier", KeyMap({"DL": ["delta"], "UA": ["united", "gone"]}))},
+    ),
+    (
+        Static(["delta", "others"]),
+        FLIGHTS,
+        FromDimension("carrier", KeyMap({"delta": ["DL"], "others": ["AA", "UA"]})),
+        {"carrier": ("partition", KeyMap({"delta": ["DL"], "others": ["AA", "UA"]}))},
+    ),
+    (
         Daily("2012-12-28", end="2013-01-20"),
         FLIGHTS,
         FromDimension("day", TimeOverlap(-1, -1)),

@@ -564,3 +564,16 @@ def test_a_key_among_many_is_looked_up_without_looking_for_those_like_it(monkeyp
     assert "other-1" not in PartitionSet.everything(many)
     with pytest.raises(PartitionKeyError, match=r"known: 'key-0', .*…"):
         many.position_of("key-x")
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (Weekly("2013-01-01"), Cron("0 0 * * SUN", "2013-01-01")),
+        (Daily("2013-01-01"), Cron("@daily", "2013-01-01")),
+        (Daily("2013-01-01"), Daily("2013-01-01", tz="Etc/UTC")),
+    ],
+)
+def test_windows_are_the_same_however_they_are_written(left, right) -> None:
+    assert infer_mapping(left, right) == Identity()
+    assert Identity().misfit(left, right) is None

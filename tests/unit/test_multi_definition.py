@@ -134,6 +134,18 @@ def test_the_text_form_stays_as_it_was_released() -> None:
     assert PartitionSet.empty(BOTH).to_text() == ""
 
 
+def test_rows_that_are_whole_in_the_innermost_dimension_alone_are_in_one_range_with_the_last_of_them() -> None:
+    cube = Multi(day=Daily("2013-01-01", end="2013-01-05"), carrier=Static(CARRIERS), place=Static(["x", "y"]))
+    chosen = select(cube, (slice("2013-01-02", "2013-01-04"), ["UA", "AA"], slice(None)))[0]
+
+    (found,) = chosen.ordinal_ranges()
+
+    everything = PartitionSet.everything(cube)
+    members = [key for key in everything.keys if holds(cube.ordinal_at(cube.position_of(key)), found)]
+    assert members == chosen.keys
+    assert len(members) == 3 * 2 * 2
+
+
 @given(st.lists(texts, min_size=2, max_size=8, unique=True), st.data())
 def test_keys_and_texts_read_back_whatever_their_parts_are_made_of(keys, data) -> None:
     definition = Multi(one=Static(keys), two=Static(keys[::-1]))
@@ -262,6 +274,26 @@ def test_a_definition_that_changes_can_keep_the_ordinals_it_gave() -> None:
     with pytest.raises(InvalidInputError, match="has outgrown"):
         before.keeping_ordinals_of(ENDLESS)
     assert Daily("2012-01-01").keeping_ordinals_of(Daily("2013-01-01")) == Daily("2012-01-01")
+
+
+def test_a_dimension_is_not_cut_finer_than_its_ordinals_tell_apart() -> None:
+    hours = Multi(day=Hourly("2013-01-01", end="2014-01-01", by="time_hour"), carrier=Static(CARRIERS, by="carrier"))
+
+    with pytest.raises(InvalidInputError, match=r"'day'.* has outgrown .* of 86400 seconds each"):
+        hours.keeping_ordinals_of(ENDLESS)
+
+
+def test_a_long_list_of_keys_may_grow_to_four_times_its_length() -> None:
+    many = Static([f"k{number}" for number in range(3_000)])
+
+    assert Multi(day=Daily("2013-01-01"), key=many).to_dict()["bits"][1] == [14]
+
+
+def test_dimensions_that_have_no_room_to_grow_get_the_bits_they_need() -> None:
+    short, long = Static(["x", "y"]), Static([f"k{number}" for number in range(5)])
+    hours = Multi(hour=Hourly("2013-01-01"), one=short, two=long, three=long)
+
+    assert hours.to_dict()["bits"][1:] == [[1], [3], [3]]
 
 
 @pytest.mark.parametrize(

@@ -301,6 +301,28 @@ def test_instants_outside_the_definition_get_positions_outside_the_universe() ->
         assert definition.universe.contains_each(positions).tolist() == [False] * 5 + [True]
 
 
+@pytest.mark.parametrize("utc_us", [np.iinfo(np.int64).min + 1, np.iinfo(np.int64).max], ids=["first", "last"])
+@pytest.mark.parametrize("tz", ["America/New_York", "Asia/Tokyo"])
+def test_the_first_and_the_last_of_all_instants_lie_in_no_window_west_or_east(tz, utc_us) -> None:
+    definition = Daily("1800-01-01", tz=tz)
+
+    positions = definition.positions_of_instants(np.array([utc_us]))
+
+    assert not definition.universe.contains_each(positions).any()
+
+
+def test_a_midnight_that_clocks_skip_by_seconds_is_the_first_instant_of_its_day() -> None:
+    zone = ZoneInfo("Asia/Aden")
+    change = datetime(1949, 12, 31, 21, 0, 6, tzinfo=UTC)  # from +02:59:54 to +03:00
+    assert (change - timedelta(seconds=1)).astimezone(zone).isoformat()[:19] == "1949-12-31T23:59:59"
+    assert change.astimezone(zone).isoformat()[:19] == "1950-01-01T00:00:06"
+
+    definition = Daily("1949-12-01", tz="Asia/Aden")
+
+    assert definition.window_at(definition.position_of("1950-01-01")).start == change
+    assert definition.keys_at(np.array([30, 31, 32])) == ["1949-12-31", "1950-01-01", "1950-01-02"]
+
+
 def test_a_stray_instant_does_not_disturb_the_others() -> None:
     definition = Daily("2013-01-01", tz="America/New_York")
     fine = microseconds(datetime(2013, 7, 1, 12, tzinfo=UTC))
@@ -322,6 +344,16 @@ def test_calendar_days_lead_to_their_window(grain) -> None:
         assert noon in definition.window_at(position)
     strange = definition.positions_of_dates(np.array([-(2**62), 2**62]))
     assert not definition.universe.contains_each(strange).any()
+
+
+def test_a_date_that_never_was_leads_to_no_window() -> None:
+    definition = Daily("2011-12-01", tz="Pacific/Apia")
+    days = [date(2011, 12, 29), date(2011, 12, 30), date(2011, 12, 31)]
+
+    positions = definition.positions_of_dates(np.array([(day - EPOCH.date()).days for day in days]))
+
+    assert definition.universe.contains_each(positions).tolist() == [True, False, True]
+    assert definition.keys_at(positions[[0, 2]]) == ["2011-12-29", "2011-12-31"]
 
 
 def test_days_do_not_say_the_hour() -> None:
@@ -381,6 +413,7 @@ def test_a_definition_that_makes_no_sense_is_refused(make, message) -> None:
         (Monthly("2013-01-01"), "2013-02", "did you mean '2013-02-01'"),
         (Hourly("2013-01-01"), "2013-01-05 07:00", "did you mean '2013-01-05-07:00'"),
         (Hourly("2013-01-01"), "2013-01-05-07:30", "did you mean '2013-01-05-07:00'"),
+        (Hourly("2013-01-01"), "2013-01-05-24:00", "did you mean '2013-01-05-23:00'"),
         (Hourly("2013-01-01"), "2013-01-05-07:00+0000", "did you mean '2013-01-05-07:00'"),
         (Daily("2013-01-01"), "٢٠١٣-٠١-٠٥", "that is the first"),
         (Daily("2013-01-01"), "", "that is the first"),
@@ -404,12 +437,25 @@ def test_a_key_outside_the_definition_is_met_with_its_reach(key) -> None:
     assert caught.value.code == ErrorCode.OUT_OF_RANGE
 
 
-@pytest.mark.parametrize("key", ["2012-12-31-23:00", "2013-01-02-00:00", "2013-01-03-00:00+0100"])
+@pytest.mark.parametrize("key", ["2012-12-31-23:00", "2013-01-02-00:00", "2013-10-27-01:00+0000"])
 def test_an_hour_outside_the_definition_is_met_with_its_reach(key) -> None:
     definition = Hourly("2013-01-01", end="2013-01-02", tz="Europe/London")
 
     with pytest.raises(PartitionKeyError, match="'2013-01-01-00:00' to '2013-01-01-23:00'"):
         definition.position_of(key)
+
+
+def test_a_label_within_a_window_is_told_from_one_before_the_first() -> None:
+    definition = Weekly("2013-01-07", end="2013-02-01", weekday="monday")
+
+    with pytest.raises(
+        PartitionKeyError, match=r"No weekly window starts in '2013-01-23T05'.*before it is '2013-01-21'"
+    ):
+        definition.label("2013-01-23T05")
+    with pytest.raises(PartitionKeyError, match="'2013-01-05' lies outside the partitions") as caught:
+        definition.label("2013-01-05")
+
+    assert caught.value.code == ErrorCode.OUT_OF_RANGE
 
 
 def test_a_start_in_the_second_of_a_repeated_hour_is_told_by_its_fold() -> None:
@@ -454,3 +500,22 @@ def test_definitions_begin_where_they_are_told_also_beyond_the_years_that_are_ta
     assert days.start == days.key_at(0) == start
     assert days.universe.last - days.universe.first == (date(9999, 1, 1) - date.fromisoformat(start)).days - 1
     assert days.position_at(days.ordinal_at(0)) == 0
+
+
+@pytest.mark.parametrize("fmt", ["%y-%m-%d", "%d.%m.%y"])
+def test_years_of_two_digits_are_refused_as_long_as_there_is_no_end_to_tell_them_apart(fmt) -> None:
+    with pytest.raises(InvalidInputError, match="does not say which window it is"):
+        Daily("2013-01-01", fmt=fmt)
+    assert Daily("2013-01-01", end="2014-01-01", fmt=fmt).key_at(0) in {"13-01-01", "01.01.13"}
+
+
+@pytest.mark.parametrize("label", ["2013-01-16", "2013-01-23", "2013-01-27"])
+def test_a_day_within_a_week_ends_a_slice_wherever_the_week_lies(label) -> None:
+    weeks = Weekly("2013-01-07", end="2013-02-01", weekday="monday")
+
+    assert weeks.slice(None, label).last == (1 if label == "2013-01-16" else 2)
+
+
+def test_the_last_day_there_is_lies_outside_partitions_that_end_before_it() -> None:
+    with pytest.raises(PartitionKeyError, match="lies outside"):
+        Weekly("9990-01-01", weekday="monday").label("9999-12-31")

@@ -30,22 +30,6 @@ ONE_RUN = dg.BackfillPolicy.single_run()
 COLUMNS = {"partition_expr": {"date": "t", "carrier": "c"}}
 
 
-@pytest.fixture(autouse=True)
-def no_telemetry(monkeypatch) -> None:
-    monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "yes")
-
-
-@pytest.fixture
-def lake(tmp_path) -> Iterator[lp.Lake]:
-    with lp.create(tmp_path / "lake") as lake:
-        yield lake
-
-
-@pytest.fixture
-def manager(lake) -> LakepartIOManager:
-    return LakepartIOManager(url=lake.url)
-
-
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as instance:
@@ -179,6 +163,13 @@ def test_a_frame_per_cell_needs_no_columns_and_one_frame_is_refused_with_the_dim
     assert rows_on_disk(lake, "keyed") == {"UA|2024-01-01": 1, "AA|2024-01-01": 1}
     with pytest.raises(lp.InvalidInputError, match=r"'partition_expr': \{'carrier': 'column', 'date': 'column'\}"):
         run(manager, whole, between=("UA|2024-01-01", "AA|2024-01-01"))
+
+
+def test_one_frame_is_refused_with_the_only_dimension_that_has_no_column(lake, manager) -> None:
+    by_day = flights(metadata={"partition_expr": {"date": "t"}})
+
+    with pytest.raises(lp.InvalidInputError, match=r"'partition_expr': \{'carrier': 'column'\}"):
+        run(manager, by_day, between=("UA|2024-01-01", "AA|2024-01-01"))
 
 
 def test_columns_that_dagster_does_not_name_are_those_of_the_declaration(lake, manager) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pandas as pd
@@ -28,22 +29,6 @@ pytestmark = [
 DAYS = dg.DailyPartitionsDefinition("2024-01-01", end_date="2024-02-01")
 ONE_RUN = dg.BackfillPolicy.single_run()
 BY_T = {"partition_expr": "t"}
-
-
-@pytest.fixture(autouse=True)
-def no_telemetry(monkeypatch) -> None:
-    monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "yes")
-
-
-@pytest.fixture
-def lake(tmp_path) -> Iterator[lp.Lake]:
-    with lp.create(tmp_path / "lake") as lake:
-        yield lake
-
-
-@pytest.fixture
-def manager(lake) -> LakepartIOManager:
-    return LakepartIOManager(url=lake.url)
 
 
 def run(
@@ -423,6 +408,14 @@ def test_the_column_of_the_declaration_stands_where_dagster_names_none(lake, man
     assert rows_on_disk(lake, "raw") == {"2024-01-05": 2, "2024-01-06": 2}
 
 
+def test_how_many_windows_are_expected_may_differ_between_dagster_and_the_lake(lake, manager) -> None:
+    lake.asset("raw", partitions=lp.Daily("2024-01-01", end="2024-02-01", by="t", end_offset=1))
+
+    run(manager, daily(), key="2024-01-05")
+
+    assert rows_on_disk(lake, "raw") == {"2024-01-05": 2}
+
+
 def test_another_column_than_the_declared_one_is_refused(lake, manager) -> None:
     lake.asset("raw", partitions=lp.Daily("2024-01-01", end="2024-02-01", by="other"))
 
@@ -493,6 +486,22 @@ def test_a_run_records_exactly_what_it_loaded(lake, manager) -> None:
 
     assert lake.asset("derived").to_pandas()["x"].tolist() == [0, 1]
     assert states(lake, "derived") == {"2024-01-05": "stale"}
+
+
+def test_a_retry_records_what_it_loaded_itself(lake, manager) -> None:
+    once_more = dg.RetryPolicy(max_retries=1)
+
+    @dg.asset(name="derived", partitions_def=DAYS, metadata=BY_T, backfill_policy=ONE_RUN, retry_policy=once_more)
+    def flaky(context, raw: pd.DataFrame) -> pd.DataFrame:
+        if context.retry_number == 0:
+            lake.asset("raw").write(days_frame(["2024-01-05"], value=70), "2024-01-05")
+            raise RuntimeError("not yet")
+        return raw
+
+    run(manager, daily(), flaky, key="2024-01-05")
+
+    assert lake.asset("derived").to_pandas()["x"].tolist() == [70, 71]
+    assert states(lake, "derived") == {"2024-01-05": "fresh"}
 
 
 def test_code_versions_are_recorded_and_older_ones_are_stale(lake, manager) -> None:
@@ -780,3 +789,47 @@ def test_keys_that_a_function_gives_have_no_counterpart() -> None:
 def test_keys_that_dagster_does_not_take_are_refused() -> None:
     with pytest.raises(lp.InvalidInputError, match=r"Dagster does not take the keys"):
         to_dagster(lp.Static(["a...b"]))
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        lp.Daily("2024-01-01", exclude=["2024-01-03"], by="t"),
+        lp.Daily("2024-01-01", exclude=[lp.Calendar("holidays", ["2024-01-03"])], by="t"),
+        lp.Cron("@daily", "2024-01-01", by="t"),
+        lp.Cron("0 0 * * SUN", "2024-01-01", by="t"),
+    ],
+    ids=["day", "calendar", "daily", "sundays"],
+)
+def test_an_asset_declared_in_the_lake_is_run_by_what_to_dagster_made_of_it(lake, manager, definition) -> None:
+    lake.asset("raw", partitions=definition)
+    key = definition.key_at(1)
+
+    @dg.asset(partitions_def=to_dagster(definition), metadata=BY_T)
+    def raw() -> pd.DataFrame:
+        return days_frame([key])
+
+    run(manager, raw, key=key)
+
+    assert lake.asset("raw").keys == [key]
+
+
+def test_an_hour_that_clocks_show_twice_is_left_out_on_both_sides() -> None:
+    hours = lp.Hourly("2024-11-03", end="2024-11-05", tz="America/New_York", exclude=["2024-11-03T01:00"])
+
+    theirs = to_dagster(hours)
+
+    assert theirs.get_partition_keys() == hours.keys_at(hours.universe.to_array())
+    assert from_dagster(theirs) == hours
+
+
+def test_leaving_out_one_of_two_hours_of_the_same_name_is_refused() -> None:
+    one = dg.HourlyPartitionsDefinition(
+        "2024-11-03-00:00",
+        "2024-11-05-00:00",
+        timezone="America/New_York",
+        exclusions=[datetime(2024, 11, 3, 1, tzinfo=ZoneInfo("America/New_York"), fold=1)],
+    )
+
+    with pytest.raises(lp.InvalidInputError, match="one of the two windows that begin at 2024-11-03 01:00"):
+        from_dagster(one)
