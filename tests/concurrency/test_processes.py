@@ -23,6 +23,18 @@ while won < turns:
     except lp.ConflictError:
         pass
 """
+NEW = """
+for turn in range(turns):
+    try:
+        numbers.write(frame(turn, me))
+        print("won", turn)
+    except lp.AlreadyExistsError:
+        pass
+"""
+SAME_RUN = """
+for turn in range(turns):
+    print(numbers.append(frame(0, turn), idempotency_key=f"run {turn}").snapshot)
+"""
 MOVE = """
 for turn in range(turns):
     numbers["2024-01-01"].demote("cold", progress=False)
@@ -83,6 +95,23 @@ def test_guarded_increments_of_two_processes_are_all_counted(lake, run_together)
 
     assert lake.asset("numbers").to_arrow()["value"].to_pylist() == [16]
     assert_sound(lake, commits=17)
+
+
+def test_of_two_processes_that_write_the_same_new_partitions_one_wins_each(lake, run_together):
+    won = run_together(lake, [NEW, NEW], turns=10)
+
+    assert sorted(won[0] + won[1]) == sorted(f"won {turn}" for turn in range(10))
+    winner = {int(line.split()[1]): me for me, lines in enumerate(won) for line in lines}
+    assert lake.asset("numbers").to_arrow()["value"].to_pylist() == [winner[turn] for turn in range(10)]
+    assert_sound(lake, commits=10)
+
+
+def test_two_processes_that_try_the_same_runs_append_each_once(lake, run_together):
+    first, second = run_together(lake, [SAME_RUN, SAME_RUN], turns=10)
+
+    assert first == second
+    assert lake.asset("numbers").to_arrow()["value"].to_pylist() == list(range(10))
+    assert_sound(lake, commits=10)
 
 
 def test_a_process_that_moves_a_partition_and_one_that_writes_it_do_not_hinder_each_other(lake, run_together):
