@@ -61,6 +61,14 @@ class Transaction(LakeView):
             raise StateError(f"There is no commit: this transaction {what}.")
         return transaction.record
 
+    @property
+    def snapshot(self) -> int:
+        """The snapshot that the block reads: the newest one when it began."""
+        transaction = transaction_of(self._home.view)
+        if transaction.stage is Stage.NEW:
+            transaction.require_open()
+        return transaction.snapshot
+
     def transaction(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse: transactions are not nested."""
         raise _nested()

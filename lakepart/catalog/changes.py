@@ -45,9 +45,11 @@ class Totals(NamedTuple):
     files: int
 
 
-def write_changes(connection: Connection, moment: Moment, changes: Sequence[Change], current: Current) -> Totals:
-    """End the old versions and insert the new ones."""
-    next_version_id, next_file_id = connection.execute(_IDS).one()
+def write_changes(
+    connection: Connection, moment: Moment, changes: Sequence[Change], current: Current, *, next_ids: tuple[int, int]
+) -> Totals:
+    """End the old versions and insert the new ones; ``next_ids`` are the first of versions and of files."""
+    next_version_id, next_file_id = next_ids
     rows = _Rows(
         moment,
         next_version_id,
@@ -331,7 +333,6 @@ _CONTENT = ("content_id", "row_count", "size_bytes", "file_count", "code_version
 _INPUT_FIELDS = ("name", "input_asset_id", "mapping", "selection", "snapshot", "digest")
 
 # Made once: making a statement costs more than carrying it out.
-_IDS: Select[Any] = select(head.c.next_version_id, head.c.next_file_id)
 _NEXT_IDS = update(head).values(next_version_id=bindparam("version"), next_file_id=bindparam("file"))
 _VERSION, _FILE, _COPY = insert(version), insert(file), insert(copy)
 _VERSION_FILE, _VERSION_INPUT = insert(version_file), insert(version_input)

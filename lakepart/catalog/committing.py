@@ -18,7 +18,7 @@ from lakepart.catalog.declaring import close_branch, leave_published, require_op
 from lakepart.catalog.definitions import redefine, require_same_cut
 from lakepart.catalog.encoding import to_json
 from lakepart.catalog.guards import find_current, require_unmoved
-from lakepart.catalog.intents import end_intent, require_intent
+from lakepart.catalog.intents import require_intent
 from lakepart.catalog.lookups import get_branch
 from lakepart.catalog.partition_keys import show_keys
 from lakepart.catalog.reading import branch_changes
@@ -37,6 +37,18 @@ from lakepart.model.records import (
 )
 
 __all__ = ["Publication", "commit", "find_commit", "publish"]
+
+
+_TRIES = 3
+
+
+class _Taken(NamedTuple):
+    """What the head row gives to one commit: the snapshot's number and time, and the first ids of its rows."""
+
+    snapshot: int
+    at_us: int
+    next_version_id: int
+    next_file_id: int
 
 
 class _DoneBeforeError(Exception):
@@ -71,10 +83,10 @@ def commit(
     """
 
     def work(connection: Connection) -> Commit:
-        number, at_us = _advance(connection, database.now_us(), request.token)
+        taken = _advance(connection, database.now_us(), request.token)
         if require is not None:
             require(connection)
-        return _apply(connection, request, number, at_us)
+        return _apply(connection, request, taken)
 
     return _once(database, request.token, work)
 
@@ -135,7 +147,7 @@ def publish(
     """
 
     def work(connection: Connection) -> Commit:
-        number, at_us = _advance(connection, database.now_us(), token)
+        taken = _advance(connection, database.now_us(), token)
         publishing = get_branch(connection, branch_id)
         require_open(publishing, "published")
         written = branch_changes(connection, branch_id)
@@ -163,9 +175,9 @@ def publish(
             closes_branch_id=None if choice is not None and choice.stays_open else branch_id,
             backfill=backfill,
         )
-        record = _apply(connection, request, number, at_us)
+        record = _apply(connection, request, taken)
         if choice is not None and choice.stays_open:
-            leave_published(connection, branch_id, [version.version_id for version, _ in written], number)
+            leave_published(connection, branch_id, [version.version_id for version, _ in written], taken.snapshot)
         return record
 
     return _once(database, token, work)
@@ -178,41 +190,47 @@ def find_commit(connection: Connection, token: str) -> Commit | None:
 
 
 def _once(database: Database, token: str, work: Callable[[Connection], Commit]) -> Commit:
-    try:
-        with database.writing() as connection:
-            return work(connection)
-    except _DoneBeforeError as done:
-        return done.record
-    except (CatalogError, StorageError) as error:
-        if error.context.get("outcome") != "unknown":
-            raise
-        with database.writing() as connection:
-            connection.execute(update(head).values(snapshot=head.c.snapshot))  # whoever was committing has finished
-            record = find_commit(connection, token)
-        if record is None:
-            raise
-        return record
+    """Commit; where the answer was lost, once more with the same token.
+
+    The next try first takes the lock on the head, so a commit that is landing late has landed or never will; then it
+    looks for the token. Present, it is done; absent, it is carried out now.
+    """
+    for _ in range(_TRIES):
+        try:
+            with database.writing() as connection:
+                return work(connection)
+        except _DoneBeforeError as done:
+            return done.record
+        except (CatalogError, StorageError) as error:
+            if error.context.get("outcome") != "unknown":
+                raise
+            lost = error
+    with database.writing() as connection:
+        connection.execute(update(head).values(snapshot=head.c.snapshot))
+        record = find_commit(connection, token)
+    if record is None:
+        raise lost
+    return record
 
 
-def _advance(connection: Connection, now_us: int, token: str) -> tuple[int, int]:
+def _advance(connection: Connection, now_us: int, token: str) -> _Taken:
     """Take the lock on the head, and the next snapshot's number and time."""
-    number, at_us = connection.execute(_ADVANCE, {"now": now_us}).one()
+    taken = _Taken(*connection.execute(_ADVANCE, {"now": now_us}).one())
     done = find_commit(connection, token)
     if done is not None:
         raise _DoneBeforeError(done)
-    return number, at_us
+    return taken
 
 
-def _apply(connection: Connection, request: CommitRequest, number: int, at_us: int) -> Commit:
+def _apply(connection: Connection, request: CommitRequest, taken: _Taken) -> Commit:
+    number, at_us = taken.snapshot, taken.at_us
     _require_distinct(request.changes)
     branch = MAIN
     if request.branch_id != MAIN_BRANCH_ID:
         branch = get_branch(connection, request.branch_id)
         require_open(branch, "written to")
     if request.intent_id is not None:
-        require_intent(connection, request.intent_id)
-        if not request.keeps_intent:
-            end_intent(connection, request.intent_id)
+        require_intent(connection, request.intent_id, ends=not request.keeps_intent)
     if request.backfill is not None:
         accept_claim(connection, request.backfill, at_us)
     changed = {change.asset_id for change in request.changes}
@@ -223,7 +241,8 @@ def _apply(connection: Connection, request: CommitRequest, number: int, at_us: i
     current = find_current(connection, branch, request.changes)
     require_unmoved(connection, branch, request.changes, current)
     moment = Moment(branch.branch_id, number, at_us, schema_ids)
-    totals = write_changes(connection, moment, request.changes, current)
+    next_ids = taken.next_version_id, taken.next_file_id
+    totals = write_changes(connection, moment, request.changes, current, next_ids=next_ids)
     _insert_snapshot(connection, request, number, at_us, totals)
     if request.closes_branch_id is not None:
         closing = get_branch(connection, request.closes_branch_id)
@@ -298,7 +317,7 @@ _NOW = bindparam("now", type_=BIG)
 _ADVANCE = (
     update(head)
     .values(snapshot=head.c.snapshot + 1, at_us=case((_LATER > _NOW, _LATER), else_=_NOW))
-    .returning(head.c.snapshot, head.c.at_us)
+    .returning(head.c.snapshot, head.c.at_us, head.c.next_version_id, head.c.next_file_id)
 )
 _BY_TOKEN: Select[Any] = select(
     snapshot.c.snapshot,

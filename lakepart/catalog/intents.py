@@ -79,9 +79,13 @@ def expire_intents(database: Database, before_us: int) -> list[str]:
         return sorted(connection.execute(removed).scalars())
 
 
-def require_intent(connection: Connection, intent_id: str) -> None:
-    """Refuse a commit whose intent is gone: vacuum may be deleting its files."""
-    if connection.execute(_FIND, {"intent": intent_id}).scalar_one_or_none() is None:
+def require_intent(connection: Connection, intent_id: str, *, ends: bool) -> None:
+    """Refuse a commit whose intent is gone, for vacuum may be deleting its files; otherwise it may end with it."""
+    if ends:
+        found = end_intent(connection, intent_id)
+    else:
+        found = connection.execute(_FIND, {"intent": intent_id}).scalar_one_or_none() is not None
+    if not found:
         raise StateError(
             f"The intent {intent_id} of this write is gone: it was silent for longer than vacuum's grace period.",
             hint="write again; its files may have been deleted.",

@@ -71,7 +71,7 @@ def manifest_of(connection: Connection, number: int) -> dict[str, Any]:
     for found in connection.execute(_VERSION_INPUTS, at).mappings():
         row = dict(found)
         of_version[row.pop("version_id")]["inputs"].append({**row, "mapping": from_json(row["mapping"])})
-    lake_id, token, branch_name, fork, *columns = connection.execute(_SNAPSHOT, at).one()
+    lake_id, token, branch_name, fork, published, *columns = connection.execute(_SNAPSHOT, at).one()
     taken = snapshot_from_row(columns)
     return {
         "format": MANIFEST_FORMAT,
@@ -90,7 +90,7 @@ def manifest_of(connection: Connection, number: int) -> dict[str, Any]:
             "files": taken.files,
         },
         "branch": {"branch_id": taken.branch_id, "name": branch_name, "fork": fork},
-        "publishes_branch": connection.execute(_PUBLISHED, at).scalar_one_or_none(),
+        "publishes_branch": published,
         "assets": _assets_of(connection, {row["asset_id"] for row in versions}, number),
         "ended": list(connection.execute(_ENDED, at).scalars()),
         "versions": versions,
@@ -148,12 +148,15 @@ _UNMANIFESTED: Select[Any] = (
     .order_by(snapshot.c.snapshot)
 )
 _MARK = update(snapshot).where(snapshot.c.snapshot == _NUMBER).values(manifested=1)
+_published = branch.alias("published")
+_PUBLISHED = select(_published.c.branch_id).where(_published.c.published_as == _NUMBER)
 _SNAPSHOT: Select[Any] = (
-    select(lake.c.lake_id, snapshot.c.token, branch.c.name, branch.c.fork, *SNAPSHOT_COLUMNS)
+    select(
+        lake.c.lake_id, snapshot.c.token, branch.c.name, branch.c.fork, _PUBLISHED.scalar_subquery(), *SNAPSHOT_COLUMNS
+    )
     .select_from(snapshot.join(branch, branch.c.branch_id == snapshot.c.branch_id).join(lake, true()))
     .where(snapshot.c.snapshot == _NUMBER)
 )
-_PUBLISHED: Select[Any] = select(branch.c.branch_id).where(branch.c.published_as == _NUMBER)
 _VERSIONS: Select[Any] = select(*_whole(version, without=_LATER)).where(_MADE).order_by(version.c.version_id)
 _VERSION_FILES: Select[Any] = (
     select(version_file.c.version_id, version_file.c.file_id)

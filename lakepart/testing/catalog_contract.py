@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from itertools import count
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from lakepart.catalog import campaigns, moves, upkeep
 from lakepart.catalog.committing import Publication, commit, publish
-from lakepart.catalog.database import Database
+from lakepart.catalog.database import Connection, Database
 from lakepart.catalog.declaring import create_branch, declare_asset, discard, refresh, register_producer
 from lakepart.catalog.definitions import as_seen
 from lakepart.catalog.intents import close_intent, expire_intents, list_intents, open_intent, renew_intents
@@ -43,6 +44,7 @@ from lakepart.catalog.tags import create_tag, delete_tag, list_tags, list_unnote
 from lakepart.errors import (
     AlreadyExistsError,
     AssetNotFoundError,
+    CatalogError,
     ConflictError,
     ErrorCode,
     InvalidInputError,
@@ -117,6 +119,37 @@ def run(
             **more,
         ),
     )
+
+
+def lose_answers(
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    times: int,
+    happened: bool,
+    then: Callable[[], object] | None = None,
+) -> None:
+    """Lose the answers to the next commits of this catalog, which have ``happened`` or not; ``then`` comes after."""
+    carry_out, begin_writing = database._commit, database.writing
+    to_lose, to_do = iter(range(times)), [] if then is None else [then]
+    unheard = []
+
+    def commit_unheard(connection: Connection) -> None:
+        if next(to_lose, None) is None:
+            carry_out(connection)
+            return
+        unheard.append(connection)
+        if happened:
+            carry_out(connection)
+        raise CatalogError("The answer was lost.", context={"outcome": "unknown"})
+
+    def write_later(*, durable: bool = True) -> AbstractContextManager[Connection]:
+        if unheard and to_do:
+            to_do.pop()()
+        return begin_writing(durable=durable)
+
+    monkeypatch.setattr(database, "_commit", commit_unheard)
+    monkeypatch.setattr(database, "writing", write_later)
 
 
 def redefine(
@@ -390,6 +423,46 @@ class CatalogContract:
             )
 
         assert caught.value.code is ErrorCode.ASSET_CHANGED
+
+    @pytest.mark.parametrize("lost", [1, 2])
+    @pytest.mark.parametrize("happened", [True, False], ids=["happened", "did-not-happen"])
+    def test_a_commit_whose_answer_was_lost_happens_once(
+        self, database: Database, asset: AssetRecord, monkeypatch: pytest.MonkeyPatch, lost: int, happened: bool
+    ) -> None:
+        lose_answers(database, monkeypatch, times=lost, happened=happened)
+
+        record = run(database, change(asset, 1, "a"), token="t")
+
+        assert record.snapshot == 1
+        assert content_of(database, asset) == {1: content_id_of(["a"])}
+        with database.reading() as connection:
+            assert [one.snapshot for one in list_snapshots(connection)] == [1, 0]
+        assert run(database, change(asset, 1, "b"), token="t") == record
+
+    def test_a_commit_that_lands_after_its_answer_was_lost_is_found_by_its_token(
+        self, database: Database, asset: AssetRecord, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        request = CommitRequest("t", "write", (change(asset, 1, "a"),), (AssetGuard(asset.asset_id, 1, b"schema"),))
+        landed = []
+        lose_answers(
+            database, monkeypatch, times=1, happened=False, then=lambda: landed.append(commit(database, request))
+        )
+
+        record = commit(database, request)
+
+        assert [record] == landed
+        with database.reading() as connection:
+            assert [one.snapshot for one in list_snapshots(connection)] == [1, 0]
+
+    def test_a_commit_whose_outcome_cannot_be_learned_is_an_error_that_changed_nothing(
+        self, database: Database, asset: AssetRecord, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lose_answers(database, monkeypatch, times=3, happened=False)
+
+        with pytest.raises(CatalogError, match="lost"):
+            run(database, change(asset, 1, "a"), token="t")
+
+        assert content_of(database, asset) == {}
 
     def test_a_commit_whose_intent_is_gone_is_refused(self, database: Database, asset: AssetRecord) -> None:
         open_intent(database, "abc", "backfill")

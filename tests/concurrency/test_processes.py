@@ -1,7 +1,5 @@
 """Real processes on one lake: nothing fails, nothing is lost, and check finds nothing."""
 
-import subprocess
-import sys
 from datetime import date
 
 import pyarrow as pa
@@ -10,18 +8,6 @@ import pytest
 import lakepart as lp
 from lakepart.testing import query_catalog, stray_files
 
-PRELUDE = """
-import sys
-from datetime import date, timedelta
-import pyarrow as pa
-import lakepart as lp
-me, turns = int(sys.argv[2]), int(sys.argv[3])
-def frame(day, value):
-    return pa.table({"day": [date(2024, 1, 1) + timedelta(days=day)], "value": pa.array([value], pa.int64())})
-numbers = lp.connect(sys.argv[1]).asset("numbers")
-print("ready", flush=True)
-sys.stdin.readline()
-"""
 DISJOINT = "for turn in range(turns): numbers.write(frame(me * turns + turn, me))"
 EQUAL = 'for turn in range(turns): numbers.write(frame(0, 100 * me + turn), "2024-01-01")'
 APPEND = "for turn in range(turns): numbers.append(frame(turn % 3, 100 * me + turn))"
@@ -36,6 +22,18 @@ while won < turns:
         won += 1
     except lp.ConflictError:
         pass
+"""
+NEW = """
+for turn in range(turns):
+    try:
+        numbers.write(frame(turn, me))
+        print("won", turn)
+    except lp.AlreadyExistsError:
+        pass
+"""
+SAME_RUN = """
+for turn in range(turns):
+    print(numbers.append(frame(0, turn), idempotency_key=f"run {turn}").snapshot)
 """
 MOVE = """
 for turn in range(turns):
@@ -58,29 +56,6 @@ def lake(tmp_path, monkeypatch, request):
     return lake
 
 
-def run_together(lake, programs, turns):
-    """Start a process for each program, let them begin at once, and wait for all."""
-    lake.close()
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", PRELUDE + program, lake.url, str(me), str(turns)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for me, program in enumerate(programs)
-    ]
-    for process in running:
-        assert process.stdout.readline() == "ready\n", process.stderr.read()
-    for process in running:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in running:
-        _, errors = process.communicate(timeout=100)
-        assert process.returncode == 0, errors
-
-
 def assert_sound(lake, commits):
     assert [str(found) for found in lake.check(checksums=True)] == []
     assert stray_files(lake) == set()
@@ -92,14 +67,14 @@ def assert_sound(lake, commits):
 
 
 @on_both
-def test_two_processes_that_write_other_partitions_lose_nothing(lake):
+def test_two_processes_that_write_other_partitions_lose_nothing(lake, run_together):
     run_together(lake, [DISJOINT, DISJOINT], turns=15)
 
     assert lake.asset("numbers").to_arrow()["value"].to_pylist() == [0] * 15 + [1] * 15
     assert_sound(lake, commits=30)
 
 
-def test_two_processes_that_write_one_partition_follow_each_other(lake):
+def test_two_processes_that_write_one_partition_follow_each_other(lake, run_together):
     run_together(lake, [EQUAL, EQUAL], turns=15)
 
     (value,) = lake.asset("numbers").to_arrow()["value"].to_pylist()
@@ -114,7 +89,7 @@ def test_two_processes_that_write_one_partition_follow_each_other(lake):
 
 
 @on_both
-def test_rows_that_four_processes_append_are_all_there_once(lake):
+def test_rows_that_four_processes_append_are_all_there_once(lake, run_together):
     run_together(lake, [APPEND] * 4, turns=6)
 
     values = lake.asset("numbers").to_arrow()["value"].to_pylist()
@@ -122,7 +97,7 @@ def test_rows_that_four_processes_append_are_all_there_once(lake):
     assert_sound(lake, commits=24)
 
 
-def test_guarded_increments_of_two_processes_are_all_counted(lake):
+def test_guarded_increments_of_two_processes_are_all_counted(lake, run_together):
     lake.asset("numbers").write(pa.table({"day": [date(2024, 1, 1)], "value": [0]}))
 
     run_together(lake, [GUARDED, GUARDED], turns=8)
@@ -131,7 +106,24 @@ def test_guarded_increments_of_two_processes_are_all_counted(lake):
     assert_sound(lake, commits=17)
 
 
-def test_a_process_that_moves_a_partition_and_one_that_writes_it_do_not_hinder_each_other(lake):
+def test_of_two_processes_that_write_the_same_new_partitions_one_wins_each(lake, run_together):
+    won = run_together(lake, [NEW, NEW], turns=10)
+
+    assert sorted(won[0] + won[1]) == sorted(f"won {turn}" for turn in range(10))
+    winner = {int(line.split()[1]): me for me, lines in enumerate(won) for line in lines}
+    assert lake.asset("numbers").to_arrow()["value"].to_pylist() == [winner[turn] for turn in range(10)]
+    assert_sound(lake, commits=10)
+
+
+def test_two_processes_that_try_the_same_runs_append_each_once(lake, run_together):
+    first, second = run_together(lake, [SAME_RUN, SAME_RUN], turns=10)
+
+    assert first == second
+    assert lake.asset("numbers").to_arrow()["value"].to_pylist() == list(range(10))
+    assert_sound(lake, commits=10)
+
+
+def test_a_process_that_moves_a_partition_and_one_that_writes_it_do_not_hinder_each_other(lake, run_together):
     lake.asset("numbers").write(pa.table({"day": [date(2024, 1, 1)], "value": [0]}))
 
     run_together(lake, [MOVE, EQUAL], turns=8)

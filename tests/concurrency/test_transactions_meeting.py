@@ -231,6 +231,17 @@ def test_what_a_write_in_a_block_expects_is_looked_at_at_once_and_at_the_end(lak
     assert_sound(lake)
 
 
+def test_what_a_write_expected_still_holds_when_another_one_supersedes_it(lake):
+    seen = query_catalog(lake.url, "SELECT snapshot FROM head")[0][0]
+
+    with pytest.raises(lp.ConflictError, match=FIRST), lake.transaction() as tx:
+        tx.asset("numbers").write(frame((1, 100)), FIRST, expected=seen)
+        tx.asset("numbers").write(frame((1, 101)), FIRST)
+        write(FIRST, 7)(reopened(lake))
+
+    assert values(lake, key=FIRST) == [7]
+
+
 def test_an_asset_that_was_cut_otherwise_after_the_block_began_is_refused(lake):
     other = reopened(lake)
 

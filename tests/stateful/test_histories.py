@@ -40,6 +40,14 @@ days = st.integers(min(DAYS), max(DAYS))
 values = st.lists(st.integers(0, 99), min_size=1, max_size=3).map(tuple)
 some_days = st.dictionaries(days, values, min_size=1, max_size=4)
 
+# One write in a transaction: append or replace, which asset, which rows.
+Step = tuple[str, str, Contents]
+steps = st.lists(
+    st.tuples(st.sampled_from(["append", "replace"]), st.sampled_from(["numbers", "doubles"]), some_days),
+    min_size=1,
+    max_size=3,
+)
+
 
 def key_of(day: int) -> str:
     return f"2024-01-{day:02d}"
@@ -218,6 +226,55 @@ class Histories(RuleBasedStateMachine):
         )
         return found[0][0] if found else None
 
+    # Transactions
+
+    @rule(steps=steps, left=st.booleans(), meddling=st.none() | some_days)
+    def transact(self, steps: list[Step], left: bool, meddling: Contents | None) -> None:
+        """Write in a block, look at every step, meet another writer, and leave it by its end or by an exception."""
+        after, meddled = self.world, {name: dict(contents) for name, contents in self.world.items()}
+        read = meddling is not None
+        try:
+            with self.lake.transaction() as tx:
+                for step in steps:
+                    self.write_step(tx, step)
+                    after = self.model_step(step, after)
+                    if read:
+                        assert {name: contents_of(tx, name) for name in after} == after
+                if meddling is not None:
+                    self.lake.asset("numbers").write(frame(meddling), if_exists="replace")
+                    meddled["numbers"] |= meddling
+                    self.world = meddled
+                    self.remember()
+                if left:
+                    raise ZeroDivisionError
+        except ZeroDivisionError:
+            assert left
+        except lp.ConflictError as error:
+            written = {day for _, asset, contents in steps if asset == "numbers" for day in contents}
+            conflicts = {int(conflict["key"][-2:]) for conflict in error.context["conflicts"]}
+            assert conflicts
+            assert conflicts <= (meddling or {}).keys() & written
+        else:
+            assert not left
+            for name in after:
+                touched = {day for _, asset, contents in steps if asset == name for day in contents}
+                meddled[name] |= {day: after[name][day] for day in touched}
+            self.world = meddled
+            self.remember()
+
+    @staticmethod
+    def write_step(tx: Any, step: Step) -> None:
+        kind, asset, contents = step
+        tx.asset(asset).write(frame(contents), if_exists=kind)
+
+    @staticmethod
+    def model_step(step: Step, world: World) -> World:
+        kind, asset, contents = step
+        now = world[asset]
+        if kind == "append":
+            contents = {day: now.get(day, ()) + added for day, added in contents.items()}
+        return world | {asset: now | contents}
+
     # The past
 
     @rule(which=st.integers(0, 60))
@@ -352,16 +409,18 @@ class Histories(RuleBasedStateMachine):
 
     @rule(
         action=st.sampled_from(
-            ["replace", "append", "upsert", "delete", "move", "vacuum", "rollback", "publish", "backfill"]
+            ["replace", "append", "upsert", "delete", "transact", "move", "vacuum", "rollback", "publish", "backfill"]
         ),
         contents=some_days,
         at=st.integers(0, 25),
         when=st.sampled_from(["before", "after"]),
         which=st.integers(0, 60),
+        steps=steps,
     )
-    def crash(self, action: str, contents: Contents, at: int, when: Any, which: int) -> None:
+    def crash(self, action: str, contents: Contents, at: int, when: Any, which: int, steps: list[Step]) -> None:
         numbers = self.world["numbers"]
         after: Contents | None = None
+        world = self.world
         effects = Effects()
         effects.crash_at(at, when)
         dying = with_effects(self.lake, effects)
@@ -381,6 +440,12 @@ class Histories(RuleBasedStateMachine):
                 case "delete" if numbers:
                     after = self.deleted(which, 2 * which)
                     dying.asset("numbers").delete([("value", ">=", which), ("value", "<=", 2 * which)])
+                case "transact":
+                    for step in steps:
+                        world = self.model_step(step, world)
+                    with dying.transaction() as tx:
+                        for step in steps:
+                            self.write_step(tx, step)
                 case "move":
                     dying.asset("numbers")[[key_of(day) for day in contents]].demote("cold", progress=False)
                 case "vacuum":
@@ -397,6 +462,9 @@ class Histories(RuleBasedStateMachine):
         dying.close()
         self.lake.close()
         self.lake = reopened(self.lake)
+        if action == "transact" and self.head > before:
+            self.world = world
+            self.remember()
         self.settle(action, numbers, after, contents, before)
 
     def settle(self, action: str, numbers: Contents, after: Contents | None, contents: Contents, before: int) -> None:
