@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lakepart.engine.publish import StalePublicationWarning
     from lakepart.engine.read import PartialReadWarning
     from lakepart.engine.readable import Part, ResolvedSelection
+    from lakepart.engine.rebuild import RebuildReport
     from lakepart.engine.vacuum import VacuumReport
     from lakepart.errors import (
         AlreadyExistsError,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
         StorageError,
     )
     from lakepart.io_manager import IOManager
-    from lakepart.lake import Lake, Tier, connect, create
+    from lakepart.lake import Lake, Tier, apply_rebuild, connect, create, plan_rebuild, rebuild
     from lakepart.lake_view import LakeView
     from lakepart.model.definition_plans import AlterPlan, RepartitionPlan
     from lakepart.model.definitions import (
@@ -87,7 +88,7 @@ if TYPE_CHECKING:
         SpecificPartitions,
         TimeOverlap,
     )
-    from lakepart.model.plans import BackfillPlan, ReadPlan, TieringPlan, VacuumPlan
+    from lakepart.model.plans import BackfillPlan, ReadPlan, RebuildPlan, TieringPlan, VacuumPlan
     from lakepart.model.policies import AgeRule, TieringPolicy
     from lakepart.model.records import Commit, RowChanges, Tag
     from lakepart.model.row_plans import DeletePlan
@@ -159,6 +160,8 @@ __all__ = [
     "PublishPlan",
     "Quarterly",
     "ReadPlan",
+    "RebuildPlan",
+    "RebuildReport",
     "RepartitionPlan",
     "ResolvedSelection",
     "RollbackPlan",
@@ -185,9 +188,12 @@ __all__ = [
     "Weekly",
     "Window",
     "Yearly",
+    "apply_rebuild",
     "connect",
     "create",
+    "plan_rebuild",
     "producer",
+    "rebuild",
 ]
 
 _HOMES = {
@@ -233,6 +239,8 @@ _HOMES = {
     "PublishPlan": "model.version_plans",
     "Quarterly": "model.definitions",
     "ReadPlan": "model.plans",
+    "RebuildPlan": "model.plans",
+    "RebuildReport": "engine.rebuild",
     "RepartitionPlan": "model.definition_plans",
     "ResolvedSelection": "engine.readable",
     "RollbackPlan": "model.version_plans",
@@ -256,9 +264,12 @@ _HOMES = {
     "Weekly": "model.definitions",
     "Window": "model.windows",
     "Yearly": "model.definitions",
+    "apply_rebuild": "lake",
     "connect": "lake",
     "create": "lake",
+    "plan_rebuild": "lake",
     "producer": "producers",
+    "rebuild": "lake",
 }
 
 

@@ -16,6 +16,7 @@ from lakepart.display.progress import backfill_bar, move_bar
 from lakepart.engine import backfill as backfills
 from lakepart.engine import branches, tags
 from lakepart.engine import diff as diffs
+from lakepart.engine import rebuild as rebuilds
 from lakepart.engine.alter import apply_alter
 from lakepart.engine.check import Finding, check_lake
 from lakepart.engine.context import View, require_writable
@@ -24,13 +25,14 @@ from lakepart.engine.home import Home, get_open_branch
 from lakepart.engine.move import MoveReport, apply_moves, plan_tiering
 from lakepart.engine.opening import absolute_address, absolute_catalog, create_lake, open_lake
 from lakepart.engine.publish import apply_publish
+from lakepart.engine.rebuild import RebuildReport
 from lakepart.engine.repartition import apply_repartition
 from lakepart.engine.rollback import apply_rollback
 from lakepart.engine.vacuum import GRACE, RETENTION, VacuumReport, apply_vacuum, plan_vacuum
 from lakepart.errors import InvalidInputError
 from lakepart.model.definition_plans import AlterPlan, RepartitionPlan
 from lakepart.model.names import check_branch_name
-from lakepart.model.plans import BackfillPlan, TieringPlan, VacuumPlan
+from lakepart.model.plans import BackfillPlan, RebuildPlan, TieringPlan, VacuumPlan
 from lakepart.model.policies import TieringPolicy
 from lakepart.model.records import Commit, Tag, TierRecord
 from lakepart.model.row_plans import DeletePlan
@@ -289,6 +291,78 @@ def create(
         storage_options=storage_options,
     )
     return Lake(Home(context))
+
+
+def plan_rebuild(
+    url: str | os.PathLike[str],
+    *,
+    catalog: str | None = None,
+    to: int | None = None,
+    replace: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+) -> RebuildPlan:
+    """Say what :func:`rebuild` would recover, and what is in its way; parameters as there. Changes nothing."""
+    return rebuilds.plan_rebuild(
+        absolute_address(os.fspath(url)),
+        catalog=absolute_catalog(catalog),
+        to=to,
+        replace=replace,
+        storage_options=storage_options,
+    )
+
+
+def rebuild(
+    url: str | os.PathLike[str],
+    *,
+    catalog: str | None = None,
+    to: int | None = None,
+    replace: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+) -> RebuildReport:
+    """Make a lost catalog anew from the manifests and the data on storage.
+
+    Assets with their definitions, schemas and producers, keys, branches, tiers, versions with their history, lineage
+    and marks are as they were after the last commit whose manifest was written. Backfills and work under way are not
+    recovered. Files that no manifest speaks of are named and never adopted.
+
+    Parameters
+    ----------
+    url
+        The lake's folder or URL.
+    catalog
+        Where the catalog is to be; as for :func:`create`.
+    to
+        The snapshot whose state to recover; the newest by default.
+    replace
+        Whether a catalog that can be read is set aside, too. One that cannot be read always is. Nothing is deleted.
+    storage_options
+        For the fsspec driver; never stored.
+
+    Raises
+    ------
+    LakeNotFoundError
+        There are no manifests.
+    AlreadyExistsError
+        There is a catalog, and it can be read.
+    CorruptionError
+        A manifest is missing or damaged; the message names the state before the gap.
+    CatalogError
+        A manifest is of another lake, or was made by a newer lakepart.
+
+    Notes
+    -----
+    Reads every checkpoint and the manifests since, and lists every tier once. The new catalog appears whole or not at
+    all.
+    """
+    plan = plan_rebuild(url, catalog=catalog, to=to, replace=replace, storage_options=storage_options)
+    return apply_rebuild(url, plan, storage_options=storage_options)
+
+
+def apply_rebuild(
+    url: str | os.PathLike[str], plan: RebuildPlan, *, storage_options: Mapping[str, Any] | None = None
+) -> RebuildReport:
+    """Carry out exactly what :func:`plan_rebuild` said."""
+    return rebuilds.apply_rebuild(absolute_address(os.fspath(url)), plan, storage_options=storage_options)
 
 
 def connect(

@@ -34,7 +34,7 @@ from lakepart.model.records import MAIN, TierRecord
 
 __all__ = ["Connection", "Database"]
 
-LATEST_MIGRATION = "0006"
+LATEST_MIGRATION = "0007"
 _SQLITE = "sqlite:///"
 
 # A statement is compiled once in a process, not once for every lake that is opened.
@@ -112,7 +112,7 @@ class Database:
                 os.link(temporary, path)
             finally:
                 temporary.unlink()
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except FileExistsError as error:
             raise AlreadyExistsError(
                 f"There is a catalog at {path} already.",
@@ -425,7 +425,8 @@ def _original(error: SQLAlchemyError) -> BaseException:
     return error
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder survive a loss of power."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

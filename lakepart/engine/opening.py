@@ -67,7 +67,7 @@ def create_lake(
     """Make a lake and open it; AlreadyExistsError if there is one."""
     chosen = tuple(tiers) if tiers else DEFAULT_TIERS
     _check_tiers(url, chosen)
-    location = _catalog_location(url, catalog)
+    location = catalog_location(url, catalog)
     root = open_store(url, storage_options)
     if root.stat(IDENTITY_PATH) is not None:
         raise AlreadyExistsError(
@@ -75,7 +75,7 @@ def create_lake(
             hint="connect to it, or choose another place.",
             context={"url": without_secrets(url)},
         )
-    _make_folder(location.parent)
+    make_folder(location.parent)
     database = Database.create(location, lake_id=uuid4().hex, clock=clock, tiers=chosen)
     context = _assemble(url, catalog, database, root, storage_options, clock, read_only=False)
     _identify(context)
@@ -91,7 +91,7 @@ def open_lake(
     clock: Clock = system_clock,
 ) -> LakeContext:
     """Open the lake at ``url``; LakeNotFoundError if there is none."""
-    location = _catalog_location(url, catalog)
+    location = catalog_location(url, catalog)
     if catalog is None and Path(local_path(url)).is_file():
         raise LakeNotFoundError(
             f"{without_secrets(url)!r} is a file, and a lake is a folder.", hint="name the lake's folder."
@@ -150,18 +150,24 @@ def _identify(context: LakeContext) -> None:
 
 
 def _read_identity(context: LakeContext) -> tuple[int, str]:
+    return identity_from(context.root.read_bytes(IDENTITY_PATH), context.address)
+
+
+def identity_from(data: bytes, address: str) -> tuple[int, str]:
+    """Read the format and the lake's id from the bytes of its ``lake.json``."""
     try:
-        identity = json.loads(context.root.read_bytes(IDENTITY_PATH))
+        identity = json.loads(data)
         return int(identity["format"]), str(identity["lake_id"])
     except (ValueError, TypeError, KeyError) as error:
         raise CatalogError(
-            f"{IDENTITY_PATH} of {context.address!r} does not say which lake this is.",
+            f"{IDENTITY_PATH} of {address!r} does not say which lake this is.",
             hint="restore the file from a backup.",
             code=ErrorCode.WRONG_CATALOG,
         ) from error
 
 
-def _catalog_location(url: str, catalog: str | None) -> Path:
+def catalog_location(url: str, catalog: str | None) -> Path:
+    """Say which file the catalog is; refused where it could not be kept safely."""
     if catalog is None:
         if not is_local(url):
             raise InvalidInputError(
@@ -194,7 +200,8 @@ def _check_tiers(url: str, tiers: Sequence[TierRecord]) -> None:
     check_roots({tier.name: join_url(url, tier.root) for tier in tiers})
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a local folder with those above it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:

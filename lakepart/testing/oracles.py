@@ -9,7 +9,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-_CATALOG_FILES = {"catalog.db", "catalog.db-wal", "catalog.db-shm", "catalog.db-checkpoint.lock"}
+_CATALOG_FILES = {
+    "catalog.db",
+    "catalog.db-wal",
+    "catalog.db-shm",
+    "catalog.db-checkpoint.lock",
+    "catalog.db-rebuild.lock",
+}
 
 
 def query_catalog(folder: str | PathLike[str], statement: str) -> list[tuple[Any, ...]]:
@@ -34,6 +40,8 @@ def _explained(folder: str | PathLike[str]) -> Iterator[str]:
     yield "_lakepart/lake.json"
     for (number,) in query_catalog(folder, "SELECT snapshot FROM snapshot"):
         yield f"_lakepart/commits/{number:012d}.json"
+    for checkpoint in Path(folder, "_lakepart/commits").glob("*.checkpoint.jsonl.gz"):
+        yield f"_lakepart/commits/{checkpoint.name}"
     for (number,) in query_catalog(folder, "SELECT tag_id FROM tag"):
         yield f"_lakepart/tags/{number:012d}.json"
     for root, path in query_catalog(folder, "SELECT root, path FROM copy JOIN tier ON tier.name = copy.tier"):
