@@ -25,12 +25,22 @@ if TYPE_CHECKING:
     )
     from lakepart.backfill import Backfill
     from lakepart.branch import Branch
-    from lakepart.catalogs import backup_catalog, copy_catalog, migrate_catalog, plan_migration, restore_catalog
+    from lakepart.catalogs import (
+        apply_rebuild,
+        backup_catalog,
+        copy_catalog,
+        migrate_catalog,
+        plan_migration,
+        plan_rebuild,
+        rebuild,
+        restore_catalog,
+    )
     from lakepart.engine.check import Finding
     from lakepart.engine.move import MoveReport
     from lakepart.engine.publish import StalePublicationWarning
     from lakepart.engine.read import PartialReadWarning
     from lakepart.engine.readable import Part, ResolvedSelection
+    from lakepart.engine.rebuild import RebuildReport
     from lakepart.engine.vacuum import VacuumReport
     from lakepart.errors import (
         AlreadyExistsError,
@@ -89,7 +99,7 @@ if TYPE_CHECKING:
         SpecificPartitions,
         TimeOverlap,
     )
-    from lakepart.model.plans import BackfillPlan, ReadPlan, TieringPlan, VacuumPlan
+    from lakepart.model.plans import BackfillPlan, ReadPlan, RebuildPlan, TieringPlan, VacuumPlan
     from lakepart.model.policies import AgeRule, TieringPolicy
     from lakepart.model.records import Commit, RowChanges, Tag
     from lakepart.model.row_plans import DeletePlan
@@ -163,6 +173,8 @@ __all__ = [
     "PublishPlan",
     "Quarterly",
     "ReadPlan",
+    "RebuildPlan",
+    "RebuildReport",
     "RepartitionPlan",
     "ResolvedSelection",
     "RollbackPlan",
@@ -189,13 +201,16 @@ __all__ = [
     "Weekly",
     "Window",
     "Yearly",
+    "apply_rebuild",
     "backup_catalog",
     "connect",
     "copy_catalog",
     "create",
     "migrate_catalog",
     "plan_migration",
+    "plan_rebuild",
     "producer",
+    "rebuild",
     "restore_catalog",
 ]
 
@@ -244,6 +259,8 @@ _HOMES = {
     "PublishPlan": "model.version_plans",
     "Quarterly": "model.definitions",
     "ReadPlan": "model.plans",
+    "RebuildPlan": "model.plans",
+    "RebuildReport": "engine.rebuild",
     "RepartitionPlan": "model.definition_plans",
     "ResolvedSelection": "engine.readable",
     "RollbackPlan": "model.version_plans",
@@ -267,13 +284,16 @@ _HOMES = {
     "Weekly": "model.definitions",
     "Window": "model.windows",
     "Yearly": "model.definitions",
+    "apply_rebuild": "catalogs",
     "backup_catalog": "catalogs",
     "connect": "lake",
     "copy_catalog": "catalogs",
     "create": "lake",
     "migrate_catalog": "catalogs",
     "plan_migration": "catalogs",
+    "plan_rebuild": "catalogs",
     "producer": "producers",
+    "rebuild": "catalogs",
     "restore_catalog": "catalogs",
 }
 

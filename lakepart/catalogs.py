@@ -1,4 +1,4 @@
-"""What is done to a lake's catalog as a whole: migrated, copied to another database, backed up, restored."""
+"""What is done to a lake's catalog as a whole: migrated, copied to another database, backed up, restored, rebuilt."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import os
 
 from lakepart.catalog.locations import Location
 from lakepart.engine import catalogs
+from lakepart.engine import rebuild as rebuilds
 from lakepart.engine.opening import StorageOptions, absolute_address, absolute_catalog
+from lakepart.engine.rebuild import RebuildReport
 from lakepart.model.catalog_plans import CatalogCopy, MigrationPlan
+from lakepart.model.plans import RebuildPlan
 
 
 def plan_migration(url: str | os.PathLike[str], *, catalog: Location | None = None) -> MigrationPlan:
@@ -111,3 +114,84 @@ def restore_catalog(
     """
     address = absolute_address(os.fspath(url))
     return catalogs.restore(address, absolute_catalog(catalog), source, storage_options)
+
+
+def plan_rebuild(
+    url: str | os.PathLike[str],
+    *,
+    catalog: Location | None = None,
+    to: int | None = None,
+    replace: bool = False,
+    storage_options: StorageOptions = None,
+) -> RebuildPlan:
+    """Say what :func:`rebuild` would recover, and what is in its way; parameters as there. Changes nothing."""
+    return rebuilds.plan_rebuild(
+        absolute_address(os.fspath(url)),
+        catalog=absolute_catalog(catalog),
+        to=to,
+        replace=replace,
+        storage_options=storage_options,
+    )
+
+
+def rebuild(
+    url: str | os.PathLike[str],
+    *,
+    catalog: Location | None = None,
+    to: int | None = None,
+    replace: bool = False,
+    storage_options: StorageOptions = None,
+) -> RebuildReport:
+    """Make a lost catalog anew from the manifests and the data on storage.
+
+    Assets with their definitions, schemas and producers, keys, branches, tiers, versions with their history, lineage
+    and marks are as they were after the last commit whose manifest was written. Backfills and work under way are not
+    recovered. Files that no manifest speaks of are named and never adopted.
+
+    Parameters
+    ----------
+    url
+        The lake's folder or URL.
+    catalog
+        Where the catalog is to be; as for :func:`lakepart.create`.
+    to
+        The snapshot whose state to recover; the newest by default.
+    replace
+        Whether a catalog that can be read is set aside, too. One that cannot be read always is. Nothing is deleted.
+    storage_options
+        For the fsspec driver; never stored.
+
+    Raises
+    ------
+    LakeNotFoundError
+        There are no manifests.
+    AlreadyExistsError
+        There is a catalog, and it can be read. In PostgreSQL no catalog is set aside: rename its schema.
+    CorruptionError
+        A manifest is missing or damaged; the message names the state before the gap.
+    CatalogError
+        A manifest is of another lake, or was made by a newer lakepart.
+
+    Notes
+    -----
+    Reads every checkpoint and the manifests since, and lists every tier once. The new catalog appears whole or not at
+    all.
+    """
+    plan = plan_rebuild(url, catalog=catalog, to=to, replace=replace, storage_options=storage_options)
+    return apply_rebuild(url, plan, catalog=catalog, storage_options=storage_options)
+
+
+def apply_rebuild(
+    url: str | os.PathLike[str],
+    plan: RebuildPlan,
+    *,
+    catalog: Location | None = None,
+    storage_options: StorageOptions = None,
+) -> RebuildReport:
+    """Carry out exactly what :func:`plan_rebuild` said of the same ``url`` and ``catalog``."""
+    return rebuilds.apply_rebuild(
+        absolute_address(os.fspath(url)),
+        plan,
+        catalog=absolute_catalog(catalog),
+        storage_options=storage_options,
+    )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, select, update
 
 from lakepart.catalog.database import Database
 from lakepart.catalog.encoding import to_json
 from lakepart.catalog.scopes import in_json
-from lakepart.catalog.tables import TEXT, version
+from lakepart.catalog.tables import TEXT, head, version
 
 
 def mark_stale(database: Database, *, asset_id: int, branch_id: int, ordinals: Sequence[int], reason: str) -> int:
@@ -22,7 +22,7 @@ def mark_stale(database: Database, *, asset_id: int, branch_id: int, ordinals: S
             version.c.ended.is_(None),
             in_json(version.c.ordinal, "ordinals"),
         )
-        .values(stale_mark=bindparam("reason", type_=TEXT))
+        .values(stale_mark=bindparam("reason", type_=TEXT), marked=select(head.c.snapshot).scalar_subquery())
     )
     with database.writing() as connection:
         return connection.execute(statement, {"ordinals": to_json(list(ordinals)), "reason": reason}).rowcount

@@ -88,7 +88,7 @@ class SqliteBackend:
                 os.link(temporary, self.path)
             finally:
                 temporary.unlink()
-            _sync(self.path.parent)
+            sync(self.path.parent)
         except FileExistsError as error:
             raise AlreadyExistsError(
                 f"There is a catalog at {self.where} already.",
@@ -242,10 +242,11 @@ def _make(path: Path, fill: Callable[[Connection], None]) -> None:
             driver.execute("COMMIT")
     finally:
         engine.dispose()  # closing the last connection folds the log back: the file is whole by itself
-    _sync(path)
+    sync(path)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make a file, or the names in a folder, survive a loss of power."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    select,
     text,
 )
 
@@ -68,6 +69,15 @@ head = Table(
     sqlite_strict=True,
 )
 
+# After which snapshot a row was written last, kept by every insert and update: what a manifest has to carry. Rows of
+# tables with it are never deleted, for nothing would tell a rebuild.
+_NOW = select(head.c.snapshot).scalar_subquery()
+
+
+def _changed() -> Column[int]:
+    return Column("changed", BIG, nullable=False, server_default=text("0"), default=_NOW, onupdate=_NOW)
+
+
 tier = Table(
     "tier",
     metadata,
@@ -75,6 +85,7 @@ tier = Table(
     Column("root", TEXT, nullable=False),
     Column("storage_class", TEXT),
     Column("rank", Integer, nullable=False),
+    _changed(),
     sqlite_strict=True,
 )
 
@@ -88,6 +99,8 @@ branch = Table(
     Column("created_at_us", BIG, nullable=False),
     Column("closed_at_us", BIG),
     Column("published_as", BIG),
+    _changed(),
+    Index("ix_branch_changed", "changed"),
     Index(
         "ix_branch_open_name",
         "name",
@@ -152,6 +165,8 @@ asset = Table(
     Column("producer_inputs", TEXT),  # without it, the asset has no producer
     Column("producer_function", TEXT),
     Column("created_at_us", BIG, nullable=False),
+    _changed(),
+    Index("ix_asset_changed", "changed"),
     sqlite_strict=True,
 )
 
@@ -179,6 +194,8 @@ partition_key = Table(
     Column("key", TEXT, nullable=False),
     Column("visible", Integer, nullable=False),  # added by somebody or written by a commit, and not removed
     Column("expected_us", BIG),  # since when it is missing where it has no data; null: never
+    _changed(),
+    Index("ix_partition_key_changed", "changed"),
     UniqueConstraint("asset_id", "dimension", "key"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
@@ -190,6 +207,8 @@ schema = Table(
     _id("schema_id"),
     Column("asset_id", BIG, ForeignKey("asset.asset_id"), nullable=False),
     Column("arrow_schema", LargeBinary, nullable=False),
+    _changed(),
+    Index("ix_schema_changed", "changed"),
     sqlite_strict=True,
 )
 
@@ -223,6 +242,7 @@ version = Table(
     Column("code_version", TEXT),
     Column("written_at_us", BIG, nullable=False),
     Column("stale_mark", TEXT),  # why somebody calls it stale by hand
+    Column("marked", BIG),  # after which snapshot that was said last
     # The present: one entry per partition, whatever the past holds.
     Index(
         "ix_version_present",
@@ -243,6 +263,12 @@ version = Table(
         postgresql_where=text("ended IS NOT NULL"),
     ),
     Index("ix_version_began", "began"),
+    Index(
+        "ix_version_marked",
+        "marked",
+        sqlite_where=text("marked IS NOT NULL"),
+        postgresql_where=text("marked IS NOT NULL"),
+    ),
     Index(
         "ix_version_ended", "ended", sqlite_where=text("ended IS NOT NULL"), postgresql_where=text("ended IS NOT NULL")
     ),

@@ -48,8 +48,8 @@ _COPIES: Select[Any] = select(*_COPY_COLUMNS).select_from(copy.join(file, file.c
 
 def count_forgettable(connection: Connection, ended_before_us: int) -> int:
     """Say how many versions :func:`forget_versions` would forget."""
-    forgettable = select(func.count()).select_from(version).where(_forgettable(ended_before_us))
-    return int(connection.execute(forgettable).scalar_one())
+    counted = select(func.count()).select_from(version).where(forgettable(ended_before_us))
+    return int(connection.execute(counted).scalar_one())
 
 
 def forget_versions(database: Database, ended_before_us: int) -> int:
@@ -64,7 +64,7 @@ def forget_versions(database: Database, ended_before_us: int) -> int:
         listed = select(version.c.version_id, version.c.ended, branch.c.state).select_from(
             version.join(branch, branch.c.branch_id == version.c.branch_id)
         )
-        forgotten = connection.execute(listed.where(_forgettable(ended_before_us))).all()
+        forgotten = connection.execute(listed.where(forgettable(ended_before_us))).all()
         if not forgotten:
             return 0
         ids = {"ids": to_json([row.version_id for row in forgotten])}
@@ -123,7 +123,8 @@ def _from_row(row: Sequence[Any]) -> CopyRecord:
     return CopyRecord(file_id, tier, path, CopyState(state), bool(owned), *rest)
 
 
-def _forgettable(ended_before_us: int) -> ColumnElement[bool]:
+def forgettable(ended_before_us: int) -> ColumnElement[bool]:
+    """Say of a version that nothing needs it any more, if it ended before an instant."""
     last = select(func.max(snapshot.c.snapshot)).where(snapshot.c.at_us < ended_before_us).scalar_subquery()
     closed = branch.alias("closed")
     forked = branch.alias("forked")

@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from lakepart import __version__
-from lakepart.cli import backfills, branches, catalogs, changing, deleting, demo, reading, redefining, tags, tiers
+from lakepart.cli import (
+    backfills,
+    branches,
+    catalogs,
+    changing,
+    deleting,
+    demo,
+    reading,
+    rebuilding,
+    redefining,
+    tags,
+    tiers,
+)
 from lakepart.cli.exits import ExitCode, report, report_error
 from lakepart.errors import LakepartError
 
@@ -93,6 +105,7 @@ _add(_tier, "demote", tiers.demote, "tier demote demo-lake flights 2013-07 --to 
 _add(_tier, "promote", tiers.promote, "tier promote demo-lake flights 2013-06 --apply")
 _add(_tier, "report", tiers.report, "tier report demo-lake")
 _add(app, "check", changing.check, "check demo-lake --checksums")
+_add(app, "rebuild", rebuilding.rebuild, "rebuild demo-lake --apply")
 _add(app, "vacuum", changing.vacuum, "vacuum demo-lake --retention 30d --apply")
 _add(_branch, "list", branches.list_branches, "branch list demo-lake")
 _add(_branch, "create", branches.create, "branch create demo-lake trial")

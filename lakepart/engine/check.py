@@ -10,10 +10,13 @@ from lakepart.catalog import campaigns, moves, upkeep
 from lakepart.catalog.intents import list_intents
 from lakepart.catalog.lookups import list_snapshots
 from lakepart.catalog.manifests import unmanifested
+from lakepart.catalog.soundness import find_unsound
 from lakepart.catalog.tags import list_unnoted
 from lakepart.engine.context import LakeContext
 from lakepart.engine.leftovers import Leftover, LeftoverKind, find_leftovers, find_own_leftovers, known_paths
-from lakepart.engine.manifests import manifest_path
+from lakepart.engine.manifests import Span, list_spans
+from lakepart.engine.rebuild import judge_span
+from lakepart.errors import CatalogError, CorruptionError
 from lakepart.model.catalog_records import CopyRecord, CopyState
 from lakepart.model.instants import from_microseconds
 from lakepart.model.plans import count_of
@@ -35,9 +38,10 @@ class Finding:
     Attributes
     ----------
     kind
-        ``missing-file``, ``size-mismatch``, ``checksum-mismatch`` (damage); ``abandoned-file``, ``temporary-file``,
-        ``half-deleted-file``, ``silent-writer``, ``interrupted-move``, ``interrupted-backfill``,
-        ``unwritten-manifest``, ``missing-manifest``, ``unwritten-tag`` (leftovers); ``foreign-file`` (a notice).
+        ``missing-file``, ``size-mismatch``, ``checksum-mismatch``, ``unsound-catalog`` (damage);
+        ``abandoned-file``, ``temporary-file``, ``half-deleted-file``, ``silent-writer``, ``interrupted-move``,
+        ``interrupted-backfill``, ``unwritten-manifest``, ``missing-manifest``, ``damaged-manifest``,
+        ``stray-manifest``, ``unwritten-tag`` (leftovers); ``foreign-file`` (a notice).
     severity
         ``damage``: data is lost or changed. ``leftover``: harmless, cleared by vacuum or by the next run.
         ``notice``: for your information.
@@ -60,7 +64,8 @@ def check_lake(context: LakeContext, *, checksums: bool) -> list[Finding]:
     """Compare both ways; damage first."""
     findings = [
         *_check_tiers(context, checksums=checksums),
-        *_check_manifests(context),
+        *_check_rows(context),
+        *_check_manifests(context, checksums=checksums),
         *_check_tags(context),
         *_check_work(context, context.clock()),
     ]
@@ -110,20 +115,45 @@ def _check_copy(
         yield Finding("checksum-mismatch", DAMAGE, subject, f"{subject} does not hold the bytes that were written.")
 
 
-def _check_manifests(context: LakeContext) -> Iterator[Finding]:
-    stored = {found.path for found in context.root.list("_lakepart/commits")}
+def _check_rows(context: LakeContext) -> Iterator[Finding]:
+    with context.database.reading() as connection:
+        for subject, text in find_unsound(connection):
+            yield Finding("unsound-catalog", DAMAGE, subject, text)
+
+
+def _check_manifests(context: LakeContext, *, checksums: bool) -> Iterator[Finding]:
+    spans = list_spans(context.root)
     with context.database.reading() as connection:
         unwritten = set(unmanifested(connection))
         snapshots = [snapshot.snapshot for snapshot in list_snapshots(connection)]
+    covered: set[int] = set()
+    for span in spans:
+        if span.last > snapshots[0]:
+            text = f"{span.path} is of a snapshot that is not there: the newest is {snapshots[0]}."
+            yield Finding("stray-manifest", LEFTOVER, span.path, text)
+            continue
+        damage = _damage_of(context, span) if checksums else None
+        if damage is None:
+            covered.update(range(span.first, span.last + 1))
+        else:
+            yield Finding("damaged-manifest", LEFTOVER, span.path, damage)
     for snapshot in snapshots:
-        if snapshot == 0:
-            continue  # the empty lake: nothing was committed
+        if snapshot == 0 or snapshot in covered:
+            continue  # of the empty lake nobody needs to be told
         if snapshot in unwritten:
             text = f"The manifest of snapshot {snapshot} is not written yet; the next commit writes it."
             yield Finding("unwritten-manifest", LEFTOVER, str(snapshot), text)
-        elif manifest_path(snapshot) not in stored:
+        else:
             text = f"The manifest of snapshot {snapshot} is gone; it would be needed to rebuild a lost catalog."
             yield Finding("missing-manifest", LEFTOVER, str(snapshot), text)
+
+
+def _damage_of(context: LakeContext, span: Span) -> str | None:
+    try:
+        judge_span(context.root, span, context.database.lake_id)
+    except (CatalogError, CorruptionError) as error:
+        return error.message
+    return None
 
 
 def _check_tags(context: LakeContext) -> Iterator[Finding]:

@@ -34,7 +34,7 @@ class LakeContext:
     """One open lake: where rows, bytes and time come from.
 
     ``stores`` holds a store per tier name; ``root`` is the store of the lake's own folder; ``schemas`` remembers those
-    that were looked up, by id.
+    that were looked up, by id. ``checkpoint_every`` counts snapshots.
     """
 
     url: str = field(repr=False)
@@ -47,6 +47,7 @@ class LakeContext:
     new_id: Callable[[], str] = new_id
     read_only: bool = False
     schemas: dict[int, Any] = field(default_factory=dict)
+    checkpoint_every: int = 1000
 
     @property
     def address(self) -> str:

@@ -1,25 +1,88 @@
 """Manifests: what a commit did, written beside the data so that a lost catalog can be rebuilt.
 
 They follow the commit, never precede it. A manifest that could not be written is a warning, and the next commit
-writes it: the catalog remembers which are missing.
+writes it: the catalog remembers which are missing. Every thousandth snapshot, a checkpoint says in one object what
+many manifests say: of the last thousand snapshots, every second time of the last two thousand, and so on, as a
+binary counter carries. So each row is written a few times at most however long the history is, and a few checkpoints
+and less than a thousand manifests always say it all.
 """
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 import warnings
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
 
-from lakepart.catalog.manifests import manifest_of, mark_manifested, unmanifested
+from lakepart.catalog.manifests import checkpoint_of, manifest_of, mark_manifested, unmanifested
 from lakepart.engine.context import LakeContext
 from lakepart.errors import AlreadyExistsError, LakepartError
+from lakepart.storage.base import Store
 
 MANIFEST_FOLDER = "_lakepart/commits"
+_ASIDE_FOLDER = "_lakepart/set-aside"
+_CHECKPOINT_SUFFIX = ".checkpoint.jsonl.gz"
+_MANIFEST_SUFFIX = ".json"
+
+
+class Span(NamedTuple):
+    """The snapshots, both ends included, that one manifest or checkpoint is of."""
+
+    first: int
+    last: int
+    is_checkpoint: bool
+
+    @property
+    def path(self) -> str:
+        """Where it is stored; zero-padded, so that names sort as numbers."""
+        if self.is_checkpoint:
+            return f"{MANIFEST_FOLDER}/{self.first:012d}-{self.last:012d}{_CHECKPOINT_SUFFIX}"
+        return manifest_path(self.last)
 
 
 def manifest_path(snapshot: int) -> str:
     """Name the manifest of a snapshot; zero-padded, so that names sort as numbers."""
-    return f"{MANIFEST_FOLDER}/{snapshot:012d}.json"
+    return f"{MANIFEST_FOLDER}/{snapshot:012d}{_MANIFEST_SUFFIX}"
+
+
+def span_of(path: str) -> Span | None:
+    """Say which snapshots an object of the manifests' folder is of; None where it is none of ours."""
+    name = path.removeprefix(f"{MANIFEST_FOLDER}/")
+    if name.endswith(_CHECKPOINT_SUFFIX):
+        first, dash, last = name.removesuffix(_CHECKPOINT_SUFFIX).partition("-")
+        found = Span(int(first), int(last), True) if dash and first.isdecimal() and last.isdecimal() else None
+    else:
+        number = name.removesuffix(_MANIFEST_SUFFIX)
+        found = Span(int(number), int(number), False) if number.isdecimal() else None
+    return found if found is not None and found.path == path and 1 <= found.first <= found.last else None
+
+
+def list_spans(root: Store) -> list[Span]:
+    """Give what manifests and checkpoints are stored, by name."""
+    return [span for found in root.list(MANIFEST_FOLDER) if (span := span_of(found.path)) is not None]
+
+
+def set_aside(root: Store, spans: Iterable[Span], now: datetime) -> list[str]:
+    """Move manifests out of the way; gives where they have gone. Done again after a crash, it goes on."""
+    moved = []
+    for span in spans:
+        path = f"{_ASIDE_FOLDER}/{now:%Y%m%dT%H%M%S%f}/{span.path.rpartition('/')[2]}"
+        root.put_new(path, root.read_bytes(span.path))
+        root.delete(span.path)
+        moved.append(path)
+    return moved
+
+
+def due_checkpoint(snapshot: int, every: int) -> Span | None:
+    """Say which snapshots the checkpoint at a snapshot is of; None where none is due."""
+    count, rest = divmod(snapshot, every)
+    if rest or not count:
+        return None
+    carried = count & -count  # the largest power of two that divides it
+    return Span(snapshot - carried * every + 1, snapshot, True)
 
 
 def write_manifests(context: LakeContext) -> None:
@@ -29,7 +92,7 @@ def write_manifests(context: LakeContext) -> None:
     settled = []
     for snapshot, manifest in manifests.items():
         try:
-            context.root.put_new(manifest_path(snapshot), _to_bytes(manifest))
+            _put_manifest(context, snapshot, manifest)
         except AlreadyExistsError as error:  # not tried again: the next try would find the same
             _warn(f"Snapshot {snapshot} is committed, but {manifest_path(snapshot)!r} holds something else: {error}")
         except LakepartError as error:
@@ -41,12 +104,65 @@ def write_manifests(context: LakeContext) -> None:
             mark_manifested(context.database, settled)
         except LakepartError as error:
             _warn(f"The manifests of {settled} are written, but the catalog could not note it: {error}")
+    for snapshot in manifests:
+        due = due_checkpoint(snapshot, context.checkpoint_every)
+        if due is not None:
+            try:
+                write_checkpoint(context, due)
+            except LakepartError as error:  # the manifests say the same, and a later checkpoint will
+                _warn(f"Snapshot {snapshot} is committed, but its checkpoint could not be written: {error}")
+
+
+def write_checkpoint(context: LakeContext, span: Span) -> None:
+    """Write one checkpoint; one that is there already is left as it is."""
+    try:
+        with (
+            context.root.open_new(span.path, whole=True) as sink,
+            gzip.GzipFile(fileobj=sink, mode="wb", filename="", compresslevel=6, mtime=0) as packed,
+            context.database.reading() as connection,
+        ):
+            for line in _lines(checkpoint_of(connection, span.first, span.last)):
+                packed.write(line)
+        context.root.make_durable([span.path])
+    except AlreadyExistsError:
+        return
+
+
+def _lines(records: Iterator[tuple[str, Any]]) -> Iterator[bytes]:
+    """Write ``[what, value]`` a line; a last line counts them, so that a cut checkpoint is known to be cut."""
+    count = 0
+    for record in records:
+        count += 1
+        yield _to_bytes(record) + b"\n"
+    yield _to_bytes(["end", count]) + b"\n"
+
+
+def _put_manifest(context: LakeContext, snapshot: int, manifest: dict[str, Any]) -> None:
+    path = manifest_path(snapshot)
+    try:
+        context.root.put_new(path, _to_bytes({**manifest, "digest": digest_of(manifest)}))
+    except AlreadyExistsError:
+        # another process may have written it at another moment: what was declared since would differ, not the commit
+        if not _is_of(context, path, manifest):
+            raise
+
+
+def digest_of(manifest: Mapping[str, Any]) -> str:
+    """Compute what a manifest carries as ``digest``: SHA-256 of all the rest of it, keys sorted, without spaces."""
+    return hashlib.sha256(_to_bytes({name: manifest[name] for name in manifest if name != "digest"})).hexdigest()
+
+
+def _is_of(context: LakeContext, path: str, manifest: dict[str, Any]) -> bool:
+    try:
+        found = json.loads(context.root.read_bytes(path))
+        return bool(found["lake_id"] == manifest["lake_id"] and found["snapshot"] == manifest["snapshot"])
+    except (ValueError, TypeError, KeyError):
+        return False
 
 
 def _warn(text: str) -> None:
     warnings.warn(text, RuntimeWarning, stacklevel=4)
 
 
-def _to_bytes(manifest: dict[str, Any]) -> bytes:
-    # the same manifest must give the same bytes: another process may be writing it at this moment
-    return json.dumps(manifest, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+def _to_bytes(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()

@@ -170,8 +170,13 @@ def _require_new(context: LakeContext) -> None:
 
 def read_identity(root: Store, address: str) -> tuple[int, str]:
     """Give format and identity of the lake whose folder is ``root``; NotFoundError where they are not written."""
+    return identity_from(root.read_bytes(IDENTITY_PATH), address)
+
+
+def identity_from(data: bytes, address: str) -> tuple[int, str]:
+    """Read the format and the lake's id from the bytes of its ``lake.json``."""
     try:
-        identity = json.loads(root.read_bytes(IDENTITY_PATH))
+        identity = json.loads(data)
         return int(identity["format"]), str(identity["lake_id"])
     except (ValueError, TypeError, KeyError) as error:
         raise CatalogError(

@@ -29,6 +29,11 @@ def tag_path(tag_id: int) -> str:
     return f"{TAG_FOLDER}/{tag_id:012d}.json"
 
 
+def tag_id_of(path: str) -> int:
+    """Read the tag's id from the name of its file; ValueError where it is none of ours."""
+    return int(path.removeprefix(f"{TAG_FOLDER}/").removesuffix(".json"))
+
+
 def make_tag(home: Home, name: str, at: SupportsIndex | str | datetime | None, message: str | None) -> Tag:
     """Name a snapshot of main: the newest, or the one that ``at`` shows."""
     context = home.context

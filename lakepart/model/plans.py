@@ -244,3 +244,60 @@ class VacuumPlan:
             reasons[why] = reasons.get(why, 0) + 1
         lines += [f"  {why}: {count_of(files, 'file')}" for why, files in reasons.items()]
         return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildPlan:
+    """From which manifests a lost catalog would be made anew, and which state of the lake that gives.
+
+    Attributes
+    ----------
+    snapshot
+        The snapshot whose state is recovered; 0 where nothing can be.
+    newest
+        The highest snapshot that any manifest is of.
+    pieces
+        The manifests and checkpoints to read, in order.
+    missing
+        The first snapshot that no manifest is of though later ones are, if it is in the way.
+    damaged
+        ``(path, why)`` of manifests and checkpoints that cannot be read.
+    existing
+        What is in the catalog's place: ``"absent"``, ``"unreadable"`` or ``"readable"``.
+    """
+
+    address: str
+    catalog: str
+    lake_id: str
+    created_at_us: int
+    snapshot: int
+    newest: int
+    pieces: tuple[str, ...]
+    missing: int | None
+    damaged: tuple[tuple[str, str], ...]
+    existing: str
+    horizon: int
+    replace: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        lines = [
+            f"Rebuild the catalog {self.catalog} of lake {self.lake_id} as of snapshot {self.snapshot}, "
+            f"from {count_of(len(self.pieces), 'manifest')}."
+        ]
+        if self.missing is not None:
+            lines.append(
+                f"  the manifest of snapshot {self.missing} is missing or damaged: {self.snapshot} is the newest "
+                f"state before the gap, {self.newest} the newest manifest"
+            )
+        lines += [f"  cannot be read: {path} ({why})" for path, why in self.damaged]
+        if self.newest > self.snapshot:
+            lines.append("  manifests of later snapshots are set aside")
+        if self.existing == "unreadable":
+            lines.append("  the unreadable catalog that is there is set aside")
+        if self.existing == "readable":
+            lines.append(f"  there is a catalog that can be read, which is {'set aside' if self.replace else 'kept'}")
+        return "\n".join(lines)

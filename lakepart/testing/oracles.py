@@ -13,6 +13,13 @@ from lakepart.catalog.locations import is_postgresql
 from lakepart.lake import Lake
 
 _CATALOG_FILES = {"catalog.db", "catalog.db-wal", "catalog.db-shm", "catalog.db-checkpoint.lock"}
+_CATALOG_FILES = {
+    "catalog.db",
+    "catalog.db-wal",
+    "catalog.db-shm",
+    "catalog.db-checkpoint.lock",
+    "catalog.db-rebuild.lock",
+}
 
 
 def query_catalog(where: str | PathLike[str] | Lake, statement: str) -> list[tuple[Any, ...]]:
@@ -20,8 +27,7 @@ def query_catalog(where: str | PathLike[str] | Lake, statement: str) -> list[tup
     catalog = where._home.context.catalog if isinstance(where, Lake) else None
     if isinstance(catalog, str) and is_postgresql(catalog):
         return query_postgresql(catalog, statement)
-    folder = where.url if isinstance(where, Lake) else where
-    with closing(sqlite3.connect(f"file:{Path(folder, 'catalog.db')}?mode=ro", uri=True)) as connection:
+    with closing(sqlite3.connect(f"file:{_folder_of(where) / 'catalog.db'}?mode=ro", uri=True)) as connection:
         return connection.execute(statement).fetchall()
 
 
@@ -44,14 +50,20 @@ def files_of(folder: str | PathLike[str]) -> dict[str, bytes]:
 
 def stray_files(where: str | PathLike[str] | Lake) -> set[str]:
     """Name the files of a local lake that its catalog has no row for: what crashes leave behind."""
-    return set(files_of(where.url if isinstance(where, Lake) else where)) - set(_explained(where))
+    return set(files_of(_folder_of(where))) - set(_explained(where))
 
 
-def _explained(folder: str | PathLike[str] | Lake) -> Iterator[str]:
+def _folder_of(where: str | PathLike[str] | Lake) -> Path:
+    return Path(where.url if isinstance(where, Lake) else where)
+
+
+def _explained(where: str | PathLike[str] | Lake) -> Iterator[str]:
     yield "_lakepart/lake.json"
-    for (number,) in query_catalog(folder, "SELECT snapshot FROM snapshot"):
+    for (number,) in query_catalog(where, "SELECT snapshot FROM snapshot"):
         yield f"_lakepart/commits/{number:012d}.json"
-    for (number,) in query_catalog(folder, "SELECT tag_id FROM tag"):
+    for checkpoint in (_folder_of(where) / "_lakepart/commits").glob("*.checkpoint.jsonl.gz"):
+        yield f"_lakepart/commits/{checkpoint.name}"
+    for (number,) in query_catalog(where, "SELECT tag_id FROM tag"):
         yield f"_lakepart/tags/{number:012d}.json"
-    for root, path in query_catalog(folder, "SELECT root, path FROM copy JOIN tier ON tier.name = copy.tier"):
+    for root, path in query_catalog(where, "SELECT root, path FROM copy JOIN tier ON tier.name = copy.tier"):
         yield f"{root}/{path}"

@@ -337,10 +337,21 @@ def test_a_commit_whose_answer_is_lost_has_happened_once(dropper, ask) -> None:
     assert ask("SELECT count(*) FROM version") == [(1,)]
 
 
-def test_a_commit_that_was_lost_on_the_way_has_not_happened_and_says_so(dropper, ask) -> None:
+def test_a_commit_that_was_lost_on_the_way_is_tried_again(dropper, ask) -> None:
     between, through = dropper
     request = empty_partition(through)
     between.drops, between.when = 1, "before"
+
+    record = commit(through, request)
+
+    assert (between.drops, record.snapshot) == (0, 1)
+    assert ask("SELECT count(*) FROM version") == [(1,)]
+
+
+def test_a_commit_that_is_lost_on_the_way_again_and_again_has_not_happened_and_says_so(dropper, ask) -> None:
+    between, through = dropper
+    request = empty_partition(through)
+    between.drops, between.when = 3, "before"
 
     with pytest.raises(CatalogError) as caught:
         commit(through, request)

@@ -11,14 +11,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from sqlalchemy import text
 
 import lakepart as lp
 from lakepart.catalog import migrations
-from lakepart.catalog.filling import fill_first_rows
 from lakepart.catalog.locations import backend_for
 from lakepart.catalog.tables import metadata
 from lakepart.cli.app import run
-from lakepart.model.records import TierRecord
 from lakepart.testing import query_catalog
 from lakepart.testing.oracles import query_postgresql
 
@@ -179,6 +178,37 @@ def test_the_backup_of_another_lake_is_refused(tmp_path, lake) -> None:
     assert not (tmp_path / "other" / "catalog.db").exists()
 
 
+def test_a_catalog_lost_in_postgresql_is_rebuilt_there_and_one_that_is_there_is_kept(tmp_path, new_schema) -> None:
+    lost, there = new_schema(), new_schema()
+    with lp.create(tmp_path / "lake", catalog=lost) as lake:
+        fill(lake)
+        before = {**told(lake), "backfills": []}  # what was under way is not recovered
+
+    plan = lp.plan_rebuild(tmp_path / "lake", catalog=there)
+    report = lp.apply_rebuild(tmp_path / "lake", plan, catalog=there)
+
+    assert (plan.existing, report.lost, report.damaged) == ("absent", (), ())
+    with lp.connect(tmp_path / "lake", catalog=there) as rebuilt:
+        assert {**told(rebuilt), "backfills": []} == before
+        assert rebuilt.check() == []
+    with pytest.raises(lp.AlreadyExistsError, match="Nothing was changed"):
+        lp.rebuild(tmp_path / "lake", catalog=there, replace=True)
+    with pytest.raises(lp.InvalidInputError, match="same catalog"):
+        lp.apply_rebuild(tmp_path / "lake", plan, catalog=lost)
+
+
+FIRST_ROWS_OF_THE_FIRST_RELEASE = [
+    "INSERT INTO lake (singleton, lake_id, format, created_at_us) VALUES (1, 'lake', 1, 0)",
+    "INSERT INTO head (singleton, snapshot, at_us, horizon, next_version_id, next_file_id, next_id)"
+    " VALUES (1, 0, 0, 0, 1, 1, 1)",
+    "INSERT INTO tier (name, root, rank) VALUES ('hot', 'hot', 0)",
+    "INSERT INTO branch (branch_id, name, fork, state, created_at_us) VALUES (0, 'main', 0, 'open', 0)",
+    "INSERT INTO snapshot"
+    " (snapshot, at_us, branch_id, token, operation, metadata, partitions, rows, bytes, files, manifested)"
+    " VALUES (0, 0, 0, 'lake', 'create', '{}', 0, 0, 0, 0, 1)",
+]
+
+
 @pytest.fixture
 def old(tmp_path, new_schema) -> str:
     """Give a catalog in PostgreSQL as the first release would have made it."""
@@ -187,7 +217,8 @@ def old(tmp_path, new_schema) -> str:
 
     def fill_as_then(connection: Any) -> None:
         migrations.run(connection, to="0001")
-        fill_first_rows(connection, lake_id="lake", created_at_us=0, tiers=[TierRecord("hot", "hot")])
+        for statement in FIRST_ROWS_OF_THE_FIRST_RELEASE:
+            connection.execute(text(statement))
 
     backend.create(fill_as_then)
     query_postgresql(

@@ -727,6 +727,21 @@ def test_check_calls_a_lake_sound_when_all_it_finds_is_harmless(call, lake) -> N
 # Backfills
 
 
+def test_a_lost_catalog_is_rebuilt_once_it_is_asked_for(call, lake) -> None:
+    for left in Path(lake).glob("catalog.db*"):
+        left.unlink()
+
+    planned = call("rebuild", lake, "--json")
+
+    assert planned.code == 5
+    assert not Path(lake, "catalog.db").exists()
+    answer = call("rebuild", lake, "--apply", "--json")
+    assert answer.code == 0
+    assert answer.json["result"]["snapshot"] == planned.json["plan"]["snapshot"]
+    assert call("check", lake, "--checksums").code == 0
+    assert call("rebuild", lake, "--apply").code != 0
+
+
 def test_a_backfill_computes_what_the_producer_of_a_module_makes(call, lake, producers) -> None:
     words = ["backfill", "run", lake, "sums", "2013-01-31..2013-02-02", "--producer", f"{producers}:doubled"]
 

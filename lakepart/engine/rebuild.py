@@ -1,0 +1,379 @@
+"""Rebuild: a lost catalog made anew from the manifests beside the data; the one verb that lists tiers to find files.
+
+The new catalog is built beside its place, verified, and appears there whole: a crash leaves either nothing or all of
+it. What no manifest speaks of is named and never adopted.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from lakepart.catalog import rebuilding, replacing
+from lakepart.catalog.database import Database
+from lakepart.catalog.locations import Location
+from lakepart.catalog.lookups import get_head
+from lakepart.catalog.manifests import MANIFEST_FORMAT
+from lakepart.catalog.soundness import find_unsound
+from lakepart.engine.context import Clock
+from lakepart.engine.leftovers import intent_of
+from lakepart.engine.manifests import Span, digest_of, list_spans, manifest_path, set_aside, span_of
+from lakepart.engine.opening import (
+    DEFAULT_TIERS,
+    IDENTITY_PATH,
+    StorageOptions,
+    catalog_location,
+    identity_from,
+    make_folder,
+    system_clock,
+)
+from lakepart.engine.tags import TAG_FOLDER, tag_id_of
+from lakepart.errors import (
+    AlreadyExistsError,
+    CatalogError,
+    CorruptionError,
+    ErrorCode,
+    InvalidInputError,
+    LakeNotFoundError,
+    NotFoundError,
+    SnapshotNotFoundError,
+)
+from lakepart.model.instants import from_microseconds, to_microseconds
+from lakepart.model.plans import RebuildPlan, count_of, list_some
+from lakepart.storage.addresses import join_url, without_secrets
+from lakepart.storage.base import Store
+from lakepart.storage.locations import open_store
+
+_HEADER = ("format", "lake_id", "created_at_us", "horizon")
+_AT_ONCE = 500  # manifests written to the new catalog in one transaction
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildReport:
+    """What a rebuild recovered.
+
+    Attributes
+    ----------
+    snapshot
+        The snapshot whose state the lake is in again.
+    versions, files
+        How many were recovered.
+    forgotten
+        Old versions that were left out because their files are gone.
+    lost
+        ``(asset, key, path)`` of files that current versions need and no tier has: reading them is an error.
+    unknown
+        ``(tier, path)`` of data files of ours that no manifest speaks of. They were not adopted, and vacuum deletes
+        them when its grace period is over.
+    damaged
+        ``(path, why)`` of manifests and tags that could not be used.
+    set_aside
+        Where the manifests of later snapshots and the old catalog have gone.
+    """
+
+    snapshot: int
+    versions: int
+    files: int
+    forgotten: int
+    lost: tuple[tuple[str, str, str], ...]
+    unknown: tuple[tuple[str, str], ...]
+    damaged: tuple[tuple[str, str], ...]
+    set_aside: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = [
+            f"Rebuilt the catalog as of snapshot {self.snapshot}: {count_of(self.versions, 'version')}, "
+            f"{count_of(self.files, 'file')}."
+        ]
+        if self.forgotten:
+            lines.append(f"Left out {count_of(self.forgotten, 'old version')} whose files are gone.")
+        if self.lost:
+            named = list_some(f"{key!r} of {asset} ({path})" for asset, key, path in self.lost)
+            lines.append(f"Lost: {count_of(len(self.lost), 'file')} that current versions need: {named}.")
+        if self.unknown:
+            named = list_some(f"{tier}:{path}" for tier, path in self.unknown)
+            lines.append(
+                f"Not adopted: {count_of(len(self.unknown), 'data file')} that no manifest speaks of: {named}."
+            )
+        lines += [f"Not used: {why}" for _, why in self.damaged]
+        lines += [f"Set aside: {path}" for path in self.set_aside]
+        return "\n".join(lines)
+
+
+def plan_rebuild(
+    url: str,
+    *,
+    catalog: Location | None,
+    storage_options: StorageOptions,
+    to: int | None,
+    replace: bool,
+) -> RebuildPlan:
+    """Read and judge every manifest that a rebuild needs; changes nothing."""
+    root = open_store(url, storage_options)
+    spans = list_spans(root)
+    if not spans:
+        raise LakeNotFoundError(
+            f"There are no manifests at {without_secrets(url)!r}: nothing was ever committed to a lake there, or they "
+            "are gone with it.",
+            hint="check the address for typing errors.",
+            context={"url": without_secrets(url)},
+        )
+    newest = max(span.last for span in spans)
+    if to is not None and not 1 <= to <= newest:
+        raise SnapshotNotFoundError(
+            f"There is no manifest of snapshot {to}: the newest is {newest}.",
+            context={"snapshot": to, "newest": newest},
+        )
+    wanted = newest if to is None else to
+    found = _follow(root, spans, wanted, _identity(root, without_secrets(url)))
+    location = catalog_location(url, catalog)
+    return RebuildPlan(
+        address=without_secrets(url),
+        catalog=replacing.name_of(location),
+        lake_id=found.lake_id or "",
+        created_at_us=found.created_at_us,
+        snapshot=found.last,
+        newest=newest,
+        pieces=tuple(found.pieces),
+        missing=None if found.last == wanted else found.last + 1,
+        damaged=tuple(found.damaged),
+        existing=replacing.judge(location),
+        horizon=found.horizon,
+        replace=replace,
+    )
+
+
+def apply_rebuild(
+    url: str,
+    plan: RebuildPlan,
+    *,
+    catalog: Location | None,
+    storage_options: StorageOptions,
+    clock: Clock = system_clock,
+) -> RebuildReport:
+    """Build the catalog that a plan describes, prove it, and put it in its place."""
+    root, location = open_store(url, storage_options), catalog_location(url, catalog)
+    if replacing.name_of(location) != plan.catalog:
+        raise InvalidInputError(
+            f"The plan is to rebuild {plan.catalog}, and the catalog given is {replacing.name_of(location)}.",
+            hint="give both the same catalog=.",
+        )
+    _require_possible(plan, location)
+    if isinstance(location, Path):
+        make_folder(location.parent)
+    created_at = from_microseconds(plan.created_at_us)
+    with replacing.building_for(location) as building:
+        with Database.create(building, lake_id=plan.lake_id, clock=lambda: created_at, tiers=DEFAULT_TIERS) as database:
+            rebuilding.begin(database)
+            _put_pieces(root, database, plan)
+            unread = _put_tags(root, database, plan)
+            for tier in rebuilding.settle_tiers(database):
+                stored = open_store(join_url(url, tier.root), storage_options).list()
+                rebuilding.note_listing(
+                    database,
+                    tier.name,
+                    ((one.path, one.size_bytes, to_microseconds(one.modified_at)) for one in stored),
+                )
+            recovered = rebuilding.finish(database, horizon=plan.horizon, now_us=to_microseconds(clock()))
+            unknown = tuple(one for one in rebuilding.iter_unknown(database) if intent_of(one[1]) is not None)
+            rebuilding.end(database)
+            _require_sound(database, plan)
+        aside = replacing.put_in_place(building, location, now=clock())
+    aside += set_aside(root, [span for span in list_spans(root) if span.last > plan.snapshot], clock())
+    return RebuildReport(
+        plan.snapshot,
+        recovered.versions,
+        recovered.files,
+        recovered.forgotten,
+        recovered.lost,
+        unknown,
+        (*plan.damaged, *unread),
+        tuple(aside),
+    )
+
+
+@dataclass(slots=True)
+class _Chain:
+    """Manifests and checkpoints that follow on one another from the first snapshot on."""
+
+    lake_id: str | None
+    last: int = 0
+    horizon: int = 0
+    created_at_us: int = 0
+    pieces: list[str] = field(default_factory=list)
+    damaged: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, span: Span, header: Mapping[str, Any]) -> None:
+        """Go on to the end of a span."""
+        if not self.pieces:
+            self.created_at_us = header.get("created_at_us", header.get("at_us", 1) - 1)
+        self.lake_id, self.last = header["lake_id"], span.last
+        self.horizon = max(self.horizon, header.get("horizon", 0))
+        self.pieces.append(span.path)
+
+
+def _follow(root: Store, spans: Sequence[Span], wanted: int, lake_id: str | None) -> _Chain:
+    """Find what to read up to a snapshot; where several begin at the same one, the longest that can be read."""
+    starting: dict[int, list[Span]] = {}
+    for span in spans:
+        if span.last <= wanted:
+            starting.setdefault(span.first, []).append(span)
+    chain = _Chain(lake_id)
+    while chain.last < wanted:
+        for span in sorted(starting.get(chain.last + 1, ()), key=lambda one: one.last, reverse=True):
+            try:
+                chain.add(span, judge_span(root, span, chain.lake_id))
+            except CorruptionError as error:
+                chain.damaged.append((span.path, error.message))
+            else:
+                break
+        else:
+            break
+    return chain
+
+
+def judge_span(root: Store, span: Span, lake_id: str | None) -> Mapping[str, Any]:
+    """Read a manifest or checkpoint to its end; gives its header.
+
+    Raises
+    ------
+    CorruptionError
+        It is damaged.
+    CatalogError
+        It is of another lake, or of a newer format.
+    """
+    header: Mapping[str, Any] = {}
+    for what, value in _records(root, span, set()):
+        if what == "header":
+            header = value
+        elif what == "snapshot" and "at_us" not in header:
+            header = {**header, "at_us": value["at_us"]}
+    if header["format"] > MANIFEST_FORMAT:
+        raise CatalogError(
+            f"{span.path!r} has format {header['format']}, made by a newer lakepart than this one.",
+            hint="upgrade lakepart.",
+            code=ErrorCode.CATALOG_TOO_NEW,
+        )
+    if lake_id is not None and header["lake_id"] != lake_id:
+        raise CatalogError(
+            f"{span.path!r} is of lake {header['lake_id']}, and this is lake {lake_id}.",
+            hint="manifests of another lake were put there: take them away.",
+            code=ErrorCode.WRONG_CATALOG,
+            context={"path": span.path, "lake": lake_id, "found": header["lake_id"]},
+        )
+    return header
+
+
+def _records(root: Store, span: Span, seen: set[int]) -> Iterator[rebuilding.Record]:
+    """Give what a manifest or checkpoint says, beginning with its header; CorruptionError where it does not say so."""
+    try:
+        if span.is_checkpoint:
+            yield from _of_checkpoint(root, span)
+        else:
+            manifest = json.loads(root.read_bytes(span.path))
+            if manifest["format"] > 1 and manifest["digest"] != digest_of(manifest):
+                raise _damaged(span, "its digest is of other bytes")
+            if manifest["snapshot"]["snapshot"] != span.last:
+                raise _damaged(span, f"it is of snapshot {manifest['snapshot']['snapshot']}")
+            yield "header", {name: manifest[name] for name in _HEADER if name in manifest}
+            yield from rebuilding.records_of(manifest, seen)
+    except NotFoundError as error:
+        raise _damaged(span, "it is gone") from error
+    except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, LookupError, AttributeError) as error:
+        raise _damaged(span, f"{type(error).__name__}: {error}") from error
+
+
+def _of_checkpoint(root: Store, span: Span) -> Iterator[rebuilding.Record]:
+    count, ended = 0, False
+    with root.open_read(span.path) as stored, gzip.GzipFile(fileobj=stored) as lines:
+        for line in lines:
+            if ended:
+                raise _damaged(span, "it goes on after its end")
+            what, value = json.loads(line)
+            if what == "end":
+                ended = value == count
+                continue
+            if what == "header" and (value["first"], value["last"]) != (span.first, span.last):
+                raise _damaged(span, f"it is of snapshots {value['first']} to {value['last']}")
+            count += 1
+            yield what, value
+    if not ended or not count:
+        raise _damaged(span, "it is cut short")
+
+
+def _damaged(span: Span, why: str) -> CorruptionError:
+    return CorruptionError(f"{span.path!r} cannot be used: {why}.", context={"path": span.path})
+
+
+def _put_pieces(root: Store, database: Database, plan: RebuildPlan) -> None:
+    """Write what the pieces say, many manifests in one transaction; no more than one piece is held in memory."""
+    seen: set[int] = set()
+    spans = [span for path in plan.pieces if (span := span_of(path)) is not None]
+    for start in range(0, len(spans), _AT_ONCE):
+        some = spans[start : start + _AT_ONCE]
+        rebuilding.put_records(database, chain.from_iterable(_records(root, span, seen) for span in some))
+
+
+def _put_tags(root: Store, database: Database, plan: RebuildPlan) -> list[tuple[str, str]]:
+    """Write the tags of snapshots that are recovered; gives those that cannot be used, and why."""
+    unread = []
+    for stored in root.list(TAG_FOLDER):
+        try:
+            values = json.loads(root.read_bytes(stored.path))
+            if values["lake_id"] != plan.lake_id or not 0 <= values["snapshot"] <= plan.snapshot:
+                raise ValueError("it is of another lake or of a snapshot that is not recovered")
+            row = {"tag_id": tag_id_of(stored.path), **values, "deleted": 0, "noted": 1}
+            rebuilding.put_records(database, [("tag", row)])
+        except (ValueError, TypeError, KeyError) as error:
+            unread.append((stored.path, f"{stored.path!r} cannot be used: {error}."))
+    return unread
+
+
+def _require_possible(plan: RebuildPlan, location: Location) -> None:
+    if plan.existing == "readable" and not isinstance(location, Path):
+        raise AlreadyExistsError(
+            f"There is a catalog at {plan.catalog}, and it can be read. Nothing was changed.",
+            hint="check compares it with storage; ALTER SCHEMA … RENAME TO … sets it aside.",
+            context={"catalog": plan.catalog},
+        )
+    if plan.existing == "readable" and not plan.replace:
+        raise AlreadyExistsError(
+            f"There is a catalog at {plan.catalog}, and it can be read. Nothing was changed.",
+            hint="check compares it with storage; replace=True (--replace) sets it aside.",
+            context={"catalog": plan.catalog},
+        )
+    if plan.missing is not None:
+        why = next((f": {text}" for path, text in plan.damaged if path == manifest_path(plan.missing)), "")
+        before = f"to={plan.snapshot} (--to {plan.snapshot}) recovers the state before the gap."
+        raise CorruptionError(
+            f"The manifest of snapshot {plan.missing} is missing or damaged, and there are later ones up to "
+            f"{plan.newest}{why} Nothing was changed.",
+            hint=before if plan.snapshot else "restore it from a backup: it is the first.",
+            context={"missing": plan.missing, "newest": plan.newest, "before": plan.snapshot},
+        )
+
+
+def _require_sound(database: Database, plan: RebuildPlan) -> None:
+    with database.reading() as connection:
+        unsound = [text for _, text in find_unsound(connection)]
+        snapshot = get_head(connection).snapshot
+    if unsound or snapshot != plan.snapshot:
+        raise CorruptionError(
+            f"The manifests contradict each other, so no catalog was made of them: {list_some(unsound)}",
+            hint="to=… recovers the state of an earlier snapshot; report this with the manifests.",
+            context={"findings": unsound},
+        )
+
+
+def _identity(root: Store, address: str) -> str | None:
+    """Give the identity that the lake's own file says; None where that is lost too."""
+    try:
+        return identity_from(root.read_bytes(IDENTITY_PATH), address)[1]
+    except NotFoundError:
+        return None
