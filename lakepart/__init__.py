@@ -102,7 +102,7 @@ if TYPE_CHECKING:
     from lakepart.model.plans import BackfillPlan, ReadPlan, RebuildPlan, TieringPlan, VacuumPlan
     from lakepart.model.policies import AgeRule, TieringPolicy
     from lakepart.model.records import Commit, RowChanges, Tag
-    from lakepart.model.row_plans import DeletePlan
+    from lakepart.model.row_plans import DeletePlan, DropPlan, UpsertPlan
     from lakepart.model.version_plans import PublishPlan, RollbackPlan
     from lakepart.model.windows import Window
     from lakepart.producers import Producer, producer
@@ -136,6 +136,7 @@ __all__ = [
     "CustomMapping",
     "Daily",
     "DeletePlan",
+    "DropPlan",
     "Dynamic",
     "ErrorCode",
     "Finding",
@@ -196,6 +197,7 @@ __all__ = [
     "Transaction",
     "UniqueKey",
     "Unpartitioned",
+    "UpsertPlan",
     "VacuumPlan",
     "VacuumReport",
     "Weekly",
@@ -267,6 +269,7 @@ _HOMES = {
     "RowCountDrift": "audits",
     "RowChanges": "model.records",
     "DeletePlan": "model.row_plans",
+    "DropPlan": "model.row_plans",
     "Selection": "selection",
     "SpecificPartitions": "model.mappings",
     "StalePublicationWarning": "engine.publish",
@@ -279,6 +282,7 @@ _HOMES = {
     "Transaction": "transaction",
     "UniqueKey": "audits",
     "Unpartitioned": "model.definitions",
+    "UpsertPlan": "model.row_plans",
     "VacuumPlan": "model.plans",
     "VacuumReport": "engine.vacuum",
     "Weekly": "model.definitions",

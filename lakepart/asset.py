@@ -19,7 +19,7 @@ from lakepart.engine.rename_key import rename_key
 from lakepart.engine.repartition import apply_repartition, plan_repartition
 from lakepart.engine.schemas import stored_schema
 from lakepart.engine.status import as_of_now
-from lakepart.engine.upsert import upsert
+from lakepart.engine.upsert import plan_upsert, upsert
 from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError, PartitionNotFoundError
 from lakepart.model.definition_plans import AlterPlan, RepartitionPlan
 from lakepart.model.definitions import PartitionsDefinition, check_definition
@@ -28,6 +28,7 @@ from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import count_of
 from lakepart.model.policies import check_age
 from lakepart.model.records import Commit, RowChanges
+from lakepart.model.row_plans import UpsertPlan
 from lakepart.model.selectors import select, select_text
 from lakepart.parquet.evolution import SchemaChange
 from lakepart.parquet.merging import check_on_schema_change
@@ -322,16 +323,40 @@ class Asset(PartitionVerbs):
         SchemaMismatchError
             The frame does not fit the asset's schema.
         StateError
-            The lake is read-only, of the past, or this is a transaction.
+            The lake is read-only, or of the past.
 
         Notes
         -----
+        In a transaction the rows that the block has written are found, too, and ``message`` and ``metadata`` are
+        refused: they are the block's.
+
+        What is decided is what :meth:`plan_upsert` says, in one pass over ``data``, so that a stream will do.
         Holds the keys of ``data``, not its rows. Files that can hold one of them, by their statistics, are read once
         for the key columns; those that do are read and written once more.
         """
         home, record = self._home, self._record()
         details = self._details(self._partitions, inputs, code_version, message, metadata, None, None)
         return upsert(home.context, home.view, record, data, on, details=details, on_schema_change=on_schema_change)
+
+    def plan_upsert(self, data: Any, on: Sequence[str], *, on_schema_change: str | None = None) -> UpsertPlan:
+        """Say which rows :meth:`upsert` would replace and which would come new, and what that would cost.
+
+        Parameters
+        ----------
+        data, on, on_schema_change
+            As for :meth:`upsert`. The plan keeps ``data``, to be carried out with; those of a stream, which is read
+            here, are given to ``lake.apply(plan, data=…)`` again.
+
+        Raises
+        ------
+        InvalidInputError, OfflineDataError, SchemaMismatchError
+            As for :meth:`upsert`.
+
+        Notes
+        -----
+        Goes through ``data`` once and holds its keys. Reads the key columns of the files that can hold one of them.
+        """
+        return plan_upsert(self._home, self._record(), data, on, on_schema_change=on_schema_change)
 
     def _write(
         self,

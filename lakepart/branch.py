@@ -10,8 +10,10 @@ from lakepart.catalog.lookups import get_branch
 from lakepart.engine import branches
 from lakepart.engine import publish as publishing
 from lakepart.engine.context import View
+from lakepart.engine.row_plans import apply_row_plan
 from lakepart.errors import StateError
 from lakepart.model.records import Commit
+from lakepart.model.row_plans import DeletePlan, DropPlan, UpsertPlan
 from lakepart.model.version_plans import PublishPlan
 from lakepart.transaction import TransactionalView
 
@@ -48,6 +50,12 @@ class Branch(TransactionalView):
         says whether main has other content now than at the fork.
         """
         return branches.diff_frame(self._home.context, self._home.view.branch)
+
+    def apply(
+        self, plan: DeletePlan | DropPlan | UpsertPlan, *, data: Any = None, message: str | None = None
+    ) -> Commit:
+        """Carry out exactly what a plan of this branch says; parameters as :meth:`Lake.apply <lakepart.Lake.apply>`."""
+        return apply_row_plan(self._home, plan, data=data, message=message)
 
     def plan_publish(self, on_conflict: str = "fail") -> PublishPlan:
         """Say what :meth:`publish` would make current, what main has changed underneath, and what is stale then."""

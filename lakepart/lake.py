@@ -20,13 +20,13 @@ from lakepart.engine import diff as diffs
 from lakepart.engine.alter import apply_alter
 from lakepart.engine.check import Finding, check_lake
 from lakepart.engine.context import View, require_writable
-from lakepart.engine.delete import apply_delete
 from lakepart.engine.home import Home, get_open_branch
 from lakepart.engine.move import MoveReport, apply_moves, plan_tiering
 from lakepart.engine.opening import absolute_address, absolute_catalog, create_lake, open_lake
 from lakepart.engine.publish import apply_publish
 from lakepart.engine.repartition import apply_repartition
 from lakepart.engine.rollback import apply_rollback
+from lakepart.engine.row_plans import apply_row_plan
 from lakepart.engine.vacuum import GRACE, RETENTION, VacuumReport, apply_vacuum, plan_vacuum
 from lakepart.errors import InvalidInputError
 from lakepart.model.definition_plans import AlterPlan, RepartitionPlan
@@ -34,7 +34,7 @@ from lakepart.model.names import check_branch_name
 from lakepart.model.plans import BackfillPlan, TieringPlan, VacuumPlan
 from lakepart.model.policies import TieringPolicy
 from lakepart.model.records import Commit, Tag, TierRecord
-from lakepart.model.row_plans import DeletePlan
+from lakepart.model.row_plans import DeletePlan, DropPlan, UpsertPlan
 from lakepart.model.version_plans import PublishPlan, RollbackPlan
 from lakepart.transaction import TransactionalView
 
@@ -177,13 +177,16 @@ class Lake(TransactionalView):
         plan: AlterPlan
         | BackfillPlan
         | DeletePlan
+        | DropPlan
         | PublishPlan
         | RepartitionPlan
         | RollbackPlan
         | TieringPlan
+        | UpsertPlan
         | VacuumPlan,
         *,
         fn: Callable[..., Any] | None = None,
+        data: Any = None,
         workers: int = 1,
         progress: bool = True,
         message: str | None = None,
@@ -191,10 +194,10 @@ class Lake(TransactionalView):
         """Carry out exactly what a plan says.
 
         Partitions of a tiering plan that were rewritten since are skipped and reported; those of a backfill plan
-        make it fail with a conflict, as do those of a rollback, and a partition committed since that a plan to alter or
-        repartition does not know. ``fn`` is the producer of a backfill plan that was made with a function which cannot
-        be imported by name; ``message`` is kept with the commit of a
-        rollback or publication.
+        make it fail with a conflict, as do those of a rollback or a change of rows, and a partition committed since
+        that a plan to alter or repartition does not know. ``fn`` is the producer of a backfill plan that was made with
+        a function which cannot be imported by name; ``data`` are the rows of an upsert whose plan was made for a
+        stream; ``message`` is kept with the commit of a rollback, a publication or a change of rows.
         """
         match plan:
             case TieringPlan():
@@ -213,8 +216,8 @@ class Lake(TransactionalView):
                 return apply_repartition(self._home, plan)
             case PublishPlan():
                 return apply_publish(self._home.context, plan, message=message)
-            case DeletePlan():
-                return apply_delete(self._home, plan, message=message)
+            case DeletePlan() | DropPlan() | UpsertPlan():
+                return apply_row_plan(self._home, plan, data=data, message=message)
             case RollbackPlan():
                 return apply_rollback(self._home.context, self._home.view, plan, message=message)
             case _:

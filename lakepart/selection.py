@@ -22,6 +22,7 @@ from lakepart.engine import rollback as rollbacks
 from lakepart.engine.commit import Details, write_partitions
 from lakepart.engine.context import require_writable
 from lakepart.engine.delete import apply_delete, plan_delete
+from lakepart.engine.drop import apply_drop, plan_drop
 from lakepart.engine.explain import explain_frame
 from lakepart.engine.home import Home
 from lakepart.engine.idempotency import once, token_of
@@ -42,7 +43,7 @@ from lakepart.model.inputs import Input
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import BackfillPlan, ReadPlan, TieringPlan
 from lakepart.model.records import AssetRecord, Commit, RowChanges
-from lakepart.model.row_plans import DeletePlan
+from lakepart.model.row_plans import DeletePlan, DropPlan
 from lakepart.model.version_plans import RollbackPlan
 from lakepart.model.windows import Window
 from lakepart.planning.definitions import follow
@@ -496,10 +497,13 @@ class PartitionVerbs(Readable):
         InvalidInputError
             The filter is missing or does not fit the columns.
         StateError
-            The lake is read-only, of the past, or this is a transaction.
+            The lake is read-only, or of the past.
 
         Notes
         -----
+        In a transaction the rows that the block has written are found, too, and ``message`` is refused: it is the
+        block's.
+
         Files that can hold a match, by their statistics, are read twice for the columns of the filter; those that do
         are read and written once more, in flat memory.
         """
@@ -643,6 +647,39 @@ class Selection(PartitionVerbs):
             )
 
         return once(home.context, details.token, write)
+
+    def plan_drop(self, *, missing: str = "error") -> DropPlan:
+        """Say which partitions :meth:`drop` would let become missing; asks the catalog alone."""
+        home = self._home
+        return plan_drop(home, self._record(), self._partitions, explicit=self._explicit, missing=missing)
+
+    def drop(self, *, missing: str = "error", message: str | None = None) -> Commit:
+        """Let these partitions become missing, in one commit; older snapshots keep them until vacuum forgets those.
+
+        With an open end, the partitions that are committed now are dropped. To record that there are no rows instead,
+        write an empty frame: the partition is then known to be empty.
+
+        Parameters
+        ----------
+        missing
+            What to do when a partition that was named is not there: ``"error"`` or ``"skip"``, with a warning.
+        message
+            Kept with the commit; in a transaction it is the block's, and refused.
+
+        Returns
+        -------
+        The commit; where none of the partitions is there, there is none, and it names the newest snapshot.
+
+        Raises
+        ------
+        PartitionNotFoundError
+            A partition that was named is missing already.
+        ConflictError
+            Somebody committed to one of them meanwhile; nothing is changed.
+        StateError
+            The lake is read-only, or of the past.
+        """
+        return apply_drop(self._home, self.plan_drop(missing=missing), message=message)
 
     def __and__(self, other: Selection) -> Selection:
         theirs = self._of_same_asset(other)

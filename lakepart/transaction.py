@@ -9,6 +9,7 @@ from typing import Any, NoReturn, Self
 
 from lakepart.catalog.database import Database
 from lakepart.engine.home import Home
+from lakepart.engine.row_plans import apply_row_plan
 from lakepart.engine.transaction import (
     abandon_transaction,
     begin_transaction,
@@ -20,6 +21,7 @@ from lakepart.engine.uncommitted import Stage
 from lakepart.errors import StateError
 from lakepart.lake_view import LakeView
 from lakepart.model.records import Commit
+from lakepart.model.row_plans import DeletePlan, DropPlan, UpsertPlan
 from lakepart.selection import check_json
 
 # Open lakes that this thread or task is in a transaction of.
@@ -37,6 +39,7 @@ class Transaction(LakeView):
     * A replacement of what was not read wins over what others committed meanwhile, and an append adds to it, as
       outside; ``expected=`` and ``if_exists="error"`` guard as outside.
     * Written twice, a later replacement supersedes what the block has written, and an append adds to it.
+    * ``upsert``, ``delete`` and ``drop`` find what the block has written, too, and are guarded like what was read.
 
     Two transactions that each read what the other one writes can both commit (write skew).
     """
@@ -72,6 +75,23 @@ class Transaction(LakeView):
     def transaction(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse: transactions are not nested."""
         raise _nested()
+
+    def apply(self, plan: DeletePlan | DropPlan | UpsertPlan, *, data: Any = None) -> Commit:
+        """Make what a plan says part of the block; the plan is of a handle of this transaction.
+
+        Parameters
+        ----------
+        plan
+            From ``plan_upsert``, ``plan_delete`` or ``plan_drop``.
+        data
+            The rows of an upsert, where the plan was made for a stream.
+
+        Raises
+        ------
+        ConflictError
+            The block has changed the partitions since.
+        """
+        return apply_row_plan(self._home, plan, data=data)
 
     def __enter__(self) -> Self:
         if transaction_of(self._home.view).stage is not Stage.NEW:
@@ -113,7 +133,7 @@ class TransactionalView(LakeView):
         ------
         StateError
             The handle is read-only, or a transaction of this lake is open already. Inside the block: declaring and
-            cutting assets, branches, backfills, moves, rollbacks and marks are refused.
+            cutting assets, branches, backfills, moves, rollbacks, marks and care are refused.
         ConflictError
             At the end of the block: somebody else committed to a partition that the block had read and written, or
             that it expected to be otherwise; or an asset was cut otherwise. Nothing is left of the block.

@@ -56,7 +56,7 @@ def write_changes(
         next_file_id,
         input_ids=_input_ids(connection, changes),
         sources=_sources(connection, changes),
-        kept=_kept_files(connection, _taken_over(changes, current)),
+        kept=kept_files(connection, _taken_over(changes, current)),
     )
     for change in changes:
         rows.add(change, current.get((change.asset_id, change.ordinal)))
@@ -287,13 +287,7 @@ def _source_of(change: Change, sources: Mapping[int, Shown]) -> Shown:
     return source
 
 
-def digests_of(connection: Connection, version_ids: Sequence[int]) -> dict[int, list[str]]:
-    """Give the data digests of versions, in the order of their files."""
-    kept = _kept_files(connection, version_ids)
-    return {version_id: [one.data_digest for one in files] for version_id, files in kept.items()}
-
-
-def _kept_files(connection: Connection, version_ids: Sequence[int]) -> dict[int, list[KeptFile]]:
+def kept_files(connection: Connection, version_ids: Sequence[int]) -> dict[int, list[KeptFile]]:
     """Give the files of versions, in their order."""
     found: dict[int, list[KeptFile]] = {}
     if version_ids:

@@ -13,11 +13,11 @@ from lakepart.cli import (
     branches,
     catalogs,
     changing,
-    deleting,
     demo,
     reading,
     rebuilding,
     redefining,
+    rows,
     tags,
     tiers,
 )
@@ -122,7 +122,9 @@ _add(_catalog, "backup", catalogs.backup, "catalog backup demo-lake catalog-of-t
 _add(_catalog, "restore", catalogs.restore, "catalog restore demo-lake catalog-of-today.db")
 _add(app, "alter", redefining.alter, "alter demo-lake flights --set end=2014-01-01 --apply")
 _add(app, "repartition", redefining.repartition, "repartition demo-lake flights --set kind=monthly --apply")
-_add(app, "delete", deleting.delete, "delete demo-lake flights 2013-03 --where 'carrier == UA' --apply")
+_add(app, "upsert", rows.upsert, "upsert demo-lake flights late.parquet --on carrier,flight,time_hour --apply")
+_add(app, "drop", rows.drop, "drop demo-lake daily_delays 2013-03 --apply")
+_add(app, "delete", rows.delete, "delete demo-lake flights 2013-03 --where 'carrier == UA' --apply")
 _add(app, "rollback", changing.rollback, "rollback demo-lake daily_delays 2013-03 --to 2 --apply")
 
 

@@ -46,6 +46,7 @@ Since = Annotated[str | None, typer.Option("--since", metavar="LABEL", help="Fro
 Name = Annotated[str | None, typer.Argument(metavar="NAME", show_default=False, help="Its name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print data for programs.")]
 Apply = Annotated[bool, typer.Option("--apply", help="Do what the plan says; without it, nothing is changed.")]
+Message = Annotated[str | None, typer.Option("--message", "-m", help="Kept with the commit.")]
 Everything = Annotated[bool, typer.Option("--all", help="Show every row.")]
 OnBranch = Annotated[str | None, typer.Option("--branch", metavar="NAME", help="Look at this branch.")]
 At = Annotated[

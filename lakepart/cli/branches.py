@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lakepart.cli.arguments import Apply, Everything, Json, LakeAddress, Name, opened, split
+from lakepart.cli.arguments import Apply, Everything, Json, LakeAddress, Message, Name, opened, split
 from lakepart.cli.output import carry_out, print_frame, print_json, say, tell_commit
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def publish(
         str,
         typer.Option("--on-conflict", metavar="fail|drop|theirs|ours", help="Where main has changed underneath."),
     ] = "fail",
-    message: Annotated[str | None, typer.Option("--message", "-m", help="Kept with the commit.")] = None,
+    message: Message = None,
     apply: Apply = False,
     as_json: Json = False,
 ) -> None:

@@ -13,6 +13,7 @@ from lakepart.cli.arguments import (
     LakeAddress,
     Last,
     MaybeAssetName,
+    Message,
     Partitions,
     Since,
     moment,
@@ -121,7 +122,7 @@ def rollback(
     ] = "fail",
     last: Last = None,
     since: Since = None,
-    message: Annotated[str | None, typer.Option("--message", "-m", help="Kept with the commit.")] = None,
+    message: Message = None,
     apply: Apply = False,
     as_json: Json = False,
 ) -> None:

@@ -22,6 +22,8 @@ from lakepart.catalog.lookups import get_asset, get_schema
 from lakepart.catalog.schemas import find_schema_id
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.dynamic_keys import definition_for_writing, written_keys
+from lakepart.engine.folding import files_of
+from lakepart.engine.joining import discarded_on_failure, join, require_its_columns, require_no_details
 from lakepart.engine.manifests import write_manifests
 from lakepart.engine.pieces import (
     Destination,
@@ -33,9 +35,10 @@ from lakepart.engine.pieces import (
     prepare_wanted,
 )
 from lakepart.engine.schemas import stored_schema
+from lakepart.engine.staged import StagedWrite
 from lakepart.engine.staging import Piece, Stager
-from lakepart.engine.uncommitted import StagedWrite, Uncommitted
-from lakepart.errors import AlreadyExistsError, ConflictError, ErrorCode, InvalidInputError, LakepartError, StateError
+from lakepart.engine.uncommitted import Uncommitted
+from lakepart.errors import AlreadyExistsError, ConflictError, ErrorCode, InvalidInputError, LakepartError
 from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import count_of, list_some
@@ -52,7 +55,7 @@ from lakepart.model.records import (
     NewFile,
 )
 from lakepart.parquet.merging import check_on_schema_change
-from lakepart.parquet.schemas import fingerprint, gives_types_only, serialise
+from lakepart.parquet.schemas import fingerprint, serialise
 from lakepart.planning.definitions import require_fitting
 
 IF_EXISTS = ("error", "replace", "append")
@@ -232,34 +235,19 @@ def _stage_in_transaction(
     transaction = view.transaction
     if transaction is None:
         raise AssertionError("the caller has looked")
-    if details.message is not None or details.metadata:
-        raise InvalidInputError(
-            "message= and metadata= are of the whole commit, so a write inside a transaction has none.",
-            hint='lake.transaction("why", metadata={…}).',
-        )
+    require_no_details(details.message, details.metadata)
     schema, intent_id = prepared.reconciled.schema, transaction.intent_id
-    before = stored_schema(context, asset)
-    if before is not None and transaction.has_written(asset.asset_id) and not gives_types_only(before, schema):
-        raise StateError(
-            f"This transaction wrote {asset.name!r} already, under the columns it had, and this frame changes them.",
-            hint="write that frame first, or change the columns with alter(…) before the block.",
-        )
+    require_its_columns(context, transaction, asset, schema)
     stager = make_stager(
         context, asset, definition, schema, intent_id, details.code_version, series=transaction.next_series()
     )
-    try:
+    with discarded_on_failure(stager):
         changed = changes(stager.stage(renewing(context, intent_id, prepared.pieces)))
         if if_exists == "error":
             positions = [definition.position_at(change.ordinal) for change in changed]
             _refuse_existing(context, view, asset, definition, positions)
-        with context.database.reading() as connection:
-            new_schema = schema if prepared.reconciled.changed else None
-            transaction.add(connection, view.scope(asset), changed, new_schema, stager)
-    except (Exception, KeyboardInterrupt):
-        stager.discard()
-        raise
-    if prepared.reconciled.changed:
-        context.schemas[transaction.schema_id_of(asset.asset_id)] = schema  # of this transaction's own context
+        new_schema = schema if prepared.reconciled.changed else None
+        join(context, view, asset, changed, new_schema=new_schema, stager=stager)
     return StagedWrite(transaction, changed)
 
 
@@ -312,7 +300,7 @@ def _guarded_anew(
             if guard.new_schema is not None or had is None:
                 return None
             changes = tuple(
-                replace(change, schema_id=had) if change.asset_id == asset.asset_id and change.files else change
+                replace(change, schema_id=had) if change.asset_id == asset.asset_id and files_of(change) else change
                 for change in changes
             )
         if asset.definition != definition.to_dict():

@@ -106,8 +106,10 @@ class View:
         """Give the content id by ordinal, with what a transaction has written."""
         found = dict(contents(connection, self.scope(asset), ranges))
         if self.transaction is not None:
-            own = self.transaction.versions(connection, self.scope(asset), ranges)
-            found |= {ordinal: version.content_id or "" for ordinal, version in own.items()}
+            for ordinal, version in self.transaction.versions(connection, self.scope(asset), ranges).items():
+                found.pop(ordinal, None)
+                if version is not None:
+                    found[ordinal] = version.content_id or ""
         return dict(sorted(found.items()))
 
 

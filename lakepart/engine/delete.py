@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
-from lakepart.catalog.committing import commit
-from lakepart.catalog.intents import open_intent
-from lakepart.catalog.lookups import get_head
-from lakepart.engine.commit import make_stager, undone_on_failure
 from lakepart.engine.context import require_writable
 from lakepart.engine.home import Home
-from lakepart.engine.manifests import write_manifests
 from lakepart.engine.read import ReadOptions, resolve, settle_missing
 from lakepart.engine.rewriting import costs, find_matches, require_schema, rewrite
+from lakepart.engine.row_changes import changing_rows, no_changes
 from lakepart.engine.schemas import stored_schema
 from lakepart.errors import ConflictError, StateError
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import list_some
-from lakepart.model.records import (
-    AssetGuard,
-    AssetRecord,
-    Change,
-    ChangeKind,
-    Commit,
-    CommitRequest,
-    NewFile,
-    RowChanges,
-)
+from lakepart.model.records import AssetRecord, Change, ChangeKind, NewFile, RowChanges
 from lakepart.model.row_plans import AffectedFile, DeletePlan
 from lakepart.parquet.matching import match_filter
 
@@ -37,8 +23,6 @@ def plan_delete(
 ) -> DeletePlan:
     """Find the rows that would go; reads the columns of the filter, of files that can hold a match."""
     context, view = home.context, home.view
-    if view.transaction is not None:
-        require_writable(context, view, "delete rows")
     resolved = resolve(context, view, asset, partitions, explicit=explicit, statistics=True)
     matcher = match_filter(given, resolved.schema)
     settle_missing(resolved, ReadOptions(missing=missing))
@@ -77,9 +61,7 @@ def apply_delete(home: Home, plan: DeletePlan, *, message: str | None = None) ->
     if view.branch.branch_id != plan.branch_id:
         raise StateError("This plan was made on another branch.", hint="apply it there, or plan again here.")
     if plan.is_empty:
-        with context.database.reading() as connection:
-            head = get_head(connection)
-        return RowChanges(head.snapshot, head.at_us, 0, 0, 0, 0, files_skipped=plan.files_read + plan.files_skipped)
+        return no_changes(context, view, {"files_skipped": plan.files_read + plan.files_skipped})
     asset = home.record(plan.asset)
     definition = asset.partitions
     chosen = PartitionSet.from_ordinals(definition, [ordinal for _, ordinal, *_ in plan.partitions])
@@ -96,36 +78,13 @@ def apply_delete(home: Home, plan: DeletePlan, *, message: str | None = None) ->
         (one.file_id, one.rows_matched) for one in plan.affected
     ]:
         raise _changed(plan, [key for key, *_ in plan.partitions])  # the same rows lie in other files by now
-    intent_id = context.new_id()
-    stager = make_stager(context, asset, definition, resolved.schema, intent_id)
     spent = costs(found) | {"files_skipped": plan.files_read + plan.files_skipped - len(found.matches)}
-    with undone_on_failure(context, stager, intent_id):
-        open_intent(context.database, intent_id, "delete")
-        rewritten = rewrite(context, definition, stager, found.matches, matchers)
-        record = commit(
-            context.database,
-            CommitRequest(
-                token=intent_id,
-                operation="delete",
-                changes=tuple(
-                    _change(asset, key, ordinal, content, rewritten[ordinal])
-                    for key, ordinal, content, *_ in plan.partitions
-                ),
-                assets=(AssetGuard(asset.asset_id, asset.revision),),
-                branch_id=view.branch.branch_id,
-                intent_id=intent_id,
-                author=context.author,
-                message=message,
-                metadata={"filter": str(plan.filter), **spent},
-            ),
-        )
-    write_manifests(context)
-    return with_costs(record, spent)
-
-
-def with_costs(record: Commit, spent: dict[str, int]) -> RowChanges:
-    """Give a commit with what it cost."""
-    return RowChanges(*(getattr(record, one.name) for one in fields(Commit)), **spent)
+    with changing_rows(context, view, asset, definition, resolved.schema, "delete", message=message) as writer:
+        rewritten = rewrite(context, definition, writer.stager, found.matches, matchers, intent_id=writer.intent_id)
+        changes = [
+            _change(asset, key, ordinal, content, rewritten[ordinal]) for key, ordinal, content, *_ in plan.partitions
+        ]
+        return writer.finish(changes, spent, said={"filter": str(plan.filter)})
 
 
 def _change(asset: AssetRecord, key: str, ordinal: int, content: str, rewritten: dict[int, NewFile | None]) -> Change:

@@ -35,6 +35,19 @@ def definition_for_writing(context: LakeContext, view: View, asset: AssetRecord)
     return definition.admitting(reserve)
 
 
+def definition_for_planning(asset: AssetRecord) -> PartitionsDefinition:
+    """Give the definition for a plan, which reserves nothing: unknown keys get ids that nobody has as yet."""
+    definition = asset.partitions
+    if not definition.is_dynamic:
+        return definition
+    met: dict[tuple[str, str], int] = {}
+
+    def invent(dimension: str, keys: Sequence[str], most: int) -> list[KnownKey]:
+        return [KnownKey(most - 1 - met.setdefault((dimension, key), len(met)), key) for key in keys]
+
+    return definition.admitting(invent)
+
+
 def written_keys(asset: AssetRecord, changes: Sequence[Change]) -> tuple[WrittenKeys, ...]:
     """Say which keys of dynamic dimensions a commit writes."""
     definition = asset.partitions

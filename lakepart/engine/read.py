@@ -102,7 +102,8 @@ def resolve(
             view.transaction.note_read(asset.asset_id, ranges)
             own = view.transaction.versions(connection, scope, ranges)
             files = view.transaction.files(own, asset.asset_id, files)
-            versions = sorted(({one.ordinal: one for one in versions} | own).values(), key=attrgetter("ordinal"))
+            seen = {one.ordinal: one for one in versions} | own
+            versions = sorted((one for one in seen.values() if one is not None), key=attrgetter("ordinal"))
         under = {file.schema_id for _, file in files if file.schema_id != UNCOMMITTED_SCHEMA}
         schemas = schemas_by_id(context, connection, under if schema_id is None else {*under, schema_id})
     schema = pa.schema([]) if schema_id is None else schemas.pop(schema_id)

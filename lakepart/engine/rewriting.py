@@ -81,6 +81,8 @@ def rewrite(
     stager: Stager,
     matches: Sequence[Match],
     matchers: Matchers,
+    *,
+    intent_id: str,
 ) -> dict[int, dict[int, NewFile | None]]:
     """Write what stays of each file, on its own tier; gives what takes its place, by ordinal and file id."""
     rewritten: dict[int, dict[int, NewFile | None]] = {}
@@ -89,7 +91,7 @@ def rewrite(
     for tier in dict.fromkeys(match.file.tier for match in matches):
         staying = [one for one in matches if one.file.tier == tier and one.rows < one.file.row_count]
         pieces = _pieces(definition, staying, matchers, stager.schema)
-        staged = stager.on(context.stores[tier], tier).stage(renewing(context, stager.name_prefix, pieces))
+        staged = stager.on(context.stores[tier], tier).stage(renewing(context, intent_id, pieces))
         files = {definition.ordinal_at(position): iter(written) for position, written in staged.items()}
         for match in staying:  # a piece a file, in this order
             rewritten[match.ordinal][match.file.file_id] = next(files[match.ordinal])

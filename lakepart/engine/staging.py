@@ -7,8 +7,9 @@ another machine can use it as well as the process that commits.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, count
@@ -105,15 +106,14 @@ class Stager:
         self.store.make_durable(file.path for files in staged.values() for file in files)
         return staged
 
-    def discard(self) -> None:
-        """Delete what was written; what cannot be deleted now is left for vacuum, which knows it by its name."""
+    def discard(self, *, but: Collection[str] = ()) -> None:
+        """Delete what was written, ``but`` some paths; what cannot be deleted, vacuum knows by its name."""
         for other in self._others:
-            other.discard()
+            other.discard(but=but)
         for path in self.paths:
-            try:
-                self.store.delete(path)
-            except LakepartError:  # the failure that led here is the one to report
-                continue
+            if path not in but:
+                with suppress(LakepartError):  # the failure that led here is the one to report
+                    self.store.delete(path)
 
     def _write(self, position: int, tables: Iterable[pa.Table]) -> NewFile | None:
         filled = (table for table in tables if table.num_rows)

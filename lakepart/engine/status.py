@@ -54,7 +54,8 @@ def committed_partitions(
         found = find_version_columns(connection, scope, ranges, ("ordinal",))["ordinal"]
         if view.transaction is not None:
             view.transaction.note_read(asset.asset_id, ranges)
-            found = sorted({*found, *view.transaction.versions(connection, scope, ranges)})
+            own = view.transaction.versions(connection, scope, ranges)
+            found = sorted({at for at in (*found, *own) if at not in own or own[at] is not None})
     return PartitionSet.from_ordinals(partitions.definition, found)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -23,17 +23,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from lakepart.catalog.changes import digests_of
+from lakepart.catalog.changes import KeptFile, kept_files
 from lakepart.catalog.database import Connection
 from lakepart.catalog.guards import require_unmoved
 from lakepart.catalog.intents import renew_intents
 from lakepart.catalog.reading import contents, find_versions
 from lakepart.catalog.scopes import Scope
-from lakepart.errors import ConflictError, ErrorCode, LakepartError, StateError
+from lakepart.engine.folding import WHOLE, files_of, fold
+from lakepart.errors import ConflictError, ErrorCode, StateError
 from lakepart.model.contents import content_id_of
 from lakepart.model.known_keys import KnownKey, KnownKeys
 from lakepart.model.ordinal_ranges import OrdinalRange, ordinals_within
 from lakepart.model.records import (
+    ANYTHING,
     Anything,
     AssetRecord,
     BranchRecord,
@@ -44,7 +46,6 @@ from lakepart.model.records import (
     NewFile,
     VersionRecord,
 )
-from lakepart.storage.base import Store
 
 if TYPE_CHECKING:
     from lakepart.catalog.database import Database
@@ -52,8 +53,9 @@ if TYPE_CHECKING:
 
 RENEWED_EVERY_S = 60.0
 UNCOMMITTED_SCHEMA = 0  # of a file of the transaction: that which the asset has in it
-_NO_ID = 0  # of a file or version that the catalog does not have yet
+_NO_ID = 0  # of a version that the catalog does not have yet
 _OF_ANOTHER_SCHEMA = 0  # a revision that no asset has: the commit looks up which schema its files were written under
+_PARTS = frozenset({"write", "upsert", "delete rows", "drop partitions"})
 _Ranges = Sequence[OrdinalRange]
 
 
@@ -64,44 +66,6 @@ class Stage(StrEnum):
     OPEN = "open"
     COMMITTED = "committed"
     ABANDONED = "abandoned"
-
-
-class StagedWrite(Commit):
-    """What one write of a transaction will do; ``snapshot`` and ``at`` are known once the block has ended."""
-
-    _transaction: Uncommitted
-    __slots__ = ("_transaction",)
-
-    def __init__(self, transaction: Uncommitted, changes: Sequence[Change]) -> None:
-        files = [file for change in changes for file in change.files]
-        object.__setattr__(self, "_transaction", transaction)
-        object.__setattr__(self, "partitions", len(changes))
-        object.__setattr__(self, "rows", sum(file.row_count for file in files))
-        object.__setattr__(self, "bytes", sum(file.size_bytes for file in files))
-        object.__setattr__(self, "files", len(files))
-
-    @property
-    def snapshot(self) -> int:
-        """The number of the transaction's commit."""
-        return self._committed.snapshot
-
-    @property
-    def at_us(self) -> int:
-        """When that was."""
-        return self._committed.at_us
-
-    @property
-    def _committed(self) -> Commit:
-        record = self._transaction.record
-        if record is None:
-            raise StateError(
-                "The snapshot of a write inside a transaction is known once the block has ended.",
-                hint="tx.commit is the commit of the whole block.",
-            )
-        return record
-
-    def __repr__(self) -> str:
-        return f"<StagedWrite of {self.partitions} partitions, {self.rows} rows>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +90,7 @@ class Uncommitted:
     _reads: dict[int, list[_Read]] = field(default_factory=dict)
     _keys: dict[tuple[int, str], dict[str, KnownKey]] = field(default_factory=dict)
     _stagers: list[Stager] = field(default_factory=list)
+    _file_ids: dict[str, int] = field(default_factory=dict)  # of its own files, by path: below zero
     _series: int = 0
     _pid: int = field(default_factory=os.getpid)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -144,10 +109,13 @@ class Uncommitted:
             raise StateError(f"This transaction is over: it was {self.stage}.", hint="use the lake, or begin another.")
 
     def require_part(self, verb: str) -> None:
-        """Refuse every verb but writing."""
+        """Refuse every verb but those that change rows."""
         self.require_open()
-        if verb != "write":
-            raise StateError(f"A transaction cannot {verb}.", hint="do it before the block, or after it.")
+        if verb not in _PARTS:
+            raise StateError(
+                f"A transaction cannot {verb}: its parts are writes, appends, upserts, deletions and drops.",
+                hint="do it before the block, or after it.",
+            )
 
     def renew_now_and_then(self, database: Database) -> None:
         """Say that this writer is still at work."""
@@ -202,7 +170,7 @@ class Uncommitted:
     def has_written(self, asset_id: int) -> bool:
         """Tell whether files of an asset were put in place."""
         with self._lock:
-            return any(change.files for change in self._of(asset_id).values())
+            return any(files_of(change) for change in self._of(asset_id).values())
 
     def learn_keys(self, asset_id: int, dimension: str, keys: Iterable[KnownKey]) -> None:
         """Remember keys that were reserved for this transaction and that nobody else sees yet."""
@@ -212,27 +180,37 @@ class Uncommitted:
     def note_read(self, asset_id: int, ranges: _Ranges) -> None:
         """Note what is being read; of the partitions that were replaced before, nobody else's content is."""
         with self._lock:
-            own = (at for at, change in self._of(asset_id).items() if change.kind is ChangeKind.REPLACE)
+            own = (at for at, change in self._of(asset_id).items() if change.kind in WHOLE)
             self._reads.setdefault(asset_id, []).append(_Read(tuple(ranges), frozenset(own)))
 
-    def versions(self, connection: Connection, scope: Scope, ranges: _Ranges) -> dict[int, VersionRecord]:
-        """Give what the transaction made of partitions in ``ranges``, as versions, by ordinal."""
+    def versions(self, connection: Connection, scope: Scope, ranges: _Ranges) -> dict[int, VersionRecord | None]:
+        """Give what the transaction made of partitions in ``ranges``, by ordinal; None where it dropped one."""
         with self._lock:
             own = self._of(scope.asset_id)
             wanted = {at: own[at] for at in _within(own, ranges)}
-        appended = [(at, at) for at, change in wanted.items() if change.kind is ChangeKind.APPEND]
-        kept = {one.ordinal: one for one in find_versions(connection, scope, appended)} if appended else {}
-        digests = digests_of(connection, [one.version_id for one in kept.values()])
-        return {at: self._version(change, scope.branch, kept.get(at), digests) for at, change in wanted.items()}
+        added_to = [(at, at) for at, change in wanted.items() if change.kind not in WHOLE]
+        kept = {one.ordinal: one for one in find_versions(connection, scope, added_to)} if added_to else {}
+        files = kept_files(connection, [one.version_id for one in kept.values()])
+        found: dict[int, VersionRecord | None] = {}
+        for at, change in wanted.items():
+            before = files.get(kept[at].version_id, []) if at in kept else []
+            found[at] = None if change.kind is ChangeKind.REMOVE else self._version(change, scope.branch, before)
+        return found
 
     def files(
-        self, versions: Mapping[int, VersionRecord], asset_id: int, committed: Sequence[tuple[int, DataFile]]
+        self, ordinals: Iterable[int], asset_id: int, committed: Sequence[tuple[int, DataFile]]
     ) -> list[tuple[int, DataFile]]:
         """Give the files of a read: the committed ones, but for what is replaced, and the transaction's own."""
         with self._lock:
-            own = {at: self._of(asset_id)[at] for at in versions}
-        found = [(at, file) for at, file in committed if at not in own or own[at].kind is ChangeKind.APPEND]
-        found += [(at, _data_file(new)) for at, change in own.items() for new in change.files]
+            own = {at: self._of(asset_id)[at] for at in ordinals}
+        found: list[tuple[int, DataFile]] = []
+        for at, file in committed:
+            change = own.get(at)
+            if change is None or (change.kind not in WHOLE and file.file_id not in change.rewrites):
+                found.append((at, file))
+            elif (placed := change.rewrites.get(file.file_id)) is not None:
+                found.append((at, self._data_file(placed)))
+        found += [(at, self._data_file(new)) for at, change in own.items() for new in change.files]
         return sorted(found, key=lambda pair: pair[0])  # stable: what was appended comes last
 
     # What it writes
@@ -248,8 +226,8 @@ class Uncommitted:
         connection: Connection,
         scope: Scope,
         changes: Sequence[Change],
-        schema: pa.Schema | None,
-        stager: Stager,
+        schema: pa.Schema | None = None,
+        stager: Stager | None = None,
     ) -> None:
         """Take one write in: a later replace supersedes what the transaction has, an append adds to it.
 
@@ -258,14 +236,17 @@ class Uncommitted:
         ConflictError
             A change expects another content than the transaction sees.
         """
-        require_unmoved(connection, scope.branch, changes, self._committed(connection, scope, changes))
+        blind = [change for change in changes if not _is_based(change)]
+        require_unmoved(connection, scope.branch, blind, self._committed(connection, scope, blind))
         with self._lock:
             self.require_open()
             own = self.changes.setdefault(scope.asset_id, {})
-            own.update({change.ordinal: _fold(own.get(change.ordinal), change) for change in changes})
+            based = self._rebased(connection, scope, [change for change in changes if _is_based(change)])
+            own.update({one.ordinal: fold(own.get(one.ordinal), one, self._id_of) for one in (*blind, *based)})
             if schema is not None:
                 self.schemas[scope.asset_id] = schema
-            self._stagers.append(stager)
+            if stager is not None:
+                self._stagers.append(stager)
 
     def guarded_changes(self, connection: Connection, branch: BranchRecord) -> tuple[Change, ...]:
         """Give all changes; those of partitions that were read are guarded by the content they had."""
@@ -286,9 +267,9 @@ class Uncommitted:
 
     def discard_superseded(self) -> None:
         """Delete the files that a later write of the same transaction put out of use."""
-        kept = {file.path for own in self.changes.values() for change in own.values() for file in change.files}
+        kept = {file.path for own in self.changes.values() for change in own.values() for file in files_of(change)}
         for stager in self._stagers:
-            _delete(stager.store, [path for path in stager.paths if path not in kept])
+            stager.discard(but=kept)
 
     def _of(self, asset_id: int) -> dict[int, Change]:
         return self.changes.get(asset_id, {})
@@ -307,70 +288,69 @@ class Uncommitted:
         found = find_versions(connection, scope, [(at, at) for at in guarded])
         return {(scope.asset_id, version.ordinal): version for version in found}
 
-    def _version(
-        self,
-        change: Change,
-        branch: BranchRecord,
-        kept: VersionRecord | None,
-        digests: Mapping[int, Sequence[str]],
-    ) -> VersionRecord:
-        before = [] if kept is None else list(digests.get(kept.version_id, ()))
-        rows, size, files = (0, 0, 0) if kept is None else (kept.row_count, kept.size_bytes, kept.file_count)
+    def _rebased(self, connection: Connection, scope: Scope, changes: Sequence[Change]) -> list[Change]:
+        """Guard by what is committed what was based on what the transaction sees; that must still be the same."""
+        if not changes:
+            return []
+        ranges = [(at, at) for at in sorted(change.ordinal for change in changes)]
+        committed = {one.ordinal: one.content_id for one in find_versions(connection, scope, ranges)}
+        own = self.versions(connection, scope, ranges)
+        rebased = []
+        for change in changes:
+            at = change.ordinal
+            seen = committed.get(at) if at not in own else None if (one := own[at]) is None else one.content_id
+            if seen != change.expected:
+                raise ConflictError(
+                    f"Another thread has written partition {change.key!r} in this transaction meanwhile.",
+                    hint="change one partition after the other.",
+                    context={"conflicts": [{"key": change.key, "ordinal": at}]},
+                )
+            whole = at in own and self._of(scope.asset_id)[at].kind in WHOLE
+            rebased.append(replace(change, expected=ANYTHING if whole else committed.get(at)))
+        return rebased
+
+    def _version(self, change: Change, branch: BranchRecord, before: Sequence[KeptFile]) -> VersionRecord:
+        kept = [change.rewrites.get(one.file_id) if one.file_id in change.rewrites else one for one in before]
+        files = [one for one in (*kept, *change.files) if one is not None]
         return VersionRecord(
             version_id=_NO_ID,
             asset_id=change.asset_id,
             branch_id=branch.branch_id,
             key=change.key,
             ordinal=change.ordinal,
-            content_id=content_id_of([*before, *(new.data_digest for new in change.files)]),
+            content_id=content_id_of([one.data_digest for one in files]),
             began=self.snapshot,
             ended=None,
-            row_count=rows + sum(new.row_count for new in change.files),
-            size_bytes=size + sum(new.size_bytes for new in change.files),
-            file_count=files + len(change.files),
+            row_count=sum(one.row_count for one in files),
+            size_bytes=sum(one.size_bytes for one in files),
+            file_count=len(files),
             code_version=change.code_version,
             written_at_us=0,
         )
 
+    def _id_of(self, new: NewFile) -> int:
+        with self._lock:
+            return self._file_ids.setdefault(new.path, -1 - len(self._file_ids))
 
-def _fold(before: Change | None, new: Change) -> Change:
-    """Make one change of two; what the first one expected of the lake still holds."""
-    if before is None:
-        return new
-    expected = new.expected if isinstance(before.expected, Anything) else before.expected
-    if new.kind is ChangeKind.REPLACE:
-        return replace(new, expected=expected)
-    return replace(
-        before,
-        files=before.files + new.files,
-        inputs=new.inputs or before.inputs,
-        code_version=before.code_version if new.code_version is None else new.code_version,
-        expected=expected,
-    )
+    def _data_file(self, new: NewFile) -> DataFile:
+        return DataFile(
+            file_id=self._id_of(new),
+            tier=new.tier,
+            path=new.path,
+            size_bytes=new.size_bytes,
+            row_count=new.row_count,
+            row_groups=new.row_groups,
+            checksum=new.checksum,
+            schema_id=UNCOMMITTED_SCHEMA,
+            statistics=new.statistics,
+        )
+
+
+def _is_based(change: Change) -> bool:
+    """Tell whether a change was made from what the transaction sees of its partition."""
+    return change.kind in {ChangeKind.REWRITE, ChangeKind.REMOVE}
 
 
 def _within(own: Iterable[int], ranges: _Ranges) -> list[int]:
     found: list[int] = ordinals_within(np.array(sorted(own), dtype=np.int64), ranges).tolist()
     return found
-
-
-def _data_file(new: NewFile) -> DataFile:
-    return DataFile(
-        file_id=_NO_ID,
-        tier=new.tier,
-        path=new.path,
-        size_bytes=new.size_bytes,
-        row_count=new.row_count,
-        row_groups=new.row_groups,
-        checksum=new.checksum,
-        schema_id=UNCOMMITTED_SCHEMA,
-        statistics=new.statistics,
-    )
-
-
-def _delete(store: Store, paths: Iterable[str]) -> None:
-    for path in paths:
-        try:
-            store.delete(path)
-        except LakepartError:  # vacuum knows it by its name
-            continue

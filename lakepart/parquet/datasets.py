@@ -8,9 +8,29 @@ from typing import Any
 
 import pyarrow as pa
 
-from lakepart.errors import ErrorCode, InvalidInputError
+from lakepart.errors import ErrorCode, InvalidInputError, NotFoundError
 from lakepart.parquet.reading import Source, read_files
 from lakepart.parquet.schemas import plain
+
+
+def open_parquet(path: str) -> Any:
+    """Open somebody's Parquet file, or a folder of files, as a ``pyarrow.dataset.Dataset``.
+
+    Raises
+    ------
+    NotFoundError
+        There is none.
+    InvalidInputError
+        It is not Parquet.
+    """
+    import pyarrow.dataset as ds
+
+    try:
+        return ds.dataset(path, format="parquet")
+    except FileNotFoundError as error:
+        raise NotFoundError(f"There is no file {path!r}.", context={"path": path}) from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InvalidInputError(f"{path!r} cannot be read as Parquet: {error}.", context={"path": path}) from error
 
 
 def to_dataset(sources: Sequence[Source], schema: pa.Schema, *, filesystem: Any = None) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import pyarrow as pa
@@ -102,6 +103,18 @@ def index_keys(table: pa.Table, names: Sequence[str], *, of: str) -> KeyIndex:
     if size < table.num_rows:
         raise _duplicates(table, names, codes, of)
     return KeyIndex(tuple(names), size, values, combinations)
+
+
+def digest_of_keys(table: pa.Table) -> str:
+    """Identify the keys of some rows, in their order, whatever batches they came in."""
+    plain = [
+        column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        for column in table.itercolumns()
+    ]
+    digest = sha256()
+    for batch in pa.table(plain, names=table.column_names).combine_chunks().to_batches():
+        digest.update(batch.serialize())
+    return digest.hexdigest()
 
 
 def _comparable(column: Any) -> Any:

@@ -33,11 +33,18 @@ def make(template, tmp_path):
     return lambda: copied(template, tmp_path / f"lake-{next(numbers)}")
 
 
+def in_a_block(lake):
+    with lake.transaction() as tx:
+        numbers = tx.asset("numbers")
+        numbers.upsert(frame((1, 5), (1, 6)), on=["value"])
+        numbers.delete([("value", "in", [2, 6])])
+
+
 def losing(action, lost=None):
     def act(lake):
         with suppress(lp.StateError, lp.SchemaMismatchError):
             try:
-                action(lake.asset("numbers"))
+                action(lake if action is in_a_block else lake.asset("numbers"))
             except lp.ConflictError:
                 if lost is not None:
                     lost.append(action)
@@ -51,6 +58,7 @@ ACTIONS = {
         lambda asset: asset.upsert(frame((1, 2)), on=["value"]),
         lambda values: [v for v in values if v != 2] + [2],
     ),
+    "block": (in_a_block, lambda values: [v for v in values if v not in (2, 5)] + [5]),
 }
 OTHERS = {
     "append": (lambda asset: asset.append(frame((1, 99))), lambda values: [*values, 99]),
@@ -62,8 +70,12 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("other", OTHERS)
-@pytest.mark.parametrize("action", ACTIONS)
+MEETINGS = [(action, other) for action in ("delete", "upsert") for other in OTHERS]
+MEETINGS += [("block", other) for other in ("append", "demote", "alter")]
+WITHOUT_LOSERS = [("delete", "demote"), ("upsert", "demote"), ("block", "demote"), ("block", "alter")]
+
+
+@pytest.mark.parametrize(("action", "other"), MEETINGS)
 def test_what_is_left_is_what_one_after_the_other_would_have_left(make, action, other):
     act, acted = ACTIONS[action]
     meet, met_so = OTHERS[other]
@@ -76,4 +88,5 @@ def test_what_is_left_is_what_one_after_the_other_would_have_left(make, action, 
         assert sorted(values) in possible, met.at
         assert [str(found) for found in met.lake.check(checksums=True) if found.severity == "damage"] == [], met.at
 
-    assert bool(lost) == (other != "demote")  # a move is nobody's conflict; anything newer wins
+    # a move is nobody's conflict, and a block is committed under the columns of now; any newer content wins
+    assert bool(lost) == ((action, other) not in WITHOUT_LOSERS)

@@ -349,6 +349,11 @@ def test_a_given_address_beats_the_environment(call, finished_lake, monkeypatch,
         (["delete", "LAKE", "readings"], 2, "invalid-input"),
         (["delete", "LAKE", "readings", "--where", "value"], 2, "invalid-input"),
         (["delete", "LAKE", "readings", "--where", "worth > 1"], 2, "unknown-column"),
+        (["upsert", "LAKE", "readings"], 2, "invalid-input"),
+        (["upsert", "LAKE", "readings", "NOWHERE", "--on", "at"], 3, "not-found"),
+        (["upsert", "LAKE", "readings", "CATALOG", "--on", "at"], 2, "invalid-input"),
+        (["drop", "LAKE", "readings"], 2, "invalid-input"),
+        (["drop", "LAKE", "readings", "2013-02-20"], 3, "partition-not-found"),
         (["alter", "LAKE", "readings", "--set", "start"], 2, "invalid-input"),
         (["alter", "LAKE", "readings", "--set", "sooner=1"], 2, "unsupported"),
         (["alter", "LAKE", "readings", "--add", "tip"], 2, "invalid-input"),
@@ -386,7 +391,7 @@ def test_what_went_wrong_is_an_exit_code_and_an_error_and_nothing_changes(
     call, lake, tmp_path, arguments, code, name
 ) -> None:
     before = contents(lake)
-    places = {"LAKE": lake, "NOWHERE": tmp_path / "nowhere", "NEW": tmp_path / "new"}
+    places = {"LAKE": lake, "CATALOG": lake / "catalog.db", "NOWHERE": tmp_path / "nowhere", "NEW": tmp_path / "new"}
     words = [str(places.get(word, word)) for word in arguments]
 
     in_words, as_json = call(*words), call(*words, "--json")
@@ -428,6 +433,8 @@ def test_an_output_that_is_not_read_to_its_end_is_no_error_of_ours(finished_lake
         ["vacuum", "LAKE", "--retention", "0h", "--grace", "0h"],
         ["rollback", "LAKE", "--to", "1"],
         ["delete", "LAKE", "readings", "2013-01", "--where", "value < 10"],
+        ["upsert", "LAKE", "readings", "LATE", "--on", "at"],
+        ["drop", "LAKE", "readings", "2013-01-05,2013-01-07"],
         ["alter", "LAKE", "readings", "--set", "start=2012-01-01", "--complete-after", "12h"],
         ["alter", "LAKE", "readings", "--add", "note=string", "--order", "note", "--on-schema-change", "add"],
         ["repartition", "LAKE", "readings", "--set", "kind=monthly"],
@@ -438,12 +445,14 @@ def test_an_output_that_is_not_read_to_its_end_is_no_error_of_ours(finished_lake
     ],
     ids=" ".join,
 )
-def test_a_plan_is_printed_and_nothing_is_done_without_apply(call, lake, arguments) -> None:
+def test_a_plan_is_printed_and_nothing_is_done_without_apply(call, lake, tmp_path, arguments) -> None:
     with lp.connect(lake) as opened:  # gives vacuum something to forget: neither current nor seen by the branch
         for number in (5, 6):
             opened.asset("sums").write(pd.DataFrame({"sum": [number]}), "2013-01-06")
         opened.tag("kept", at=1)
-    words = [str(lake) if word == "LAKE" else word for word in arguments]
+    late = tmp_path / "late.parquet"
+    pd.DataFrame({"at": pd.date_range("2013-01-02", periods=1, tz="UTC"), "value": [0]}).to_parquet(late, index=False)
+    words = [{"LAKE": str(lake), "LATE": str(late)}.get(word, word) for word in arguments]
     before = contents(lake)
 
     in_words, as_json = call(*words), call(*words, "--json")
@@ -564,6 +573,21 @@ def test_rows_are_deleted(call, lake) -> None:
     assert (done.code, done.json["result"]["rows_matched"]) == (0, 22)
     assert [row["value"] for row in call("head", lake, "readings", "2013-01-02", "--json").json] == [25, 26]
     assert call("delete", lake, "readings", "2013-01-02", *conditions).code == 0
+
+
+def test_rows_are_upserted_and_partitions_dropped(call, lake, tmp_path) -> None:
+    late = pd.DataFrame({"at": pd.date_range("2013-01-02T23:00", periods=2, freq="h", tz="UTC"), "value": [-1, -2]})
+    late.iloc[:1].to_parquet(tmp_path / "late.parquet", index=False)
+    upsert = ["upsert", lake, "readings", tmp_path / "late.parquet", "--on", "at", "-m", "late", "--apply"]
+
+    done, again = call(*upsert), call(*upsert, "--json")
+    dropped = call("drop", lake, "readings", "2013-01-01", "--apply", "--json")
+
+    assert (done.code, done.out.splitlines()[-1][-24:]) == (0, ": 1 updated, 0 inserted.")
+    assert (again.code, again.json["result"]["rows_updated"]) == (0, 1)
+    assert call("head", lake, "readings", "2013-01-02", "-n", "99", "--json").json[-1]["value"] == -1
+    assert (dropped.code, dropped.json["result"]["partitions"], dropped.json["plan"]["rows"]) == (0, 1, 24)
+    assert call("head", lake, "readings", "2013-01-01").code == 3
 
 
 @pytest.mark.filterwarnings("ignore:the producer of 'sums'")

@@ -248,6 +248,70 @@ def test_rows_of_known_keys_are_replaced_and_others_inserted(lake, rows):
     assert_sound(lake)
 
 
+def test_an_upsert_is_planned_without_a_write_and_carried_out_as_planned(lake, rows):
+    new = frame((1, 2, "B"), (1, 4, "D"), (2, 1, "e"), (4, 1, "f"))
+    before = files_of(lake.url)
+
+    plan = rows.plan_upsert(new, on=["id"])
+
+    assert (plan.rows, plan.rows_updated, plan.rows_inserted, plan.rows_matched, plan.rows_rewritten) == (4, 2, 2, 2, 2)
+    assert [(one.key, one.rows_updated, one.rows_inserted, one.content_id is None) for one in plan.partitions] == [
+        ("2024-01-01", 1, 1, False),
+        ("2024-01-02", 1, 0, False),
+        ("2024-01-04", 0, 1, True),
+    ]
+    assert (plan.files_read, plan.files_skipped, len(plan.affected)) == (2, 1, 2)
+    told = json.loads(json.dumps(plan.to_dict()))
+    assert (told["rows_updated"], told["files_rewritten"], told["partitions"][2]["content_id"]) == (2, 2, None)
+    assert "2 updated, 2 inserted" in str(plan)
+    assert "1 partition will be new: 2024-01-04" in str(plan)
+    assert files_of(lake.url) == before
+
+    done = lake.apply(plan, message="late")
+
+    assert (done.rows_updated, done.rows_inserted, done.rows_rewritten, done.files_rewritten) == (2, 2, 2, 2)
+    assert held(rows["2024-01-01"])[:2] == [(1, 1, "a"), (1, 3, None)]
+    assert held(rows)[-4:] == [(1, 2, "B"), (1, 4, "D"), (2, 1, "e"), (4, 1, "f")]
+    assert lake.snapshots(1)["message"].item() == "late"
+    assert_sound(lake)
+
+
+def test_a_planned_upsert_loses_to_newer_content_and_takes_no_other_rows(lake, rows):
+    new = frame((1, 2, "B"))
+    plan = rows.plan_upsert(iter([new]), on="id")
+    before = files_of(lake.url)
+
+    with pytest.raises(lp.InvalidInputError, match="has been read"):
+        lake.apply(plan)
+    for others in (frame((1, 3, "B")), frame((2, 2, "B")), frame((1, 2, "B"), (1, 3, "x"))):
+        with pytest.raises(lp.InvalidInputError, match="not those that this plan was made for"):
+            lake.apply(plan, data=others)
+    assert files_of(lake.url) == before
+    rows["2024-01-02"].delete([("id", "==", 1)])  # another partition
+    rows.alter(add={"x": pa.int8()})
+    with pytest.raises(lp.ConflictError, match="changed after this upsert was planned"):
+        lake.apply(plan, data=new)
+
+    plan = rows.plan_upsert(new, on="id", on_schema_change="add")
+    lake.apply(plan)
+    with pytest.raises(lp.ConflictError, match="2024-01-01"):
+        lake.apply(plan)
+    assert held(rows)[-1] == (1, 2, "B")
+    assert_sound(lake)
+
+
+def test_a_plan_says_which_columns_and_which_new_keys_an_upsert_brings(lake):
+    asset = lake.asset("regions", partitions=lp.Dynamic(dimension="region", by="region"))
+    asset.write(pa.table({"region": ["eu"], "id": [1]}))
+    wider = pa.table({"region": ["eu", "us", "us"], "id": [1, 1, 2], "x": [0.5, 0.5, 1.5]})
+
+    plan = asset.plan_upsert(wider, on=["id"], on_schema_change="add")
+
+    assert (plan.new_columns, [one.key for one in plan.partitions]) == (("x",), ["eu", "us"])
+    assert asset.keys == ["eu"]
+    assert (lake.apply(plan).rows_inserted, asset.keys, asset.count_rows()) == (2, ["eu", "us"], 3)
+
+
 def test_the_same_upsert_again_changes_no_row(lake, rows):
     rows.upsert(frame((1, 2, "B"), (1, 4, "D")), on="id")
     once = sorted(held(rows)[:7], key=str)
@@ -329,13 +393,18 @@ def test_a_nested_column_is_no_key(lake):
         asset.upsert(pa.table({"n": [{"x": 1}]}), on=["n"])
 
 
-@pytest.mark.parametrize("verb", ["delete", "upsert"])
-def test_a_transaction_the_past_and_a_reader_change_no_rows(lake, rows, verb):
-    def act(asset):
-        return asset.delete([("id", "==", 1)]) if verb == "delete" else asset.upsert(frame((1, 1, "x")), on=["id"])
+VERBS = {
+    "delete": lambda asset: asset.delete([("id", "==", 1)]),
+    "upsert": lambda asset: asset.upsert(frame((1, 1, "x")), on=["id"]),
+    "drop": lambda asset: asset["2024-01-01"].drop(),
+}
 
-    with lake.transaction("rows") as tx, pytest.raises(lp.StateError):
-        act(tx.asset("rows"))
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_past_and_a_reader_change_no_rows(lake, rows, verb):
+    def act(asset):
+        return VERBS[verb](asset)
+
     with pytest.raises(lp.StateError):
         act(lake.at(2).asset("rows"))
     with lp.connect(lake.url, read_only=True) as reader, pytest.raises(lp.StateError):

@@ -39,6 +39,17 @@ def test_a_crash_while_upserting_replaces_all_or_none(survives, when):
     assert survives(upsert, when) >= 6
 
 
+def test_a_crash_in_a_block_that_changes_rows_changes_all_or_none(survives, when):
+    def block(lake):
+        with lake.transaction() as tx:
+            numbers = tx.asset("numbers")
+            numbers.upsert(frame_of((1, 5), (3, 30)), on=["value"])
+            numbers.delete([("value", "==", 5)])
+            numbers["2024-01-03"].drop()
+
+    assert survives(block, when) >= 6
+
+
 def test_rows_are_put_in_place_before_the_catalog_speaks_of_them(make, when):
     kinds = [
         name.split()[0] for name in effects_of(make(), lambda lake: lake.asset("numbers").delete([("value", "==", 5)]))

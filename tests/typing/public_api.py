@@ -142,6 +142,13 @@ def looking_back(lake: lp.Lake, flights: lp.Asset) -> None:
     assert_type(flights["2013-01"].rollback(to=12), lp.Commit)
     assert_type(flights["2013-01"].plan_delete([("carrier", "==", "UA")]), lp.DeletePlan)
     assert_type(flights["2013-01"].delete([("carrier", "==", "UA")], missing="skip").rows_matched, int)
+    assert_type(flights.plan_upsert(pd.DataFrame(), on=["flight"], on_schema_change="add"), lp.UpsertPlan)
+    assert_type(flights["2013-01"].plan_drop(missing="skip"), lp.DropPlan)
+    assert_type(flights["2013-01"].drop(message="wrong calendar"), lp.Commit)
+    lake.apply(flights.plan_upsert(iter([pd.DataFrame()]), on=["flight"]), data=pd.DataFrame(), message="late")
+    assert_type(lake.branch("new-tax").apply(flights["2013-01"].plan_drop()), lp.Commit)
+    with lake.transaction() as rows_tx:
+        assert_type(rows_tx.apply(rows_tx.asset("flights")["2013-01"].plan_drop()), lp.Commit)
     assert_type(flights.upsert(pd.DataFrame(), on=["flight"], message="late").rows_updated, int)
     assert_type(lake.tag("q1-report", at=12, message="as sent"), lp.Tag)
     assert_type(lake.get_tag("q1-report").snapshot, int)
