@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         apply_rebuild,
         backup_catalog,
         copy_catalog,
+        doctor,
         migrate_catalog,
         plan_migration,
         plan_rebuild,
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
         Weekly,
         Yearly,
     )
+    from lakepart.model.diagnoses import Diagnosis
     from lakepart.model.inputs import Input
     from lakepart.model.mappings import (
         AllPartitions,
@@ -136,6 +138,7 @@ __all__ = [
     "CustomMapping",
     "Daily",
     "DeletePlan",
+    "Diagnosis",
     "DropPlan",
     "Dynamic",
     "ErrorCode",
@@ -208,6 +211,7 @@ __all__ = [
     "connect",
     "copy_catalog",
     "create",
+    "doctor",
     "migrate_catalog",
     "plan_migration",
     "plan_rebuild",
@@ -269,6 +273,7 @@ _HOMES = {
     "RowCountDrift": "audits",
     "RowChanges": "model.records",
     "DeletePlan": "model.row_plans",
+    "Diagnosis": "model.diagnoses",
     "DropPlan": "model.row_plans",
     "Selection": "selection",
     "SpecificPartitions": "model.mappings",
@@ -293,6 +298,7 @@ _HOMES = {
     "connect": "lake",
     "copy_catalog": "catalogs",
     "create": "lake",
+    "doctor": "catalogs",
     "migrate_catalog": "catalogs",
     "plan_migration": "catalogs",
     "plan_rebuild": "catalogs",

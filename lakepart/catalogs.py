@@ -1,4 +1,4 @@
-"""What is done to a lake's catalog as a whole: migrated, copied to another database, backed up, restored, rebuilt."""
+"""What is done to a lake's catalog as a whole: migrated, copied, backed up, restored, rebuilt, and looked at."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import os
 
 from lakepart.catalog.locations import Location
 from lakepart.engine import catalogs
+from lakepart.engine import doctor as doctors
 from lakepart.engine import rebuild as rebuilds
 from lakepart.engine.opening import StorageOptions, absolute_address, absolute_catalog
 from lakepart.engine.rebuild import RebuildReport
 from lakepart.model.catalog_plans import CatalogCopy, MigrationPlan
+from lakepart.model.diagnoses import Diagnosis
 from lakepart.model.plans import RebuildPlan
 
 
@@ -193,5 +195,57 @@ def apply_rebuild(
         absolute_address(os.fspath(url)),
         plan,
         catalog=absolute_catalog(catalog),
+        storage_options=storage_options,
+    )
+
+
+def doctor(
+    url: str | os.PathLike[str] | None = None,
+    *,
+    catalog: Location | None = None,
+    read_only: bool = False,
+    storage_options: StorageOptions = None,
+) -> list[Diagnosis]:
+    """Look for what will make trouble: releases with known bugs, settings, rights, clocks, room, stores.
+
+    Parameters
+    ----------
+    url
+        The lake's folder or URL; ``LAKEPART_URL`` by default, and without that the machine alone is looked at.
+    catalog
+        As for :func:`lakepart.connect`.
+    read_only
+        Whether you mean to read only: nothing is written to try the stores out, and rights to write are not missed.
+    storage_options
+        For the fsspec driver; never stored.
+
+    Returns
+    -------
+    What was looked at, each with ``subject``, ``severity`` (``ok``, ``notice``, ``problem``), a sentence and a hint.
+    A lake that cannot be opened is a problem with the reason.
+
+    Raises
+    ------
+    LakeNotFoundError
+        There is none.
+
+    Notes
+    -----
+    Writes an object of five bytes to each tier and deletes it; a dozen queries. Nothing else is changed, and no catalog
+    is migrated. Whether the data are whole is what :meth:`Lake.check <lakepart.Lake.check>` says.
+
+    Examples
+    --------
+    ::
+
+        [str(one) for one in lp.doctor("lake/") if one.severity == "problem"]
+    """
+    chosen = url if url is not None else os.environ.get("LAKEPART_URL")
+    if chosen is None:
+        return list(doctors.examine_machine())
+    return doctors.examine_address(
+        absolute_address(os.fspath(chosen)),
+        catalog=absolute_catalog(catalog or os.environ.get("LAKEPART_CATALOG")),
+        read_only=read_only,
         storage_options=storage_options,
     )

@@ -20,6 +20,7 @@ from lakepart.engine import diff as diffs
 from lakepart.engine.alter import apply_alter
 from lakepart.engine.check import Finding, check_lake
 from lakepart.engine.context import View, require_writable
+from lakepart.engine.doctor import examine_lake
 from lakepart.engine.home import Home, get_open_branch
 from lakepart.engine.move import MoveReport, apply_moves, plan_tiering
 from lakepart.engine.opening import absolute_address, absolute_catalog, create_lake, open_lake
@@ -30,6 +31,7 @@ from lakepart.engine.row_plans import apply_row_plan
 from lakepart.engine.vacuum import GRACE, RETENTION, VacuumReport, apply_vacuum, plan_vacuum
 from lakepart.errors import InvalidInputError
 from lakepart.model.definition_plans import AlterPlan, RepartitionPlan
+from lakepart.model.diagnoses import Diagnosis
 from lakepart.model.names import check_branch_name
 from lakepart.model.plans import BackfillPlan, TieringPlan, VacuumPlan
 from lakepart.model.policies import TieringPolicy
@@ -241,6 +243,10 @@ class Lake(TransactionalView):
         or the next run clears it), what it concerns, and a sentence.
         """
         return check_lake(self._home.context, checksums=checksums)
+
+    def doctor(self) -> list[Diagnosis]:
+        """Look for what will make trouble with this lake and machine; see :func:`lakepart.doctor`."""
+        return examine_lake(self._home.context)
 
     def close(self) -> None:
         """Let go of the catalog's connections."""

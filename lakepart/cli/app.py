@@ -14,6 +14,7 @@ from lakepart.cli import (
     catalogs,
     changing,
     demo,
+    doctoring,
     reading,
     rebuilding,
     redefining,
@@ -104,6 +105,7 @@ _add(_tier, "apply", tiers.apply, "tier apply demo-lake --older-than 180d --to c
 _add(_tier, "demote", tiers.demote, "tier demote demo-lake flights 2013-07 --to cold --apply")
 _add(_tier, "promote", tiers.promote, "tier promote demo-lake flights 2013-06 --apply")
 _add(_tier, "report", tiers.report, "tier report demo-lake")
+_add(app, "doctor", doctoring.doctor, "doctor demo-lake")
 _add(app, "check", changing.check, "check demo-lake --checksums")
 _add(app, "rebuild", rebuilding.rebuild, "rebuild demo-lake --apply")
 _add(app, "vacuum", changing.vacuum, "vacuum demo-lake --retention 30d --apply")

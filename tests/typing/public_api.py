@@ -142,6 +142,8 @@ def looking_back(lake: lp.Lake, flights: lp.Asset) -> None:
     assert_type(flights["2013-01"].rollback(to=12), lp.Commit)
     assert_type(flights["2013-01"].plan_delete([("carrier", "==", "UA")]), lp.DeletePlan)
     assert_type(flights["2013-01"].delete([("carrier", "==", "UA")], missing="skip").rows_matched, int)
+    assert_type(lake.doctor(), list[lp.Diagnosis])
+    assert_type(lp.doctor("lake/", read_only=True)[0].severity, str)
     assert_type(flights.plan_upsert(pd.DataFrame(), on=["flight"], on_schema_change="add"), lp.UpsertPlan)
     assert_type(flights["2013-01"].plan_drop(missing="skip"), lp.DropPlan)
     assert_type(flights["2013-01"].drop(message="wrong calendar"), lp.Commit)

@@ -1,0 +1,77 @@
+"""Trying out a store: whether it takes, gives back and deletes bytes, and whether it refuses to overwrite them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from lakepart.errors import AlreadyExistsError, LakepartError
+from lakepart.model.diagnoses import NOTICE, OK, PROBLEM, Diagnosis
+from lakepart.model.plans import format_bytes
+from lakepart.storage.base import Store
+
+_LITTLE_ROOM = 1_000_000_000
+_NO_ROOM = 64_000_000
+_SKEW = timedelta(seconds=60)  # stores stamp objects with seconds, and answer after a while
+
+
+def probe_store(store: Store, subject: str, path: str, now: datetime) -> Iterator[Diagnosis]:
+    """Write a small object, try to overwrite it, read it back and delete it; ``path`` is nobody else's."""
+    try:
+        stored = store.put_new(path, b"probe")
+        try:
+            yield from _judge(store, subject, path)
+        finally:
+            with suppress(LakepartError):  # what is left of it, check names
+                store.delete(path)
+        if store.stat(path) is not None:
+            yield Diagnosis(
+                subject, PROBLEM, f"{path!r} was written and cannot be deleted.", "vacuum needs that right."
+            )
+    except LakepartError as error:
+        yield Diagnosis(subject, PROBLEM, error.message, error.hint)
+        return
+    skew = stored.modified_at - now
+    if abs(skew) > _SKEW:
+        yield Diagnosis(
+            subject,
+            NOTICE,
+            f"Its clock differs from this machine's by {skew.total_seconds():+.0f} s.",
+            "set the clocks by NTP: vacuum compares both.",
+        )
+
+
+def _judge(store: Store, subject: str, path: str) -> Iterator[Diagnosis]:
+    try:
+        store.put_new(path, b"other bytes")
+    except AlreadyExistsError:
+        pass
+    else:
+        yield Diagnosis(
+            subject,
+            PROBLEM,
+            "It overwrites what is there although it was asked to create: two lakes may be made in one place.",
+            "use a store that keeps conditional writes (If-None-Match), or a newer release of it.",
+        )
+        return
+    if store.read_bytes(path) != b"probe":
+        yield Diagnosis(subject, PROBLEM, "What was written is read back as other bytes.", "mistrust this store.")
+        return
+    yield Diagnosis(subject, OK, "Writes, creates only where nothing is, reads back and deletes.")
+
+
+def disk_room(place: str, subject: str) -> Diagnosis | None:
+    """Say how much room there is where a local path lies; None where the system does not say."""
+    folder = Path(place)
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:
+        return None
+    severity = PROBLEM if free < _NO_ROOM else NOTICE if free < _LITTLE_ROOM else OK
+    hint = None if severity == OK else "make room: a write that finds none is undone."
+    return Diagnosis(subject, severity, f"{format_bytes(free)} free on its disk.", hint)
