@@ -15,7 +15,7 @@ from lakepart.catalog.campaigns import accept_claim
 from lakepart.catalog.changes import Moment, Totals, write_changes
 from lakepart.catalog.database import Database
 from lakepart.catalog.declaring import close_branch, leave_published, require_open
-from lakepart.catalog.definitions import redefine, require_same_cut
+from lakepart.catalog.definitions import last_change, redefine, require_same_cut
 from lakepart.catalog.encoding import to_json
 from lakepart.catalog.guards import find_current, require_unmoved
 from lakepart.catalog.intents import require_intent
@@ -295,14 +295,15 @@ def _check_assets(
         if guard is None:
             continue
         if guard.revision != row.revision:
+            winner = last_change(connection, row.asset_id)
             raise ConflictError(
                 f"The declaration of asset {row.name!r} changed meanwhile: it was revision {guard.revision}, "
-                f"now it is {row.revision}.",
+                f"now it is {row.revision} (snapshot {winner['snapshot']} by {winner['author']} at {winner['at']}).",
                 hint="look at the asset again, and plan the change anew."
                 if guard.new_definition is not None
                 else "read the asset again and check the frame against its schema.",
                 code=ErrorCode.ASSET_CHANGED,
-                context={"asset": row.name, "expected": guard.revision, "found": row.revision},
+                context={"asset": row.name, "expected": guard.revision, "found": row.revision, **winner},
             )
         if guard.new_schema is not None:
             schema_ids[row.asset_id] = note_schema(connection, row.asset_id, number, guard.new_schema)

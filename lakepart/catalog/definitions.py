@@ -9,16 +9,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, insert, or_, select, union_all, update
 
 from lakepart.catalog.encoding import from_json, to_json
 from lakepart.catalog.partition_keys import load_keys
 from lakepart.catalog.schemas import schema_id_at
 from lakepart.catalog.scopes import in_json
-from lakepart.catalog.tables import BIG, asset, asset_definition, backfill_target, branch, move, version
+from lakepart.catalog.tables import (
+    BIG,
+    asset,
+    asset_definition,
+    asset_schema,
+    backfill_target,
+    branch,
+    move,
+    snapshot,
+    version,
+)
 from lakepart.errors import StateError
 from lakepart.model.catalog_records import DefinitionRecord
 from lakepart.model.definitions import has_dynamic_keys
+from lakepart.model.instants import from_microseconds
 from lakepart.model.plans import list_some
 from lakepart.model.records import (
     MAIN_BRANCH_ID,
@@ -28,6 +39,7 @@ from lakepart.model.records import (
     NewDefinition,
     Redefinition,
 )
+from lakepart.model.version_plans import MovedPartition
 
 
 def as_seen(connection: Connection, found: AssetRecord, seen_by: BranchRecord, snapshot: int | None) -> AssetRecord:
@@ -120,9 +132,17 @@ def rename_work(connection: Connection, asset_id: int, ordinal: int, key: str) -
         )
 
 
-def versions_since(connection: Connection, asset_id: int, snapshot: int) -> list[tuple[str, int, str]]:
-    """Give ``(branch, ordinal, key)`` of an asset's current versions that began after ``snapshot``, on any branch."""
-    return [(*row,) for row in connection.execute(_SINCE, {"asset": asset_id, "at": snapshot})]
+def versions_since(connection: Connection, asset_id: int, snapshot: int) -> dict[int, MovedPartition]:
+    """Give by ordinal the partitions of an asset that were committed after ``snapshot``, on any branch."""
+    rows = connection.execute(_SINCE, {"asset": asset_id, "at": snapshot})
+    return {ordinal: MovedPartition(*moved) for ordinal, *moved in rows}
+
+
+def last_change(connection: Connection, asset_id: int) -> dict[str, Any]:
+    """Say whose commit changed an asset's definition or columns last, and when."""
+    row = connection.execute(_LAST_CHANGE, {"asset": asset_id}).one()
+    at = from_microseconds(row.at_us).isoformat(timespec="seconds")
+    return {**row._mapping, "at": at}
 
 
 def branches_with(connection: Connection, asset_id: int) -> list[str]:
@@ -197,14 +217,31 @@ _OF_COMMIT: Select[Any] = (
 )
 _OPEN = branch.join(version, version.c.branch_id == branch.c.branch_id)
 _SINCE: Select[Any] = (
-    select(branch.c.name, version.c.ordinal, version.c.key)
-    .select_from(_OPEN)
+    select(version.c.ordinal, asset.c.name, version.c.key, snapshot.c.snapshot, snapshot.c.author, snapshot.c.at_us)
+    .select_from(
+        _OPEN.join(asset, asset.c.asset_id == version.c.asset_id).join(snapshot, snapshot.c.snapshot == version.c.began)
+    )
     .where(
         *_current(version.c.began > bindparam("at", type_=BIG)),
         branch.c.state == "open",
         version.c.content_id.is_not(None),
     )
     .order_by(branch.c.branch_id, version.c.ordinal)
+)
+_LAST_CHANGE: Select[Any] = (
+    select(snapshot.c.snapshot, snapshot.c.author, snapshot.c.at_us)
+    .where(
+        snapshot.c.snapshot.in_(
+            union_all(
+                *(
+                    select(table.c.began).where(table.c.asset_id == bindparam("asset", type_=BIG))
+                    for table in (asset_definition, asset_schema)
+                )
+            )
+        )
+    )
+    .order_by(snapshot.c.snapshot.desc())
+    .limit(1)
 )
 _WITH: Select[Any] = (
     select(branch.c.name)

@@ -15,6 +15,7 @@ from lakepart.model.instants import from_microseconds
 from lakepart.model.records import MAIN, MAIN_BRANCH_ID, Anything, BranchRecord, Change
 
 _NAMED_CONFLICTS = 5
+_EVER = 2**62
 
 
 class Shown(NamedTuple):
@@ -117,11 +118,24 @@ class LastWriter(NamedTuple):
 def last_writers(
     connection: Connection, asset_id: int, branch: BranchRecord, ordinals: Sequence[int]
 ) -> dict[int, LastWriter]:
-    """Say whose commit on ``branch`` touched each of these partitions last; those never touched are left out."""
+    """Say whose commit touched each of these partitions of ``branch`` last; those never touched are left out.
+
+    What the branch has not touched is as main had it at the fork.
+    """
+    found = _last_on(connection, asset_id, branch.branch_id, ordinals, _EVER)
+    if branch.branch_id != MAIN_BRANCH_ID:
+        inherited = [ordinal for ordinal in ordinals if ordinal not in found]
+        found |= _last_on(connection, asset_id, MAIN_BRANCH_ID, inherited, branch.fork)
+    return found
+
+
+def _last_on(
+    connection: Connection, asset_id: int, branch_id: int, ordinals: Sequence[int], until: int
+) -> dict[int, LastWriter]:
     if not ordinals:
         return {}
     ranges = [(ordinal, ordinal) for ordinal in ordinals]
-    parameters = {"asset": asset_id, "branch": branch.branch_id, **range_parameters(ranges)}
+    parameters = {"asset": asset_id, "branch": branch_id, "until": until, **range_parameters(ranges)}
     rows = connection.execute(_winners(form_of(ranges)), parameters)
     return {ordinal: LastWriter(*rest) for ordinal, *rest in rows}
 
@@ -185,6 +199,7 @@ def _winners(form: Form) -> Select[Any]:
                 version.c.branch_id == bindparam("branch", type_=BIG),
                 in_ranges,
                 time,
+                touching <= bindparam("until", type_=BIG),
             )
             for touching, time in (
                 (version.c.began, version.c.ended.is_(None)),

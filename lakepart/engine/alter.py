@@ -17,12 +17,12 @@ from lakepart.catalog.definitions import versions_since
 from lakepart.catalog.lookups import get_head, list_assets, list_branches
 from lakepart.catalog.reading import find_version_columns
 from lakepart.catalog.scopes import EVERY_ORDINAL, Scope
+from lakepart.engine.conflicts import committed_meanwhile
 from lakepart.engine.home import Home
 from lakepart.engine.redefining import (
     broken_mappings,
     check_columns,
     commit_definition,
-    committed_meanwhile,
     require_main,
     require_possible,
 )
@@ -187,8 +187,8 @@ def _require_no_orphans(
 ) -> None:
     """Look at what was committed after the plan was made: the lock is held, so keep it to that."""
     since = versions_since(connection, plan.asset_id, plan.snapshot)
-    lost = orphans(before, after, [ordinal for _, ordinal, _ in since], [key for _, _, key in since])
+    lost = set(orphans(before, after, list(since), [one.key for one in since.values()]))
     if before.columns != after.columns:
-        lost = [key for _, _, key in since]
+        lost = {one.key for one in since.values()}
     if lost:
-        raise committed_meanwhile(plan.asset, lost)
+        raise committed_meanwhile(plan.asset, [one for one in since.values() if one.key in lost])

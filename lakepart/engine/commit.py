@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from lakepart.catalog.committing import commit
 from lakepart.catalog.database import Connection
+from lakepart.catalog.definitions import last_change
 from lakepart.catalog.intents import close_intent, open_intent, renew_intents
 from lakepart.catalog.lookups import get_asset, get_schema
 from lakepart.catalog.schemas import find_schema_id
@@ -305,7 +306,8 @@ def _guarded_anew(
             )
         if asset.definition != definition.to_dict():
             partitions = {change.ordinal: change.key for change in changes if change.asset_id == asset.asset_id}
-            require_fitting(asset.name, definition, asset.partitions, partitions)
+            winner = last_change(connection, asset.asset_id)
+            require_fitting(asset.name, definition, asset.partitions, partitions, winner)
         guards.append(AssetGuard(asset.asset_id, asset.revision, schema if stored is None else None))
     return replace(request, assets=tuple(guards), changes=changes)
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from lakepart.engine.conflicts import changed_since_planned, declared_anew
 from lakepart.engine.context import require_writable
 from lakepart.engine.home import Home
 from lakepart.engine.read import ReadOptions, resolve, settle_missing
 from lakepart.engine.rewriting import costs, find_matches, require_schema, rewrite
 from lakepart.engine.row_changes import changing_rows, no_changes
 from lakepart.engine.schemas import stored_schema
-from lakepart.errors import ConflictError, StateError
+from lakepart.errors import StateError
 from lakepart.model.partition_sets import PartitionSet
-from lakepart.model.plans import list_some
 from lakepart.model.records import AssetRecord, Change, ChangeKind, NewFile, RowChanges
 from lakepart.model.row_plans import AffectedFile, DeletePlan
 from lakepart.parquet.matching import match_filter
@@ -68,16 +68,21 @@ def apply_delete(home: Home, plan: DeletePlan, *, message: str | None = None) ->
     resolved = resolve(context, view, asset, chosen, explicit=False, statistics=True)
     require_schema(plan.asset, resolved, stored_schema(context, asset))
     contents = {version.ordinal: version.content_id for version in resolved.versions}
-    moved = [key for key, ordinal, content, *_ in plan.partitions if contents.get(ordinal) != content]
-    if moved or asset.revision != plan.revision:
-        raise _changed(plan, moved)
+    moved = {ordinal: key for key, ordinal, content, *_ in plan.partitions if contents.get(ordinal) != content}
+    if moved:
+        raise changed_since_planned(context, view, plan, "deletion", moved)
+    if asset.revision != plan.revision:
+        raise declared_anew(context, plan, "deletion")
     matcher = match_filter(plan.filter, resolved.schema)
     matchers = {version.ordinal: matcher for version in resolved.versions}
     found = find_matches(context, resolved, resolved.schema, matchers)
     if [(one.file.file_id, one.rows) for one in found.matches] != [
         (one.file_id, one.rows_matched) for one in plan.affected
     ]:
-        raise _changed(plan, [key for key, *_ in plan.partitions])  # the same rows lie in other files by now
+        everything = {ordinal: key for key, ordinal, *_ in plan.partitions}
+        raise changed_since_planned(
+            context, view, plan, "deletion", everything
+        )  # the same rows lie in other files by now
     spent = costs(found) | {"files_skipped": plan.files_read + plan.files_skipped - len(found.matches)}
     with changing_rows(context, view, asset, definition, resolved.schema, "delete", message=message) as writer:
         rewritten = rewrite(context, definition, writer.stager, found.matches, matchers, intent_id=writer.intent_id)
@@ -95,13 +100,4 @@ def _change(asset: AssetRecord, key: str, ordinal: int, content: str, rewritten:
         kind=ChangeKind.REWRITE,
         rewrites=rewritten,
         expected=content,
-    )
-
-
-def _changed(plan: DeletePlan, keys: list[str]) -> ConflictError:
-    which = f": {list_some(keys)}" if keys else ""
-    return ConflictError(
-        f"Asset {plan.asset!r} changed after this deletion was planned{which}. Nothing was changed.",
-        hint="plan again.",
-        context={"asset": plan.asset, "conflicts": [{"asset": plan.asset, "key": key} for key in keys]},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lakepart.catalog.committing import commit
+from lakepart.engine.conflicts import declared_anew
 from lakepart.engine.context import require_writable
 from lakepart.engine.home import Home
 from lakepart.engine.joining import join, require_no_details
@@ -10,7 +11,7 @@ from lakepart.engine.manifests import write_manifests
 from lakepart.engine.read import ReadOptions, resolve, settle_missing
 from lakepart.engine.row_changes import no_changes
 from lakepart.engine.staged import StagedWrite
-from lakepart.errors import ConflictError, StateError
+from lakepart.errors import StateError
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import AssetGuard, AssetRecord, Change, ChangeKind, Commit, CommitRequest
 from lakepart.model.row_plans import DropPlan
@@ -49,11 +50,7 @@ def apply_drop(home: Home, plan: DropPlan, *, message: str | None = None) -> Com
         return no_changes(context, view, {})
     asset = home.record(plan.asset)
     if asset.revision != plan.revision:
-        raise ConflictError(
-            f"Asset {plan.asset!r} changed after this drop was planned. Nothing was changed.",
-            hint="plan again.",
-            context={"asset": plan.asset, "conflicts": []},
-        )
+        raise declared_anew(context, plan, "drop")
     changes = tuple(
         Change(asset_id=asset.asset_id, key=key, ordinal=ordinal, kind=ChangeKind.REMOVE, expected=content)
         for key, ordinal, content, *_ in plan.partitions

@@ -13,10 +13,10 @@ from typing import Any
 from lakepart.catalog.committing import Publication, publish
 from lakepart.catalog.database import Connection
 from lakepart.catalog.declaring import refresh, require_open
-from lakepart.catalog.guards import last_writers
 from lakepart.catalog.lookups import find_asset, get_asset, get_branch, get_head
 from lakepart.catalog.reading import branch_changes, contents, inputs_of
 from lakepart.catalog.scopes import Scope
+from lakepart.engine.conflicts import find_movers, list_conflicts
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.diff import differing
 from lakepart.engine.manifests import write_manifests
@@ -95,7 +95,7 @@ def apply_publish(
             f"Main has other content now in {count_of(len(plan.conflicts), 'partition')} that branch {plan.branch!r} "
             f"wrote: {list_some(map(str, plan.conflicts))}. Nothing was changed.",
             hint=_HINT,
-            context={"branch": plan.branch, "conflicts": [_as_context(one) for one in plan.conflicts]},
+            context={"branch": plan.branch, "conflicts": list_conflicts(plan.conflicts)},
         )
     if not plan.published and not plan.conflicts:
         raise StateError(
@@ -167,7 +167,7 @@ def _require_no_conflict(connection: Connection, branch: BranchRecord) -> None:
             f"Branch {branch.name!r} cannot be refreshed: main and the branch have both changed "
             f"{count_of(len(conflicts), 'partition')}: {list_some(map(str, conflicts))}. Nothing was changed.",
             hint=_HINT,
-            context={"branch": branch.name, "conflicts": [_as_context(one) for one in conflicts]},
+            context={"branch": branch.name, "conflicts": list_conflicts(conflicts)},
         )
 
 
@@ -222,20 +222,14 @@ def _describe(
     connection: Connection, conflicting: Iterable[VersionRecord], names: Mapping[int, str]
 ) -> list[MovedPartition]:
     """Say whose commit on main changed each partition last, and when."""
-    by_asset: dict[int, list[VersionRecord]] = {}
+    by_asset: dict[int, dict[int, str]] = {}
     for version in conflicting:
-        by_asset.setdefault(version.asset_id, []).append(version)
-    found = []
-    for asset_id, versions in by_asset.items():
-        writers = last_writers(connection, asset_id, MAIN, sorted(version.ordinal for version in versions))
-        found += [
-            MovedPartition(names[asset_id], one.key, *writers.get(one.ordinal, (None, None, None))) for one in versions
-        ]
-    return found
-
-
-def _as_context(one: MovedPartition) -> dict[str, Any]:
-    return {"asset": one.asset, "key": one.key, "snapshot": one.snapshot, "author": one.author, "at_us": one.at_us}
+        by_asset.setdefault(version.asset_id, {})[version.ordinal] = version.key
+    return [
+        moved
+        for asset_id, keys in by_asset.items()
+        for moved in find_movers(connection, MAIN, asset_id, names[asset_id], keys)
+    ]
 
 
 def _change(version: VersionRecord, on_main: str | None) -> str:

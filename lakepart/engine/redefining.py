@@ -13,12 +13,12 @@ from lakepart.catalog.lookups import list_assets
 from lakepart.engine.context import LakeContext, require_writable
 from lakepart.engine.home import Home
 from lakepart.engine.manifests import write_manifests
-from lakepart.errors import ConflictError, ErrorCode, InvalidInputError, SchemaMismatchError, StateError
+from lakepart.errors import ErrorCode, InvalidInputError, SchemaMismatchError, StateError
 from lakepart.model.definition_plans import AlterPlan, RepartitionPlan
 from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
 from lakepart.model.inputs import Input
 from lakepart.model.mappings import infer_mapping
-from lakepart.model.plans import count_of, list_some
+from lakepart.model.plans import list_some
 from lakepart.model.records import (
     MAIN_BRANCH_ID,
     AssetGuard,
@@ -142,13 +142,3 @@ def check_columns(asset: str, after: PartitionsDefinition, schema: pa.Schema) ->
                 hint="choose another name for the dimension.",
                 context={"column": one.dimension},
             )
-
-
-def committed_meanwhile(asset: str, keys: Sequence[str]) -> ConflictError:
-    """Say that others wrote partitions which a change of definition did not know of."""
-    return ConflictError(
-        f"Somebody committed {count_of(len(keys), 'partition')} of {asset!r} after this was planned: "
-        f"{list_some(keys)}. Nothing was changed.",
-        hint="plan again.",
-        context={"asset": asset, "conflicts": [{"asset": asset, "key": key} for key in keys]},
-    )

@@ -8,13 +8,13 @@ from lakepart.catalog.definitions import rename_work, versions_since
 from lakepart.catalog.lookups import get_head, list_branches
 from lakepart.catalog.reading import find_versions
 from lakepart.catalog.scopes import Scope
+from lakepart.engine.conflicts import committed_meanwhile
 from lakepart.engine.context import View
 from lakepart.engine.home import Home
 from lakepart.engine.redefining import (
     OPEN_BACKFILLS,
     broken_mappings,
     commit_definition,
-    committed_meanwhile,
     require_main,
 )
 from lakepart.errors import AlreadyExistsError, ErrorCode, InvalidInputError, StateError
@@ -60,8 +60,9 @@ def rename_key(home: Home, asset: AssetRecord, old: str, new: str) -> Commit:
 
     def require(connection: Connection) -> None:
         _require_nobody_at_work(connection, asset, ordinal, old)
-        if not found and any(at == ordinal for _, at, _ in versions_since(connection, asset.asset_id, snapshot)):
-            raise committed_meanwhile(asset.name, [old])
+        since = versions_since(connection, asset.asset_id, snapshot)
+        if ordinal in since:
+            raise committed_meanwhile(asset.name, [since[ordinal]])
         rename_work(connection, asset.asset_id, ordinal, new)
 
     return commit_definition(

@@ -19,6 +19,7 @@ from lakepart.catalog.intents import open_intent
 from lakepart.catalog.reading import find_inputs, find_version_columns
 from lakepart.catalog.scopes import EVERY_ORDINAL
 from lakepart.engine.commit import make_stager, renewing, undone_on_failure
+from lakepart.engine.conflicts import changed_since_planned, declared_anew, overtaken
 from lakepart.engine.context import LakeContext, View
 from lakepart.engine.home import Home
 from lakepart.engine.judging import JUDGED, Judge
@@ -104,10 +105,11 @@ def apply_repartition(home: Home, plan: RepartitionPlan) -> Commit:
     asset = home.record(plan.asset)
     before, after = asset.partitions, definition_from_dict(plan.after)
     if asset.definition != plan.before:
-        raise _changed(plan, [])
+        raise declared_anew(context, plan, "repartitioning")
     found = resolve(context, view, asset, PartitionSet.everything(before), explicit=False)
     if _contents(found.versions) != plan.contents:
-        raise _changed(plan, sorted({key for key, _, _ in {*_contents(found.versions)} ^ {*plan.contents}}))
+        moved = {ordinal: key for key, ordinal, _ in sorted({*_contents(found.versions)} ^ {*plan.contents})}
+        raise changed_since_planned(context, view, plan, "repartitioning", moved)
     marks = _stale_marks(context, view, asset)
     origins = origins_of(before, after, found.versions, plan.routes, plan.known_empty, marks)
     intent_id = context.new_id()
@@ -116,7 +118,7 @@ def apply_repartition(home: Home, plan: RepartitionPlan) -> Commit:
     def require(connection: Connection) -> None:
         since = versions_since(connection, plan.asset_id, plan.snapshot)
         if since:
-            raise _changed(plan, [key for _, _, key in since])
+            raise overtaken(plan, "repartitioning", list(since.values()))
         holders = _holders(connection, plan.asset_id)
         if holders:
             raise ConflictError(f"Asset {plan.asset!r} cannot be repartitioned any more: {'; '.join(holders)}.")
@@ -289,12 +291,3 @@ def _require_routable(asset: str, after: PartitionsDefinition) -> None:
             hint="list them, Static([…], by=…); or declare another asset and write the rows to it.",
             code=ErrorCode.UNSUPPORTED,
         )
-
-
-def _changed(plan: RepartitionPlan, keys: Sequence[str]) -> ConflictError:
-    which = f": {list_some(keys)}" if keys else ""
-    return ConflictError(
-        f"Asset {plan.asset!r} changed after its repartitioning was planned{which}. Nothing was changed.",
-        hint="plan again.",
-        context={"asset": plan.asset, "conflicts": [{"asset": plan.asset, "key": key} for key in keys]},
-    )

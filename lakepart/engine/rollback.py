@@ -9,10 +9,10 @@ import numpy as np
 from lakepart.catalog.committing import commit
 from lakepart.catalog.database import Connection
 from lakepart.catalog.definitions import list_definitions
-from lakepart.catalog.guards import last_writers
 from lakepart.catalog.lookups import get_asset, get_head, get_snapshot, visible_snapshot
 from lakepart.catalog.reading import find_version_columns, find_versions, touched_by
 from lakepart.catalog.scopes import EVERY_ORDINAL
+from lakepart.engine.conflicts import find_movers, list_conflicts
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.manifests import write_manifests
 from lakepart.errors import ConflictError, ErrorCode, InvalidInputError, SnapshotNotFoundError, StateError
@@ -83,7 +83,8 @@ def plan_undo(context: LakeContext, view: View, number: int, *, on_conflict: str
                 _by_ordinal(find_versions(connection, one.scope(asset), ranges)) for one in (before, after, view)
             )
             others = {ordinal for ordinal in ordinals if _content(made, ordinal) != _content(now, ordinal)}
-            moved += _moved(connection, view, asset, others)
+            keys = {ordinal: asset.partitions.key_of_ordinal(ordinal) for ordinal in sorted(others)}
+            moved += find_movers(connection, view.branch, asset.asset_id, asset.name, keys)
             kept = ({ordinal: one for ordinal, one in side.items() if ordinal not in others} for side in (old, now))
             found += _restore(asset, asset.partitions, *kept)
             revisions[asset_id] = asset.revision
@@ -111,9 +112,7 @@ def apply_rollback(context: LakeContext, view: View, plan: RollbackPlan, *, mess
             f"{'was' if len(plan.moved) == 1 else 'were'} changed since: {list_some(map(str, plan.moved))}. "
             "Nothing was changed.",
             hint='on_conflict="skip" leaves them as they are and rolls back the rest.',
-            context={
-                "conflicts": [{"asset": one.asset, "key": one.key, "snapshot": one.snapshot} for one in plan.moved]
-            },
+            context={"conflicts": list_conflicts(plan.moved)},
         )
     if not plan.partitions:
         raise StateError(str(plan), hint="history() lists older contents.")
@@ -162,16 +161,6 @@ def _require_uncut(connection: Connection, view: View, asset: AssetRecord, numbe
                 code=ErrorCode.DEFINITION_MISMATCH,
                 context={"asset": asset.name, "snapshot": number},
             )
-
-
-def _moved(connection: Connection, view: View, asset: AssetRecord, ordinals: Iterable[int]) -> list[MovedPartition]:
-    """Say who has changed these partitions last."""
-    listed = sorted(ordinals)
-    writers = last_writers(connection, asset.asset_id, view.branch, listed)
-    key_of = asset.partitions.key_of_ordinal
-    return [
-        MovedPartition(asset.name, key_of(ordinal), *writers.get(ordinal, (None, None, None))) for ordinal in listed
-    ]
 
 
 def _require_same_cut(

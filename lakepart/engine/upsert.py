@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from lakepart.engine.commit import Details, destination, renewing
+from lakepart.engine.conflicts import changed_since_planned, declared_anew
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.dynamic_keys import definition_for_planning, definition_for_writing
 from lakepart.engine.home import Home
@@ -23,7 +24,7 @@ from lakepart.engine.rewriting import Found, costs, find_matches, require_schema
 from lakepart.engine.row_changes import changing_rows
 from lakepart.engine.schemas import stored_schema
 from lakepart.engine.staging import Piece
-from lakepart.errors import ConflictError, ErrorCode, InvalidInputError, StateError
+from lakepart.errors import ErrorCode, InvalidInputError, StateError
 from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import list_some
@@ -119,7 +120,7 @@ def apply_upsert(home: Home, plan: UpsertPlan, data: Any = None, *, message: str
         raise StateError("This plan was made on another branch.", hint="apply it there, or plan again here.")
     asset = home.record(plan.asset)
     if asset.revision != plan.revision:
-        raise _changed(plan, [])
+        raise declared_anew(home.context, plan, "upsert")
     return upsert(
         home.context,
         home.view,
@@ -163,7 +164,7 @@ def upsert(
         staged = writer.stager.stage(renewing(context, writer.intent_id, incoming.noting(prepared.pieces)))
         decided = _decide(context, view, asset, definition, prepared, incoming)
         if plan is not None:
-            _require_as_planned(plan, decided)
+            _require_as_planned(context, view, plan, decided)
         rewritten = rewrite(
             context, definition, writer.stager, decided.found.matches, decided.matchers, intent_id=writer.intent_id
         )
@@ -250,7 +251,7 @@ def _affected(found: Found) -> tuple[AffectedFile, ...]:
     )
 
 
-def _require_as_planned(plan: UpsertPlan, decided: _Decision) -> None:
+def _require_as_planned(context: LakeContext, view: View, plan: UpsertPlan, decided: _Decision) -> None:
     """Refuse other rows than those of the plan, and other contents than it found."""
     planned = {one.key: one for one in plan.partitions}
     now = {one.key: one for one in decided.partitions}
@@ -262,22 +263,14 @@ def _require_as_planned(plan: UpsertPlan, decided: _Decision) -> None:
             hint="plan again with these rows.",
             context={"asset": plan.asset, "partitions": others},
         )
-    moved = [key for key, one in now.items() if planned[key].content_id != one.content_id]
+    moved = {one.ordinal: key for key, one in now.items() if planned[key].content_id != one.content_id}
     if moved:
-        raise _changed(plan, moved)
+        raise changed_since_planned(context, view, plan, "upsert", moved)
     matched = [(one.file_id, one.rows_matched) for one in plan.affected]
     if [(one.file.file_id, one.rows) for one in decided.found.matches] != matched:
-        raise _changed(plan, list(planned))  # the same rows lie in other files by now
+        everything = {one.ordinal: key for key, one in planned.items()}
+        raise changed_since_planned(context, view, plan, "upsert", everything)  # the same rows are in other files now
 
 
 def _rows_of(one: UpsertedPartition | None) -> tuple[int, str] | None:
     return None if one is None else (one.rows, one.keys_digest)
-
-
-def _changed(plan: UpsertPlan, keys: list[str]) -> ConflictError:
-    which = f": {list_some(keys)}" if keys else ""
-    return ConflictError(
-        f"Asset {plan.asset!r} changed after this upsert was planned{which}. Nothing was changed.",
-        hint="plan again.",
-        context={"asset": plan.asset, "conflicts": [{"asset": plan.asset, "key": key} for key in keys]},
-    )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lakepart.model.instants import from_microseconds
 from lakepart.model.plans import count_of, list_some
 
 
@@ -41,8 +42,17 @@ class MovedPartition:
     author: str | None
     at_us: int | None
 
+    @property
+    def at(self) -> str | None:
+        """When that commit was, in UTC to the second."""
+        return None if self.at_us is None else from_microseconds(self.at_us).isoformat(timespec="seconds")
+
+    def to_context(self) -> dict[str, Any]:
+        """Give what ``context["conflicts"]`` of an error says of it."""
+        return asdict(self) | {"at": self.at}
+
     def __str__(self) -> str:
-        who = "" if self.snapshot is None else f" (snapshot {self.snapshot} by {self.author})"
+        who = "" if self.snapshot is None else f" (snapshot {self.snapshot} by {self.author} at {self.at})"
         return f"{self.key!r} of {self.asset!r}{who}"
 
 

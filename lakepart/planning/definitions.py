@@ -156,9 +156,15 @@ def known_windows(
 
 
 def require_fitting(
-    asset: str, before: PartitionsDefinition, after: PartitionsDefinition, partitions: Mapping[int, str]
+    asset: str,
+    before: PartitionsDefinition,
+    after: PartitionsDefinition,
+    partitions: Mapping[int, str],
+    winner: Mapping[str, Any],
 ) -> None:
     """Refuse work that was prepared under another definition and whose partitions are none of the one of now.
+
+    ``winner`` is the commit that cut the asset otherwise: its ``snapshot``, ``author`` and time (``at``).
 
     Raises
     ------
@@ -170,11 +176,12 @@ def require_fitting(
         gone = list(partitions.values())
     if gone:
         raise ConflictError(
-            f"Asset {asset!r} was cut otherwise meanwhile: {count_of(len(gone), 'partition')} to be written "
-            f"{'is' if len(gone) == 1 else 'are'} gone ({list_some(gone)}).",
+            f"Asset {asset!r} was cut otherwise meanwhile (snapshot {winner['snapshot']} by {winner['author']} at "
+            f"{winner['at']}): {count_of(len(gone), 'partition')} to be written {'is' if len(gone) == 1 else 'are'} "
+            f"gone ({list_some(gone)}).",
             hint=f"it was {before!r} and is {after!r} now; begin again.",
             code=ErrorCode.ASSET_CHANGED,
-            context={"asset": asset, "conflicts": [{"asset": asset, "key": key} for key in gone]},
+            context={"asset": asset, "conflicts": [{"asset": asset, "key": key, **winner} for key in gone]},
         )
 
 

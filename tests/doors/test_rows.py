@@ -154,7 +154,7 @@ def test_a_plan_loses_to_a_newer_content_and_not_to_that_of_another_partition(la
     again = rows["2024-01-01"].plan_delete([("id", "==", 1)])
     other.append(frame((1, 9, "z")))
 
-    with pytest.raises(lp.ConflictError, match="changed after this deletion was planned: 2024-01-01"):
+    with pytest.raises(lp.ConflictError, match="changed after this deletion was planned: '2024-01-01' of 'rows'"):
         lake.apply(again)
     with pytest.raises(lp.ConflictError):
         lake.apply(plan)

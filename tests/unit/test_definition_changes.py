@@ -27,6 +27,7 @@ from lakepart.planning.definitions import (
 from lakepart.planning.repartition import origins_of
 
 DAYS = lp.Daily("2024-01-01")
+WINNER = {"snapshot": 7, "author": "ana", "at": "2024-03-01T00:00:00+00:00"}
 DAY_US = 86_400_000_000
 MANY = [f"k{number}" for number in range(2_000)]
 
@@ -227,16 +228,16 @@ def test_a_selection_whose_partitions_are_gone_is_refused(after, text):
 def test_work_under_an_older_definition_names_what_is_gone():
     work = {day_us("2024-01-01"): "2024-01-01", day_us("2024-02-01"): "2024-02-01"}
 
-    require_fitting("x", DAYS, lp.Daily("2020-01-01"), work)
-    with pytest.raises(lp.ConflictError) as caught:
-        require_fitting("x", DAYS, lp.Daily("2024-01-15"), work)
+    require_fitting("x", DAYS, lp.Daily("2020-01-01"), work, WINNER)
+    with pytest.raises(lp.ConflictError, match="snapshot 7 by ana at 2024-03-01") as caught:
+        require_fitting("x", DAYS, lp.Daily("2024-01-15"), work, WINNER)
 
-    assert [conflict["key"] for conflict in caught.value.context["conflicts"]] == ["2024-01-01"]
+    assert caught.value.context["conflicts"] == [{"asset": "x", "key": "2024-01-01", **WINNER}]
 
 
 def test_work_routed_by_another_column_does_not_fit():
     with pytest.raises(lp.ConflictError, match="2 partitions"):
-        require_fitting("x", lp.Static(["a", "b"], by="x"), lp.Static(["a", "b"], by="y"), {0: "a", 1: "b"})
+        require_fitting("x", lp.Static(["a", "b"], by="x"), lp.Static(["a", "b"], by="y"), {0: "a", 1: "b"}, WINNER)
 
 
 def record(began, definition, change):
