@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         restore_catalog,
     )
     from lakepart.engine.check import Finding
+    from lakepart.engine.compact import CompactReport
     from lakepart.engine.move import MoveReport
     from lakepart.engine.publish import StalePublicationWarning
     from lakepart.engine.read import PartialReadWarning
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from lakepart.lake import Lake, Tier, connect, create
     from lakepart.lake_view import LakeView
     from lakepart.model.catalog_plans import CatalogCopy, MigrationPlan
+    from lakepart.model.compact_plans import CompactPlan
     from lakepart.model.definition_plans import AlterPlan, RepartitionPlan
     from lakepart.model.definitions import (
         Calendar,
@@ -132,6 +134,8 @@ __all__ = [
     "CatalogCopy",
     "CatalogError",
     "Commit",
+    "CompactPlan",
+    "CompactReport",
     "ConflictError",
     "CorruptionError",
     "Cron",
@@ -233,6 +237,8 @@ _HOMES = {
     "Calendar": "model.definitions",
     "CatalogCopy": "model.catalog_plans",
     "Commit": "model.records",
+    "CompactPlan": "model.compact_plans",
+    "CompactReport": "engine.compact",
     "Cron": "model.definitions",
     "CustomMapping": "model.mappings",
     "Daily": "model.definitions",

@@ -30,22 +30,29 @@ from lakepart.model.policies import check_age
 from lakepart.model.records import Commit, RowChanges
 from lakepart.model.row_plans import UpsertPlan
 from lakepart.model.selectors import select, select_text
+from lakepart.model.sizes import parse_size
 from lakepart.parquet.evolution import SchemaChange
 from lakepart.parquet.merging import check_on_schema_change
 from lakepart.parquet.schemas import plain
-from lakepart.selection import PartitionVerbs, Selection
+from lakepart.selection import PartitionVerbs, Selection, names_in
 
 
 def declared_options(
-    complete_after: timedelta | None, description: str | None, on_schema_change: str | None
+    complete_after: timedelta | None,
+    description: str | None,
+    on_schema_change: str | None,
+    sort_by: Sequence[str] | None,
+    target_file_size: int | str | None,
 ) -> dict[str, Any]:
     """Give the options of a declaration as the catalog keeps them; those that were left out are not there.
+
+    None stands for an option that is to be there no longer: an empty ``sort_by``, a ``target_file_size`` of 0.
 
     Raises
     ------
     InvalidInputError
-        ``complete_after`` is no span of time or a negative one, ``description`` is no text, or
-        ``on_schema_change`` is none of its values.
+        ``complete_after`` is no span of time or a negative one, ``description`` is no text, ``on_schema_change`` is
+        none of its values, ``sort_by`` lists no names, or ``target_file_size`` is no size.
     """
     options: dict[str, Any] = {}
     if complete_after is not None:
@@ -62,12 +69,12 @@ def declared_options(
         options["description"] = description
     if on_schema_change is not None:
         options["on_schema_change"] = check_on_schema_change(on_schema_change)
+    if sort_by is not None:
+        options["sort_by"] = list(names_in(sort_by)) or None
+    if target_file_size is not None:
+        none = type(target_file_size) is int and target_file_size == 0
+        options["target_file_size"] = None if none else parse_size(target_file_size, "target_file_size")
     return options
-
-
-def _names(given: Sequence[str]) -> tuple[str, ...]:
-    """Take one name for a list of one: the letters of a text are nobody's columns."""
-    return (given,) if isinstance(given, str) else tuple(given)
 
 
 class Asset(PartitionVerbs):
@@ -192,6 +199,17 @@ class Asset(PartitionVerbs):
     def description(self) -> str:
         """What its owner says it is."""
         return str(self._record().options.get("description", ""))
+
+    @property
+    def sort_by(self) -> tuple[str, ...]:
+        """The columns that the rows of each new file are sorted by."""
+        return self._record().sort_by
+
+    @property
+    def target_file_size(self) -> int | None:
+        """Up to how many bytes ``lake.compact()`` merges its small files; None where it leaves them alone."""
+        size: int | None = self._record().options.get("target_file_size")
+        return size
 
     def write(
         self,
@@ -415,6 +433,8 @@ class Asset(PartitionVerbs):
         complete_after: timedelta | None = None,
         description: str | None = None,
         on_schema_change: str | None = None,
+        sort_by: Sequence[str] | None = None,
+        target_file_size: int | str | None = None,
         add: Mapping[str, pa.DataType] | None = None,
         drop: Sequence[str] = (),
         rename: Mapping[str, str] | None = None,
@@ -437,11 +457,11 @@ class Asset(PartitionVerbs):
         SchemaMismatchError
             A column cannot grow into the type, or the type cannot be stored.
         """
-        change = SchemaChange(add or {}, _names(drop), rename or {}, widen or {}, _names(nullable), _names(order))
+        change = SchemaChange(add or {}, names_in(drop), rename or {}, widen or {}, names_in(nullable), names_in(order))
         if partitions is not None:
             check_definition(partitions)
         home, record = self._home, self._record()
-        options = declared_options(complete_after, description, on_schema_change)
+        options = declared_options(complete_after, description, on_schema_change, sort_by, target_file_size)
         return plan_alter(home, record, partitions, options, as_of_now(home.context, home.view, as_of), change)
 
     def alter(
@@ -451,6 +471,8 @@ class Asset(PartitionVerbs):
         complete_after: timedelta | None = None,
         description: str | None = None,
         on_schema_change: str | None = None,
+        sort_by: Sequence[str] | None = None,
+        target_file_size: int | str | None = None,
         add: Mapping[str, pa.DataType] | None = None,
         drop: Sequence[str] = (),
         rename: Mapping[str, str] | None = None,
@@ -469,8 +491,9 @@ class Asset(PartitionVerbs):
 
         Parameters
         ----------
-        partitions, complete_after, description, on_schema_change
-            As in :meth:`Lake.asset <lakepart.Lake.asset>`; what is left out stays.
+        partitions, complete_after, description, on_schema_change, sort_by, target_file_size
+            As in :meth:`Lake.asset <lakepart.Lake.asset>`; what is left out stays. An empty ``sort_by`` and a
+            ``target_file_size`` of 0 take these options away. Files that are there stay as they are.
         add
             New columns and their types: null in everything written so far.
         drop
@@ -507,6 +530,8 @@ class Asset(PartitionVerbs):
             complete_after=complete_after,
             description=description,
             on_schema_change=on_schema_change,
+            sort_by=sort_by,
+            target_file_size=target_file_size,
             add=add,
             drop=drop,
             rename=rename,

@@ -13,12 +13,13 @@ from lakepart.branch import Branch
 from lakepart.catalog.declaring import create_branch
 from lakepart.catalog.locations import Location
 from lakepart.display.html import lake_html
-from lakepart.display.progress import backfill_bar, move_bar
+from lakepart.display.progress import backfill_bar, compact_bar, move_bar
 from lakepart.engine import backfill as backfills
 from lakepart.engine import branches, tags
 from lakepart.engine import diff as diffs
 from lakepart.engine.alter import apply_alter
 from lakepart.engine.check import Finding, check_lake
+from lakepart.engine.compact import CompactReport, apply_compact, plan_compact
 from lakepart.engine.context import View, require_writable
 from lakepart.engine.doctor import examine_lake
 from lakepart.engine.home import Home, get_open_branch
@@ -30,6 +31,7 @@ from lakepart.engine.rollback import apply_rollback
 from lakepart.engine.row_plans import apply_row_plan
 from lakepart.engine.vacuum import GRACE, RETENTION, VacuumReport, apply_vacuum, plan_vacuum
 from lakepart.errors import InvalidInputError
+from lakepart.model.compact_plans import CompactPlan
 from lakepart.model.definition_plans import AlterPlan, RepartitionPlan
 from lakepart.model.diagnoses import Diagnosis
 from lakepart.model.names import check_branch_name
@@ -152,6 +154,20 @@ class Lake(TransactionalView):
         """Say which partitions a policy moves to which tier, as of an instant (now by default)."""
         return plan_tiering(self._home, policy, as_of or self._home.context.clock())
 
+    def plan_compact(self) -> CompactPlan:
+        """Say which files of the assets that set ``target_file_size`` would be merged, in one plan for all of them."""
+        automatic = [asset for asset in self.assets() if asset.target_file_size is not None]
+        return plan_compact(self._home, [asset._to_compact(None, None) for asset in automatic])
+
+    def compact(self, *, workers: int = 1, message: str | None = None, progress: bool = True) -> CompactReport:
+        """Merge the small files of the assets that set ``target_file_size``: what to run every day.
+
+        Parameters and errors as :meth:`Asset.compact`; files on a tier that is offline are left out.
+        """
+        plan = self.plan_compact()
+        with compact_bar(plan, shown=progress) as on_progress:
+            return apply_compact(self._home, plan, on_progress=on_progress, workers=workers, message=message)
+
     def plan_vacuum(self, *, retention: timedelta = RETENTION, grace: timedelta = GRACE) -> VacuumPlan:
         """Say which old versions vacuum would forget and which bytes it would delete; parameters as :meth:`vacuum`."""
         return plan_vacuum(self._home.context, retention=retention, grace=grace)
@@ -178,6 +194,7 @@ class Lake(TransactionalView):
         self,
         plan: AlterPlan
         | BackfillPlan
+        | CompactPlan
         | DeletePlan
         | DropPlan
         | PublishPlan
@@ -192,14 +209,15 @@ class Lake(TransactionalView):
         workers: int = 1,
         progress: bool = True,
         message: str | None = None,
-    ) -> Backfill | Commit | MoveReport | VacuumReport:
+    ) -> Backfill | Commit | CompactReport | MoveReport | VacuumReport:
         """Carry out exactly what a plan says.
 
-        Partitions of a tiering plan that were rewritten since are skipped and reported; those of a backfill plan
-        make it fail with a conflict, as do those of a rollback or a change of rows, and a partition committed since
-        that a plan to alter or repartition does not know. ``fn`` is the producer of a backfill plan that was made with
-        a function which cannot be imported by name; ``data`` are the rows of an upsert whose plan was made for a
-        stream; ``message`` is kept with the commit of a rollback, a publication or a change of rows.
+        Partitions of a tiering or compaction plan that were rewritten since are skipped and reported; those of a
+        backfill plan make it fail with a conflict, as do those of a rollback or a change of rows, and a partition
+        committed since that a plan to alter or repartition does not know. ``fn`` is the producer of a backfill plan
+        that was made with a function which cannot be imported by name; ``data`` are the rows of an upsert whose plan
+        was made for a stream; ``message`` is kept with the commit of a rollback, a publication, a compaction or a
+        change of rows.
         """
         match plan:
             case TieringPlan():
@@ -210,6 +228,9 @@ class Lake(TransactionalView):
                 with backfill_bar(plan.name, shown=progress) as on_progress:
                     backfills.start_backfill(self._home, plan, fn, workers=workers, on_progress=on_progress)
                 return handle._settled()
+            case CompactPlan():
+                with compact_bar(plan, shown=progress) as on_progress:
+                    return apply_compact(self._home, plan, on_progress=on_progress, workers=workers, message=message)
             case VacuumPlan():
                 return apply_vacuum(self._home.context, plan)
             case AlterPlan():

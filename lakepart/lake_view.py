@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import index
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -28,6 +28,7 @@ from lakepart.model.records import Commit
 from lakepart.model.version_plans import RollbackPlan
 from lakepart.parquet.evolution import check_schema, describe_difference
 from lakepart.parquet.schemas import serialise
+from lakepart.parquet.sorting import check_sort_columns
 from lakepart.producers import Producer
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class LakeView:
         description: str | None = None,
         schema: pa.Schema | Mapping[str, pa.DataType] | None = None,
         on_schema_change: str | None = None,
+        sort_by: Sequence[str] | None = None,
+        target_file_size: int | str | None = None,
     ) -> Asset:
         """Open an asset; with ``partitions``, declare it first. The same declaration again changes nothing.
 
@@ -85,6 +88,12 @@ class LakeView:
             What a write does with a frame whose columns differ: ``"error"`` (the default) refuses it; ``"add"`` adds
             columns that are new, and leaves those that the frame lacks null; ``"widen"`` does that too, and lets
             columns grow to a type that holds both.
+        sort_by
+            Columns by which the rows of each new file are sorted, ascending and nulls last: a filter on the first of
+            them reads less then. Rows come back in that order, not in the one they were written in.
+        target_file_size
+            Bytes, or text such as ``"128 MB"``: up to which size ``lake.compact()`` merges the small files of this
+            asset; it leaves those of other assets alone.
 
         Raises
         ------
@@ -93,10 +102,11 @@ class LakeView:
         AlreadyExistsError
             It was declared otherwise; both declarations are shown.
         """
-        options = declared_options(complete_after, description, on_schema_change)
+        given = declared_options(complete_after, description, on_schema_change, sort_by, target_file_size)
+        options = {name: value for name, value in given.items() if value is not None}
         if partitions is not None:
             self._declare(check_asset_name(name), partitions, options, schema)
-        elif options or schema is not None:
+        elif given or schema is not None:
             raise InvalidInputError(
                 f"Asset {name!r} is opened with options that only a declaration takes.", hint="give partitions=… too."
             )
@@ -111,6 +121,7 @@ class LakeView:
         declared = None if schema is None else check_schema(schema)
         if declared is not None:
             check_columns(name, partitions, declared)
+            check_sort_columns(options.get("sort_by", ()), declared)
         arrow_schema = None if declared is None else serialise(declared)
         try:
             record = declare_asset(home.context.database, name, partitions.to_dict(), options, arrow_schema)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 from lakepart.backfill import Backfill
 from lakepart.catalog.marking import mark_stale
 from lakepart.display.html import selection_html
-from lakepart.display.progress import backfill_bar, move_bar
+from lakepart.display.progress import backfill_bar, compact_bar, move_bar
 from lakepart.engine import backfill as backfills
+from lakepart.engine import compact as compactions
 from lakepart.engine import diff as diffs
 from lakepart.engine import history as histories
 from lakepart.engine import move as moves
@@ -38,12 +39,14 @@ from lakepart.engine.status import (
     status_frame,
 )
 from lakepart.errors import InvalidInputError
+from lakepart.model.compact_plans import DEFAULT_TARGET_BYTES, CompactPlan
 from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.inputs import Input
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import BackfillPlan, ReadPlan, TieringPlan
 from lakepart.model.records import AssetRecord, Commit, RowChanges
 from lakepart.model.row_plans import DeletePlan, DropPlan
+from lakepart.model.sizes import parse_size
 from lakepart.model.version_plans import RollbackPlan
 from lakepart.model.windows import Window
 from lakepart.planning.definitions import follow
@@ -448,6 +451,80 @@ class PartitionVerbs(Readable):
             report = moves.apply_moves(self._home.context, plan, on_progress=on_progress)
         return replace(report, finished=report.finished + finished)
 
+    # Files
+
+    def plan_compact(
+        self, *, target_file_size: int | str | None = None, sort_by: Sequence[str] | None = None
+    ) -> CompactPlan:
+        """Say which files :meth:`compact` would merge, and why it would leave the others; parameters as there.
+
+        Notes
+        -----
+        Asks the catalog alone: a handful of queries, whatever the number of partitions.
+        """
+        return compactions.plan_compact(self._home, [self._to_compact(target_file_size, sort_by)])
+
+    def compact(
+        self,
+        *,
+        target_file_size: int | str | None = None,
+        sort_by: Sequence[str] | None = None,
+        workers: int = 1,
+        message: str | None = None,
+        progress: bool = True,
+    ) -> compactions.CompactReport:
+        """Merge small files of these partitions into larger ones, with the same rows, on the tier where they lie.
+
+        Content, lineage and staleness do not change, and ``diff`` shows nothing; history has a new version. Only
+        neighbouring files become one, so that rows keep their order unless they are sorted, and files that are nearly
+        large enough stay. What is appended meanwhile stays besides; a partition whose files somebody replaces or moves
+        meanwhile is skipped and reported. Older snapshots read the old files until vacuum forgets them.
+
+        Parameters
+        ----------
+        target_file_size
+            How large a file may become: bytes, or text such as ``"128 MB"``; the asset's option by default, or 128 MB.
+        sort_by
+            Columns to sort the rows of each new file by; the asset's option by default, ``()`` for none.
+        workers
+            Files written side by side.
+        message
+            Kept with the commits.
+        progress
+            Whether to show a progress bar.
+
+        Raises
+        ------
+        OfflineDataError
+            Partitions that were named have small files on a tier that is offline; others are left out in that case.
+        CorruptionError
+            A file does not have the bytes or rows that it should: its partitions stay as they are.
+        InvalidInputError
+            The size is none, or rows cannot be sorted by these columns.
+        StateError
+            The lake is read-only or of the past, or this is a branch or a transaction.
+
+        Notes
+        -----
+        Each file is read twice, once to prove its checksum, and the new one is read back: before anything is
+        committed, the number and an order-free digest of the rows must be equal. Memory is flat: sorting takes
+        stretches of up to 128 MiB of rows. Up to 64 partitions share a commit.
+        """
+        plan = self.plan_compact(target_file_size=target_file_size, sort_by=sort_by)
+        with compact_bar(plan, shown=progress) as on_progress:
+            return compactions.apply_compact(
+                self._home, plan, on_progress=on_progress, workers=workers, message=message
+            )
+
+    def _to_compact(self, target_file_size: int | str | None, sort_by: Sequence[str] | None) -> compactions.Wanted:
+        record = self._record()
+        if target_file_size is None:
+            target_bytes = int(record.options.get("target_file_size", DEFAULT_TARGET_BYTES))
+        else:
+            target_bytes = parse_size(target_file_size, "target_file_size")
+        order = record.sort_by if sort_by is None else names_in(sort_by)
+        return compactions.Wanted(record, self._partitions, self._explicit, target_bytes, order)
+
     # Rows
 
     def plan_delete(self, filter: Any, *, missing: str = "error") -> DeletePlan:  # noqa: A002 - the public word
@@ -719,6 +796,11 @@ class Selection(PartitionVerbs):
 def _keyless(partitions: PartitionSet) -> PartitionSet:
     """Leave out the keys of dynamic dimensions: those of then would be pickled, and soon be out of date."""
     return partitions.under(partitions.definition.knowing({}))
+
+
+def names_in(given: Sequence[str]) -> tuple[str, ...]:
+    """Take one name for a list of one: the letters of a text are nobody's columns."""
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def check_json(metadata: Mapping[str, Any]) -> None:

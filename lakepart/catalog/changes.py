@@ -15,6 +15,7 @@ from lakepart.catalog.tables import BIG, asset, copy, file, head, version, versi
 from lakepart.errors import AssetNotFoundError, ConflictError, InvalidInputError, StateError, did_you_mean
 from lakepart.model.catalog_records import CopyState
 from lakepart.model.contents import content_id_of
+from lakepart.model.plans import count_of, list_some
 from lakepart.model.records import MAIN_BRANCH_ID, Anything, Change, ChangeKind, InputRecord, NewFile
 
 
@@ -50,13 +51,15 @@ def write_changes(
 ) -> Totals:
     """End the old versions and insert the new ones; ``next_ids`` are the first of versions and of files."""
     next_version_id, next_file_id = next_ids
+    kept = kept_files(connection, _taken_over(changes, current))
+    _require_live(connection, changes, current, kept)
     rows = _Rows(
         moment,
         next_version_id,
         next_file_id,
         input_ids=_input_ids(connection, changes),
         sources=_sources(connection, changes),
-        kept=kept_files(connection, _taken_over(changes, current)),
+        kept=kept,
     )
     for change in changes:
         rows.add(change, current.get((change.asset_id, change.ordinal)))
@@ -99,6 +102,8 @@ class _Rows:
             content["written_at_us"] = self.moment.at_us
         elif change.kind is ChangeKind.REINSTATE:
             content = self._reinstate(change)
+        elif change.kind is ChangeKind.COMPACT and shown is not None:
+            content = self._compact(change, shown)
         else:
             content = self._write(change, shown if change.kind in _TAKING_OVER else None)
         self.versions.append(
@@ -142,6 +147,13 @@ class _Rows:
         self.size_bytes += source.size_bytes
         self.file_count += source.file_count
         return _content(source)
+
+    def _compact(self, change: Change, shown: Shown) -> dict[str, Any]:
+        """Keep everything that is said of a version but its files: rows that nobody changed make nothing stale."""
+        content = _content(shown)
+        self._take_over(shown, files=False, inputs=True)
+        self._rewrite(change, self.kept.get(shown.version_id, []), content)
+        return content
 
     def _write(self, change: Change, kept: Shown | None) -> dict[str, Any]:
         content = _content(kept)
@@ -262,6 +274,30 @@ def _require_current(change: Change, files: Sequence[KeptFile]) -> None:
         )
 
 
+def _require_live(
+    connection: Connection, changes: Iterable[Change], current: Current, kept: Mapping[int, Sequence[KeptFile]]
+) -> None:
+    """Refuse to compact what is current no longer, or lies on another tier by now; all such partitions are named."""
+    compacted = [change for change in changes if change.kind is ChangeKind.COMPACT]
+    if not compacted:
+        return
+    file_ids = [file_id for change in compacted for file_id in change.sources]
+    live = {(*row,) for row in connection.execute(_LIVE, {"files": to_json(file_ids)})}
+    gone: list[Change] = []
+    for change in compacted:
+        shown = current.get((change.asset_id, change.ordinal))
+        held = set() if shown is None else {one.file_id for one in kept.get(shown.version_id, ())}
+        if not (change.sources.keys() <= held and live.issuperset(change.sources.items())):
+            gone.append(change)
+    if gone:
+        raise ConflictError(
+            f"{count_of(len(gone), 'partition')} to be compacted {'has' if len(gone) == 1 else 'have'} other files by "
+            f"now, or on another tier: {list_some(one.key for one in gone)}. Nothing was changed.",
+            hint="plan again.",
+            context={"conflicts": [{"key": one.key, "ordinal": one.ordinal} for one in gone]},
+        )
+
+
 def _base(change: Change, shown: Shown | None, *, own: bool) -> str | None:
     """Give what main must still hold when the branch is published: fixed when the branch first writes the key."""
     if shown is not None and own:
@@ -322,7 +358,7 @@ def _input_ids(connection: Connection, changes: Iterable[Change]) -> Mapping[str
     return known
 
 
-_TAKING_OVER = (ChangeKind.APPEND, ChangeKind.REWRITE)
+_TAKING_OVER = (ChangeKind.APPEND, ChangeKind.REWRITE, ChangeKind.COMPACT)
 _CONTENT = ("content_id", "row_count", "size_bytes", "file_count", "code_version", "written_at_us", "stale_mark")
 _INPUT_FIELDS = ("name", "input_asset_id", "mapping", "selection", "snapshot", "digest")
 
@@ -348,5 +384,8 @@ _KEPT_FILES: Select[Any] = (
     .select_from(version_file.join(file, file.c.file_id == version_file.c.file_id))
     .where(in_json(version_file.c.version_id, "ids"))
     .order_by(version_file.c.version_id, version_file.c.position)
+)
+_LIVE: Select[Any] = select(copy.c.file_id, copy.c.tier).where(
+    in_json(copy.c.file_id, "files"), copy.c.state == CopyState.LIVE.value
 )
 _SOURCES: Select[Any] = select(*(version.c[name] for name in Shown._fields)).where(in_json(version.c.version_id, "ids"))

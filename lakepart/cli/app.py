@@ -13,6 +13,7 @@ from lakepart.cli import (
     branches,
     catalogs,
     changing,
+    compacting,
     demo,
     doctoring,
     reading,
@@ -108,6 +109,7 @@ _add(_tier, "report", tiers.report, "tier report demo-lake")
 _add(app, "doctor", doctoring.doctor, "doctor demo-lake")
 _add(app, "check", changing.check, "check demo-lake --checksums")
 _add(app, "rebuild", rebuilding.rebuild, "rebuild demo-lake --apply")
+_add(app, "compact", compacting.compact, "compact demo-lake flights 2013-03 --target-file-size '64 MB' --apply")
 _add(app, "vacuum", changing.vacuum, "vacuum demo-lake --retention 30d --apply")
 _add(_branch, "list", branches.list_branches, "branch list demo-lake")
 _add(_branch, "create", branches.create, "branch create demo-lake trial")

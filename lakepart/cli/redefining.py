@@ -55,6 +55,14 @@ def alter(
         str | None,
         typer.Option("--on-schema-change", metavar="error|add|widen", help="What writes of other columns do."),
     ] = None,
+    sort_by: Annotated[
+        list[str] | None,
+        typer.Option("--sort-by", metavar="COLUMN", help="Of new files' rows; several in their order, '' for none."),
+    ] = None,
+    target_file_size: Annotated[
+        str | None,
+        typer.Option("--target-file-size", metavar="SIZE", help="What compact merges small files to; 0: never."),
+    ] = None,
     apply: Apply = False,
     as_json: Json = False,
 ) -> None:
@@ -74,6 +82,8 @@ def alter(
             complete_after=None if complete_after is None else parse_duration(complete_after),
             description=description,
             on_schema_change=on_schema_change,
+            sort_by=None if sort_by is None else [column for column in sort_by if column],
+            target_file_size=0 if target_file_size == "0" else target_file_size,
             add={column: parse_type(name) for column, name in _texts("--add", add)},
             drop=drop or (),
             rename=dict(_texts("--rename", rename)),

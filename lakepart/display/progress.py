@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
+from lakepart.model.compact_plans import CompactPlan
 from lakepart.model.plans import TieringPlan, count_of, format_bytes
 
 if TYPE_CHECKING:
@@ -57,21 +58,34 @@ def backfill_bar(name: str, *, shown: bool) -> Iterator[Callable[[Counts], None]
 @contextmanager
 def move_bar(plan: TieringPlan, *, shown: bool) -> Iterator[Callable[[int], None]]:
     """Show how much of a tiering plan is copied; the callable takes the bytes copied since it was last called."""
-    if not shown or not plan.moves:
+    title = f"move {count_of(len(plan.moves), 'partition')}"
+    with _bytes_bar(title, plan.size_bytes, "copied", shown=shown and bool(plan.moves)) as on_progress:
+        yield on_progress
+
+
+@contextmanager
+def compact_bar(plan: CompactPlan, *, shown: bool) -> Iterator[Callable[[int], None]]:
+    """Show how much of a plan is compacted; the callable takes the bytes merged since it was last called."""
+    title = f"compact {count_of(plan.partitions, 'partition')}"
+    with _bytes_bar(title, plan.size_bytes, "merged", shown=shown and not plan.is_empty) as on_progress:
+        yield on_progress
+
+
+@contextmanager
+def _bytes_bar(title: str, total: int, done: str, *, shown: bool) -> Iterator[Callable[[int], None]]:
+    if not shown:
         yield _ignore_bytes
         return
-    copied, lock = 0, Lock()
-    title = f"move {count_of(len(plan.moves), 'partition')}"
-    total = plan.size_bytes
+    so_far, lock = 0, Lock()
     with _bar(title, "{task.fields[note]}") as bar:
 
-        def on_progress(copied_bytes: int) -> None:
-            nonlocal copied
-            with lock:  # files are copied side by side
-                copied += copied_bytes
-                bar.show(total=total, completed=copied, note=f"{format_bytes(copied)} of {format_bytes(total)}")
+        def on_progress(more_bytes: int) -> None:
+            nonlocal so_far
+            with lock:  # files are worked on side by side
+                so_far += more_bytes
+                bar.show(total=total, completed=so_far, note=f"{format_bytes(so_far)} of {format_bytes(total)}")
 
-        bar.closing = lambda: f"{format_bytes(copied)} of {format_bytes(total)} copied"
+        bar.closing = lambda: f"{format_bytes(so_far)} of {format_bytes(total)} {done}"
         on_progress(0)
         yield on_progress
 

@@ -12,6 +12,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
+
 from lakepart.catalog.database import Connection
 from lakepart.catalog.definitions import versions_since
 from lakepart.catalog.lookups import get_head, list_assets, list_branches
@@ -42,6 +44,7 @@ from lakepart.model.records import (
 )
 from lakepart.parquet.evolution import SchemaChange, evolve
 from lakepart.parquet.schemas import serialise
+from lakepart.parquet.sorting import check_sort_columns
 from lakepart.planning.definitions import compare_expected, orphans, with_columns_renamed
 
 
@@ -80,7 +83,7 @@ def plan_alter(
         before=asset.definition,
         after=after.to_dict(),
         options_before=asset.options,
-        options_after={**asset.options, **options},
+        options_after=_options_after(asset, options, change, schema),
         appearing=(appearing.to_text(), len(appearing)),
         vanishing=(vanishing.to_text(), len(vanishing)),
         columns=columns,
@@ -148,6 +151,26 @@ def _require_kept(asset: str, after: PartitionsDefinition, change: SchemaChange)
             hint="repartition by another column first.",
             context={"column": dropped[0]},
         )
+
+
+def _options_after(
+    asset: AssetRecord, options: Mapping[str, Any], change: SchemaChange, schema: pa.Schema | None
+) -> dict[str, Any]:
+    """Replace options, leave out those that are given as None; rows are sorted by what columns are called then."""
+    dropped = [name for name in asset.sort_by if name in change.drop]
+    if dropped and "sort_by" not in options:
+        raise InvalidInputError(
+            f"Rows of {asset.name!r} are sorted by column {dropped[0]!r}, so it cannot be dropped.",
+            hint="give sort_by=… too: other columns, or () for none.",
+            context={"column": dropped[0]},
+        )
+    after = dict(asset.options)
+    if asset.sort_by:
+        after["sort_by"] = [change.rename.get(name, name) for name in asset.sort_by]
+    after = {name: value for name, value in {**after, **options}.items() if value is not None}
+    if schema is not None:
+        check_sort_columns(after.get("sort_by", ()), schema)
+    return after
 
 
 def _readers(connection: Connection, asset: AssetRecord, change: SchemaChange) -> Iterator[str]:

@@ -327,8 +327,12 @@ def make_stager(
     code_version: str | None = None,
     *,
     series: int | None = None,
+    sort_by: Sequence[str] | None = None,
 ) -> Stager:
-    """Make what writes the files of one commit, to the hottest tier; ``series`` tells several of a commit apart."""
+    """Make what writes the files of one commit, to the hottest tier; ``series`` tells several of a commit apart.
+
+    Rows are sorted as the asset says, unless ``sort_by`` is given.
+    """
     tier = context.hottest.name
     return Stager(
         store=context.stores[tier],
@@ -338,6 +342,7 @@ def make_stager(
         schema=schema,
         name_prefix=intent_id if series is None else f"{intent_id}-{series}",
         metadata=file_metadata(schema, intent_id, code_version),
+        sort_by=asset.sort_by if sort_by is None else tuple(sort_by),
     )
 
 

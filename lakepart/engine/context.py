@@ -23,6 +23,8 @@ from lakepart.storage.base import Store
 
 Clock = Callable[[], datetime]
 
+_OFFLINE_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+
 
 def new_id() -> str:
     """Give 20 random hex characters: unique without asking anybody."""
@@ -58,6 +60,11 @@ class LakeContext:
     def hottest(self) -> TierRecord:
         """The tier that new files are written to."""
         return min(self.tiers, key=lambda tier: tier.rank)
+
+    @property
+    def offline_tiers(self) -> frozenset[str]:
+        """The tiers whose bytes must be restored before they can be read."""
+        return frozenset(tier.name for tier in self.tiers if tier.storage_class in _OFFLINE_CLASSES)
 
     @property
     def author(self) -> str:

@@ -236,6 +236,7 @@ class Driver:
             inputs=inputs.resolved,
             schema=self._schema(),
             on_schema_change=str(self._asset.options.get("on_schema_change", "error")),
+            sort_by=self._asset.sort_by,
             tier=self.context.hottest.name,
             name_prefix=f"{self._intent_id}-{work.number}-{work.attempts}",
             code_version=self.record.plan["code_version"],

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +23,7 @@ from lakepart.catalog.lookups import get_head, list_assets
 from lakepart.catalog.reading import find_files, find_versions
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.home import Home
+from lakepart.engine.side_by_side import do_all
 from lakepart.errors import InvalidInputError, LakepartError, StateError, did_you_mean
 from lakepart.model.catalog_records import MoveFileRecord, MoveRecord
 from lakepart.model.instants import to_microseconds
@@ -35,7 +36,6 @@ from lakepart.planning.tiering import plan_moves, split_by_rule
 from lakepart.storage.copying import copy_file
 
 LEASE = timedelta(minutes=10)
-_RENEWED_EVERY_S = 60.0
 _CLAIMED_AT_ONCE = 32
 _THREADS = 8  # they wait for the disk to sync far more than they compute
 OnCopied = Callable[[int], None]
@@ -178,32 +178,13 @@ def _copy(context: LakeContext, moves: Sequence[MoveRecord], on_progress: OnCopi
         on_progress(file.size_bytes)
 
     files = [(file, move.to_tier) for move in moves for file in move.files]
-    _do_all(
+    do_all(
         pool,
         [partial(copy, *one) for one in files],
         meanwhile=lambda: catalog.renew(context.database, moves, lease_until_us=_lease_until_us(context)),
     )
     for tier in sorted({to_tier for _, to_tier in files}):
         context.stores[tier].make_durable([file.path for file, to_tier in files if to_tier == tier])
-
-
-def _do_all(pool: Executor, tasks: Sequence[Callable[[], None]], *, meanwhile: Callable[[], None]) -> None:
-    """Do all side by side; when one fails, wait for those that run, so that nothing is written after the failure."""
-    begun: list[Future[None]] = []
-    try:
-        for task in tasks:
-            begun.append(pool.submit(task))  # noqa: PERF401 - an interrupt must find those that are begun
-        running = set(begun)
-        while running:
-            done, running = wait(running, timeout=_RENEWED_EVERY_S, return_when=FIRST_EXCEPTION)
-            for one in done:
-                one.result()
-            if running:
-                meanwhile()
-    finally:
-        for one in begun:
-            one.cancel()
-        wait(begun)
 
 
 def _finish_interrupted(context: LakeContext, holder: str, pool: Executor) -> int:

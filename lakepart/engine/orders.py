@@ -46,6 +46,7 @@ class Order:
     inputs: Mapping[str, Resolved]
     schema: bytes | None
     on_schema_change: str
+    sort_by: tuple[str, ...]
     tier: str
     name_prefix: str
     code_version: str | None
@@ -90,6 +91,7 @@ def run_order(order: Order, function: Callable[..., Any], stores: Stores) -> Out
             name_prefix=order.name_prefix,
             metadata=file_metadata(schema, order.name_prefix.partition("-")[0], order.code_version),
             threads=1 if len(order.keys) == 1 else 4,
+            sort_by=order.sort_by,
         )
         staged = stager.stage(prepared.pieces)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - producers raise anything; the driver reports and retries

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from lakepart.errors import ConflictError, ErrorCode, InvalidInputError, Partiti
 from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import ReadPlan, count_of, list_some
-from lakepart.model.records import AssetRecord, DataFile, VersionRecord
+from lakepart.model.records import AssetRecord, DataFile, NewFile, VersionRecord
 from lakepart.parquet.datasets import to_dataset
 from lakepart.parquet.filters import Filter, compile_filter
 from lakepart.parquet.fitting import Fit, fit
@@ -202,28 +202,24 @@ def _open(stores: Stores, resolved: Resolved, options: ReadOptions) -> tuple[lis
     fits = _fits(resolved)
     sources = []
     for ordinal, file in _matching(resolved, options):
-        store = stores[file.tier]
-        sources.append(
-            Source(
-                name=f"{file.tier}:{file.path}",
-                open=store.os_path(file.path) or partial(store.open_read, file.path),
-                constants={name: value_of(keys[ordinal]) for name, value_of in columns.items()},
-                fit=fits.get(file.schema_id),
-            )
-        )
+        constants = {name: value_of(keys[ordinal]) for name, value_of in columns.items()}
+        sources.append(replace(source_of(stores, file, fits), constants=constants))
     return sources, schema
 
 
 def sources_of(stores: Stores, resolved: Resolved, fits: Mapping[int, Fit]) -> list[Source]:
     """Give where each file of a selection is read from, in order; ``fits`` say how those of other schemas are read."""
-    return [
-        Source(
-            name=f"{file.tier}:{file.path}",
-            open=stores[file.tier].os_path(file.path) or partial(stores[file.tier].open_read, file.path),
-            fit=fits.get(file.schema_id),
-        )
-        for _, file in resolved.files
-    ]
+    return [source_of(stores, file, fits) for _, file in resolved.files]
+
+
+def source_of(stores: Stores, file: DataFile | NewFile, fits: Mapping[int, Fit] | None = None) -> Source:
+    """Give where one file is read from; one that was just written has the schema of now."""
+    store = stores[file.tier]
+    return Source(
+        name=f"{file.tier}:{file.path}",
+        open=store.os_path(file.path) or partial(store.open_read, file.path),
+        fit=None if fits is None or isinstance(file, NewFile) else fits.get(file.schema_id),
+    )
 
 
 def _matching(resolved: Resolved, options: ReadOptions) -> list[tuple[int, DataFile]]:

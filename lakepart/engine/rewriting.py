@@ -25,7 +25,6 @@ from lakepart.parquet.matching import Matcher
 from lakepart.parquet.reading import Source
 
 _THREADS = 8
-_OFFLINE_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})  # bytes there must be restored before they can be read
 
 Matchers = Mapping[int, Matcher]  # by the partition's ordinal
 
@@ -129,7 +128,7 @@ def _pieces(
 def _require_online(
     context: LakeContext, resolved: Resolved, candidates: Sequence[tuple[int, DataFile, Source]]
 ) -> None:
-    offline = {tier.name for tier in context.tiers if tier.storage_class in _OFFLINE_CLASSES}
+    offline = context.offline_tiers
     keys = {version.ordinal: version.key for version in resolved.versions}
     found = [(keys[ordinal], file) for ordinal, file, _ in candidates if file.tier in offline]
     if found:

@@ -21,6 +21,7 @@ from lakepart.errors import LakepartError
 from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.keys import encode_segment
 from lakepart.model.records import NewFile
+from lakepart.parquet.sorting import check_sort_columns, in_order
 from lakepart.parquet.writing import write_file
 from lakepart.storage.base import Store
 
@@ -43,9 +44,13 @@ class Stager:
     name_prefix: str
     metadata: Mapping[str, str]
     threads: int = WRITER_THREADS
+    sort_by: tuple[str, ...] = ()  # within each file
     paths: list[str] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=count)
     _others: list[Stager] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        check_sort_columns(self.sort_by, self.schema)
 
     def on(self, store: Store, tier: str) -> Stager:
         """Give what writes to another tier for the same commit, under names that none of this one's files has."""
@@ -81,7 +86,7 @@ class Stager:
             try:
                 for position, tables in pieces:
                     staged.setdefault(position, [])
-                    held, rest, size_bytes = _hold(tables)
+                    held, rest, size_bytes = _hold(in_order(tables, self.sort_by) if self.sort_by else tables)
                     if last is not None:
                         queued.append((*last[:2], pool.submit(self._write, last[0], last[2])))
                         last = None

@@ -48,6 +48,11 @@ class AssetRecord:
         definition = definition_from_dict(self.definition)
         return definition.knowing(self.keys) if definition.is_dynamic else definition
 
+    @property
+    def sort_by(self) -> tuple[str, ...]:
+        """The columns that the rows of each new file are sorted by."""
+        return tuple(self.options.get("sort_by", ()))
+
 
 @dataclass(frozen=True, slots=True)
 class ProducerRecord:
@@ -194,6 +199,7 @@ class ChangeKind(StrEnum):
     REPLACE = "replace"  # these files and no others; none at all: known to be empty
     APPEND = "append"  # whatever is current at the commit, and these files
     REWRITE = "rewrite"  # as append, but some of the current files are replaced by others or by none
+    COMPACT = "compact"  # the same content in fewer files: as rewrite, and nothing else about the version changes
     REINSTATE = "reinstate"  # the content of an existing version (rollback, publish)
     REMOVE = "remove"  # the partition becomes missing
 
@@ -236,7 +242,8 @@ class Change:
     ``expected`` is the content id this change was based on: None means "missing", :data:`ANYTHING` no guard.
     ``base`` matters on a branch only: main's content id that a publish must still find; :data:`ANYTHING` means
     whatever main has at the fork. ``written_at_us`` is when the rows were made, where they are merely written anew.
-    ``rewrites`` are ids of current files and what takes the place of each, None if nothing does.
+    ``rewrites`` are ids of current files and what takes the place of each, None if nothing does; of those that are
+    compacted, ``sources`` says on which tier each must still lie.
     """
 
     asset_id: int
@@ -245,6 +252,7 @@ class Change:
     kind: ChangeKind
     files: tuple[NewFile, ...] = ()
     rewrites: Mapping[int, NewFile | None] = field(default_factory=dict)
+    sources: Mapping[int, str] = field(default_factory=dict)
     schema_id: int | None = None
     source_version_id: int | None = None
     expected: str | Anything | None = ANYTHING

@@ -92,8 +92,8 @@ def write_file(
     held, rest, size_bytes = _hold(iter(tables))
     if rest is None and size_bytes <= _WHOLE_BYTES and sum(table.num_rows for table in held) <= row_group_rows:
         return _write_whole(open_sink, _contiguous(held, schema), schema, metadata)
-    granules = _granules(chain(held, rest or ()))
-    return _write_stream(open_sink, _row_groups(granules, schema, row_group_rows), schema, metadata)
+    groups = _row_groups(granules(chain(held, rest or ())), schema, row_group_rows)
+    return _write_stream(open_sink, groups, schema, metadata)
 
 
 def _hold(tables: Iterator[pa.Table]) -> tuple[list[pa.Table], Iterator[pa.Table] | None, int]:
@@ -116,7 +116,7 @@ def _contiguous(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(whole.combine_chunks().columns, schema=schema)
 
 
-def _granules(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+def granules(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """Cut a stream of tables anew, every ``_GRANULE_ROWS`` rows from its start."""
     waiting: list[pa.Table] = []
     rows = 0
@@ -133,10 +133,10 @@ def _granules(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting)
 
 
-def _row_groups(granules: Iterable[pa.Table], schema: pa.Schema, most_rows: int) -> Iterator[pa.Table]:
+def _row_groups(cut: Iterable[pa.Table], schema: pa.Schema, most_rows: int) -> Iterator[pa.Table]:
     held: list[pa.Table] = []
     rows = size_bytes = 0
-    for granule in granules:
+    for granule in cut:
         if held and (rows + granule.num_rows > most_rows or size_bytes >= ROW_GROUP_BYTES):
             yield _contiguous(held, schema)
             held, rows, size_bytes = [], 0, 0

@@ -75,6 +75,20 @@ def checksum(store: Store, path: str) -> str:
         return _digest(file, path, CHUNK_BYTES)
 
 
+def require_checksum(store: Store, path: str, expected: str) -> None:
+    """Read an object and compare its SHA-256 (hex).
+
+    Raises
+    ------
+    NotFoundError
+        There is none.
+    CorruptionError
+        Its bytes are others; it is named.
+    """
+    with store.open_read(path) as file:
+        _require_undamaged(file, path, expected, CHUNK_BYTES)
+
+
 def _copy_bytes(source: BinaryIO, path: str, target: Sink, chunk: int) -> None:
     while True:
         with translated("read", path):

@@ -40,6 +40,7 @@ from lakepart.catalog.reading import (
     tiers_of,
 )
 from lakepart.catalog.scopes import Scope
+from lakepart.catalog.soundness import find_unsound
 from lakepart.catalog.tags import create_tag, delete_tag, list_tags, list_unnoted, note_tag
 from lakepart.errors import (
     AlreadyExistsError,
@@ -69,6 +70,7 @@ from lakepart.model.records import (
     NewFile,
     ProducerRecord,
     Redefinition,
+    VersionRecord,
 )
 from lakepart.model.states import BackfillState, MoveState, TargetState
 
@@ -174,10 +176,12 @@ def content_of(
         return dict(contents(connection, Scope(asset.asset_id, branch, at), within or ALL))
 
 
-def digests_of(database: Database, asset: AssetRecord, ordinal: int, branch: BranchRecord = MAIN) -> list[str]:
+def digests_of(
+    database: Database, asset: AssetRecord, ordinal: int, branch: BranchRecord = MAIN, *, at: int | None = None
+) -> list[str]:
     """Give what a reader would open, in order."""
     with database.reading() as connection:
-        files = find_files(connection, Scope(asset.asset_id, branch), [(ordinal, ordinal)])
+        files = find_files(connection, Scope(asset.asset_id, branch, at), [(ordinal, ordinal)])
     return [file.checksum.removeprefix("checksum of ") for _, file in files]
 
 
@@ -308,6 +312,56 @@ class CatalogContract:
         with database.reading() as connection:
             [first, _] = find_versions(connection, Scope(asset.asset_id, MAIN), ALL)
         assert (first.row_count, first.size_bytes, first.file_count) == (20, 2000, 2)
+
+    def test_compacting_keeps_the_content_and_what_was_appended_meanwhile(
+        self, database: Database, asset: AssetRecord
+    ) -> None:
+        run(database, change(asset, 1, "a", "b", "c", code_version="7"))
+        sources = dict.fromkeys(self._file_ids(database, asset, 1)[:2], "hot")
+        [first, second] = sources
+        run(database, change(asset, 1, "d", kind=ChangeKind.APPEND))
+        before = self._newest(database, asset)
+
+        merged = {first: new_file("ab", rows=20), second: None}
+        run(database, change(asset, 1, kind=ChangeKind.COMPACT, rewrites=merged, sources=sources))
+
+        after = self._newest(database, asset)
+        assert digests_of(database, asset, 1) == ["ab", "c", "d"]
+        assert (after.content_id, after.row_count, after.file_count) == (before.content_id, 40, 3)
+        assert (after.code_version, after.written_at_us, after.began) == ("7", before.written_at_us, 3)
+        assert digests_of(database, asset, 1, at=2) == ["a", "b", "c", "d"]
+        with database.reading() as connection:
+            assert list(find_unsound(connection)) == []
+
+    def test_compacting_what_was_replaced_or_moved_names_the_partitions_and_changes_nothing(
+        self, database: Database, asset: AssetRecord
+    ) -> None:
+        run(database, *(change(asset, ordinal, "a", "b") for ordinal in (1, 2, 3, 4)))
+        changes = []
+        for ordinal in (1, 2, 3, 4):
+            sources = dict.fromkeys(self._file_ids(database, asset, ordinal), "cold" if ordinal == 2 else "hot")
+            rewrites = dict.fromkeys(sources) | {min(sources): new_file("ab", rows=20)}
+            changes.append(change(asset, ordinal, kind=ChangeKind.COMPACT, rewrites=rewrites, sources=sources))
+        run(database, change(asset, 1, "z"), change(asset, 3, kind=ChangeKind.REMOVE))
+
+        with pytest.raises(ConflictError) as caught:
+            run(database, *changes)
+
+        assert [one["ordinal"] for one in caught.value.context["conflicts"]] == [1, 2, 3]
+        assert digests_of(database, asset, 4) == ["a", "b"]
+        assert run(database, changes[3]).snapshot == 3
+
+    @staticmethod
+    def _file_ids(database: Database, asset: AssetRecord, ordinal: int) -> list[int]:
+        with database.reading() as connection:
+            found = find_files(connection, Scope(asset.asset_id, MAIN), [(ordinal, ordinal)])
+        return [file.file_id for _, file in found]
+
+    @staticmethod
+    def _newest(database: Database, asset: AssetRecord) -> VersionRecord:
+        with database.reading() as connection:
+            [found] = find_versions(connection, Scope(asset.asset_id, MAIN), ALL)
+        return found
 
     def test_a_removed_partition_is_missing_and_the_past_keeps_it(self, database: Database, asset: AssetRecord) -> None:
         first = run(database, change(asset, 1, "a"))

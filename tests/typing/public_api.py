@@ -60,6 +60,9 @@ def assets(lake: lp.Lake) -> lp.Asset:
     assert_type(
         lake.asset("typed", partitions=lp.Daily("2013-01-01"), schema=columns, on_schema_change="add"), lp.Asset
     )
+    assert_type(
+        lake.asset("large", partitions=lp.Daily("2013-01-01"), sort_by=["day"], target_file_size="128 MB"), lp.Asset
+    )
     assert_type(lake.assets(), list[lp.Asset])
     assert_type(flights.name, str)
     assert_type(flights.description, str)
@@ -152,6 +155,14 @@ def looking_back(lake: lp.Lake, flights: lp.Asset) -> None:
     with lake.transaction() as rows_tx:
         assert_type(rows_tx.apply(rows_tx.asset("flights")["2013-01"].plan_drop()), lp.Commit)
     assert_type(flights.upsert(pd.DataFrame(), on=["flight"], message="late").rows_updated, int)
+    assert_type(flights["2013-01"].plan_compact(target_file_size="64 MB", sort_by="carrier"), lp.CompactPlan)
+    assert_type(flights["2013-01"].compact(target_file_size=64_000_000, sort_by=["carrier"]), lp.CompactReport)
+    assert_type(lake.plan_compact(), lp.CompactPlan)
+    assert_type(lake.compact(workers=2, message="nightly", progress=False).skipped, tuple[tuple[str, str, str], ...])
+    lake.apply(lake.plan_compact(), workers=2, message="nightly")
+    assert_type(flights.alter(sort_by=["carrier"], target_file_size="128 MB"), lp.Commit)
+    assert_type(flights.target_file_size, int | None)
+    assert_type(flights.sort_by, tuple[str, ...])
     assert_type(lake.tag("q1-report", at=12, message="as sent"), lp.Tag)
     assert_type(lake.get_tag("q1-report").snapshot, int)
     assert_type(lake.tags(), pd.DataFrame)

@@ -1,0 +1,103 @@
+"""A compaction meets every other verb, at every effect of either: no row is lost, and only rows' writers may lose."""
+
+import itertools
+from contextlib import suppress
+from datetime import date, timedelta
+
+import pyarrow as pa
+import pytest
+
+import lakepart as lp
+from lakepart.testing import clock_of, copied, frozen_lake, meet_everywhere, query_catalog
+
+KEY, QUIET = "2024-01-01", "2024-01-02"
+
+
+def frame(*pairs):
+    days = [date(2024, 1, day) for day, _ in pairs]
+    return pa.table({"day": pa.array(days, pa.date32()), "value": pa.array([value for _, value in pairs], pa.int64())})
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    lake = frozen_lake(tmp_path_factory.mktemp("template") / "lake")
+    numbers = lake.asset("numbers", partitions=lp.Daily("2024-01-01", by="day"))
+    numbers.write(frame((1, 1), (2, 2)))
+    numbers.append(frame((1, 10), (2, 20)))
+    lake.create_branch("draft").asset("numbers").write(frame((1, 5)), KEY)
+    return lake
+
+
+@pytest.fixture
+def make(template, tmp_path):
+    numbers = itertools.count()
+    return lambda: copied(template, tmp_path / f"lake-{next(numbers)}")
+
+
+def compact(lake):
+    return lake.asset("numbers").compact(progress=False)
+
+
+def vacuum(lake):
+    clock_of(lake).advance(timedelta(seconds=1))
+    for _ in range(2):
+        lake.vacuum(retention=timedelta(0), grace=timedelta(0))
+
+
+def rename(lake):
+    lake.asset("numbers").alter(rename={"value": "v"}, add={"tip": pa.int8()})
+
+
+# What each does, and the rows of the partition afterwards, in order.
+OTHERS = {
+    "append": (lambda lake: lake.asset("numbers").append(frame((1, 99))), [1, 10, 99]),
+    "replace": (lambda lake: lake.asset("numbers").write(frame((1, 7)), KEY), [7]),
+    "delete": (lambda lake: lake.asset("numbers").delete([("value", "==", 10)]), [1]),
+    "compact": (compact, [1, 10]),
+    "demote": (lambda lake: lake.asset("numbers")[KEY].demote("cold", progress=False), [1, 10]),
+    "vacuum": (vacuum, [1, 10]),
+    "alter": (rename, [1, 10]),
+    "publish": (lambda lake: lake.branch("draft").publish(), [5]),
+}
+
+
+def rows_of(lake):
+    (name,) = {"v", "value"} & set(lake.asset("numbers").schema.names)
+    return [lake.asset("numbers")[key].to_arrow()[name].to_pylist() for key in (KEY, QUIET)]
+
+
+@pytest.mark.parametrize(
+    ("first", "other"), [*itertools.product(["compact"], OTHERS), ("other", "delete"), ("other", "demote")]
+)
+def test_both_are_done_or_the_compaction_leaves_out_what_the_other_took_away(make, other, first):
+    act, expected = OTHERS[other]
+    reports, refused = [], []
+
+    def compacting(lake):
+        with suppress(*([lp.StateError] if other == "vacuum" else [])):  # without grace, its intent has expired
+            reports.append(compact(lake))
+
+    def acting(lake):
+        try:
+            act(lake)
+        except lp.ConflictError as error:  # the same rows lie in other files by now: a deletion is begun anew
+            refused.append(error)
+            act(lake)
+
+    pair = (compacting, acting) if first == "compact" else (acting, compacting)
+    for met in meet_everywhere(make, *pair):
+        assert rows_of(met.lake) == [expected, [2, 20]], met.at
+        assert {one.kind for one in met.lake.check(checksums=True)} <= {"abandoned-file"}, met.at
+        if other not in {"vacuum", "compact"}:
+            files = query_catalog(
+                met.lake.url, f"SELECT file_count FROM version WHERE key = '{QUIET}' AND ended IS NULL"
+            )
+            assert files == [(1,)], met.at  # of what nobody touched
+        assert set(met.lake.snapshots()["operation"]) >= {"compact"} or other == "vacuum", met.at
+        met.lake.close()
+
+    assert bool(refused) <= (other == "delete")
+    skipped = {(key, why) for report in reports for _, key, why in report.skipped}
+    assert {key for key, _ in skipped} <= {KEY, QUIET} if other == "compact" else {KEY}
+    if first == "compact":
+        assert bool(skipped) == (other in {"replace", "delete", "compact", "demote", "publish"})
