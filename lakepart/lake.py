@@ -19,7 +19,7 @@ from lakepart.engine import branches, tags
 from lakepart.engine import diff as diffs
 from lakepart.engine.alter import apply_alter
 from lakepart.engine.check import Finding, check_lake
-from lakepart.engine.compact import CompactReport, apply_compact, plan_compact
+from lakepart.engine.compact import CompactReport, apply_compact, plan_automatic
 from lakepart.engine.context import View, require_writable
 from lakepart.engine.doctor import examine_lake
 from lakepart.engine.home import Home, get_open_branch
@@ -156,8 +156,7 @@ class Lake(TransactionalView):
 
     def plan_compact(self) -> CompactPlan:
         """Say which files of the assets that set ``target_file_size`` would be merged, in one plan for all of them."""
-        automatic = [asset for asset in self.assets() if asset.target_file_size is not None]
-        return plan_compact(self._home, [asset._to_compact(None, None) for asset in automatic])
+        return plan_automatic(self._home)
 
     def compact(self, *, workers: int = 1, message: str | None = None, progress: bool = True) -> CompactReport:
         """Merge the small files of the assets that set ``target_file_size``: what to run every day.

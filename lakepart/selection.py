@@ -39,14 +39,13 @@ from lakepart.engine.status import (
     status_frame,
 )
 from lakepart.errors import InvalidInputError
-from lakepart.model.compact_plans import DEFAULT_TARGET_BYTES, CompactPlan
+from lakepart.model.compact_plans import CompactPlan
 from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.inputs import Input
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import BackfillPlan, ReadPlan, TieringPlan
 from lakepart.model.records import AssetRecord, Commit, RowChanges
 from lakepart.model.row_plans import DeletePlan, DropPlan
-from lakepart.model.sizes import parse_size
 from lakepart.model.version_plans import RollbackPlan
 from lakepart.model.windows import Window
 from lakepart.planning.definitions import follow
@@ -462,7 +461,14 @@ class PartitionVerbs(Readable):
         -----
         Asks the catalog alone: a handful of queries, whatever the number of partitions.
         """
-        return compactions.plan_compact(self._home, [self._to_compact(target_file_size, sort_by)])
+        wanted = compactions.wanted_of(
+            self._record(),
+            self._partitions,
+            explicit=self._explicit,
+            target_file_size=target_file_size,
+            sort_by=None if sort_by is None else names_in(sort_by),
+        )
+        return compactions.plan_compact(self._home, [wanted])
 
     def compact(
         self,
@@ -515,15 +521,6 @@ class PartitionVerbs(Readable):
             return compactions.apply_compact(
                 self._home, plan, on_progress=on_progress, workers=workers, message=message
             )
-
-    def _to_compact(self, target_file_size: int | str | None, sort_by: Sequence[str] | None) -> compactions.Wanted:
-        record = self._record()
-        if target_file_size is None:
-            target_bytes = int(record.options.get("target_file_size", DEFAULT_TARGET_BYTES))
-        else:
-            target_bytes = parse_size(target_file_size, "target_file_size")
-        order = record.sort_by if sort_by is None else names_in(sort_by)
-        return compactions.Wanted(record, self._partitions, self._explicit, target_bytes, order)
 
     # Rows
 

@@ -8,36 +8,29 @@ were replaced or moved meanwhile is skipped and reported: a compaction is nobody
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
-import pyarrow as pa
-
 from lakepart.catalog.intents import close_intent, open_intent, renew_intents
-from lakepart.catalog.lookups import find_asset, get_head
+from lakepart.catalog.lookups import get_head, list_assets
 from lakepart.catalog.reading import find_files, find_versions
 from lakepart.catalog.scopes import Scope
 from lakepart.engine.commit import commit_under_current_schema, make_stager, undone_on_failure
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.home import Home
 from lakepart.engine.manifests import write_manifests
-from lakepart.engine.read import source_of
-from lakepart.engine.schemas import schemas_by_id, stored_schema
+from lakepart.engine.merging import Group, OnMerged, look_up, merge
+from lakepart.engine.schemas import stored_schema
 from lakepart.engine.side_by_side import do_all
-from lakepart.engine.staging import Stager
 from lakepart.errors import (
     ConflictError,
-    CorruptionError,
     InvalidInputError,
-    LakepartError,
-    NotFoundError,
     OfflineDataError,
     StateError,
 )
-from lakepart.model.compact_plans import AssetRuns, CompactPlan, FileRun, PartitionRuns
+from lakepart.model.compact_plans import DEFAULT_TARGET_BYTES, AssetRuns, CompactPlan, PartitionRuns
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import count_of, format_bytes, list_some
 from lakepart.model.records import (
@@ -51,20 +44,14 @@ from lakepart.model.records import (
     DataFile,
     NewFile,
 )
-from lakepart.parquet.digests import RowDigest
-from lakepart.parquet.fitting import Fit, fit
-from lakepart.parquet.reading import iter_batches
+from lakepart.model.sizes import parse_size
 from lakepart.parquet.schemas import serialise
 from lakepart.parquet.sorting import check_sort_columns
 from lakepart.planning.compaction import on_offline, plan_partitions
-from lakepart.storage.copying import require_checksum
 
 _PARTITIONS_AT_ONCE = 64
 _BYTES_AT_ONCE = 4_000_000_000  # so that a failure late in a long run loses little
 _MISSING = "missing"
-_REPLACED = "its files were replaced meanwhile"
-_MOVED = "its files were moved meanwhile"
-OnMerged = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +101,31 @@ class CompactReport:
             named = list_some(f"{key} of {asset} ({why})" for asset, key, why in self.skipped)
             lines.append(f"Skipped {count_of(len(self.skipped), 'partition')}: {named}.")
         return "\n".join(lines)
+
+
+def wanted_of(
+    asset: AssetRecord,
+    partitions: PartitionSet,
+    *,
+    explicit: bool,
+    target_file_size: int | str | None = None,
+    sort_by: Sequence[str] | None = None,
+) -> Wanted:
+    """Say how partitions are to be compacted: as the call says, or the asset, or up to 128 MB."""
+    if target_file_size is None:
+        target_bytes = int(asset.options.get("target_file_size", DEFAULT_TARGET_BYTES))
+    else:
+        target_bytes = parse_size(target_file_size, "target_file_size")
+    return Wanted(asset, partitions, explicit, target_bytes, asset.sort_by if sort_by is None else tuple(sort_by))
+
+
+def plan_automatic(home: Home) -> CompactPlan:
+    """Plan for every asset that sets ``target_file_size``."""
+    with home.context.database.reading() as connection:
+        assets = [asset for asset in list_assets(connection) if "target_file_size" in asset.options]
+    return plan_compact(
+        home, [wanted_of(asset, PartitionSet.everything(asset.partitions), explicit=False) for asset in assets]
+    )
 
 
 def plan_compact(home: Home, wanted: Sequence[Wanted]) -> CompactPlan:
@@ -182,7 +194,7 @@ def apply_compact(
     with ThreadPoolExecutor(workers, thread_name_prefix="lakepart-compact") as pool:
         for asset in plan.assets:
             for partitions in _groups(asset.partitions):
-                group = _look_up(home.context, asset, partitions, workers)
+                group = look_up(home.context, asset, partitions, workers)
                 if group.found:
                     _compact(group, pool, on_progress, message, done)
                 done.skipped += [(asset.asset, key, why) for key, why in group.skipped.items()]
@@ -201,70 +213,7 @@ class _Done:
             self.totals[name] = self.totals.get(name, 0) + number
 
 
-@dataclass(slots=True)
-class _Group:
-    """Some partitions of one asset on their way through one commit, as they were when this began."""
-
-    context: LakeContext
-    plan: AssetRuns
-    record: AssetRecord
-    schema: pa.Schema
-    fits: Mapping[int, Fit]
-    files: Mapping[int, DataFile]  # by id
-    found: list[PartitionRuns]
-    skipped: dict[str, str]  # why, by key
-    read_threads: int | None
-    written: dict[int, list[tuple[FileRun, NewFile]]] = field(default_factory=dict)  # by ordinal
-
-    def give_up(self, key: str, why: str) -> None:
-        self.skipped[key] = why
-
-    @property
-    def ready(self) -> list[PartitionRuns]:
-        """The partitions that can be committed."""
-        return [one for one in self.found if one.key not in self.skipped]
-
-
-def _look_up(context: LakeContext, plan: AssetRuns, partitions: Sequence[PartitionRuns], workers: int) -> _Group:
-    """Find the files of a group as they are now; partitions that have others than the plan says are skipped."""
-    ranges = [(one.ordinal, one.ordinal) for one in partitions]
-    with context.database.reading() as connection:
-        record = find_asset(connection, plan.asset)
-        if record is None or record.asset_id != plan.asset_id or record.schema_id is None:
-            raise StateError(f"Asset {plan.asset!r} is no longer the one that was planned for.", hint="plan again.")
-        files = {file.file_id: file for _, file in find_files(connection, Scope(record.asset_id, MAIN), ranges)}
-        schemas = schemas_by_id(context, connection, {record.schema_id, *(file.schema_id for file in files.values())})
-    schema = schemas.pop(record.schema_id)
-    group = _Group(
-        context=context,
-        plan=plan,
-        record=record,
-        schema=schema,
-        fits={schema_id: fit(older, schema) for schema_id, older in schemas.items()},
-        files=files,
-        found=[],
-        skipped={},
-        read_threads=None if workers == 1 else 2,
-    )
-    for one in partitions:
-        why = _gone(files, one)
-        if why is None:
-            # under whatever key it has by now
-            group.found.append(replace(one, key=record.partitions.key_of_ordinal(one.ordinal)))
-        else:
-            group.give_up(one.key, why)
-    return group
-
-
-def _gone(files: Mapping[int, DataFile], partition: PartitionRuns) -> str | None:
-    for run in partition.runs:
-        tiers = {files[file_id].tier if file_id in files else None for file_id in run.file_ids}
-        if tiers != {run.tier}:
-            return _REPLACED if None in tiers else _MOVED
-    return None
-
-
-def _compact(group: _Group, pool: Executor, on_progress: OnMerged, message: str | None, done: _Done) -> None:
+def _compact(group: Group, pool: Executor, on_progress: OnMerged, message: str | None, done: _Done) -> None:
     context, record = group.context, group.record
     intent_id = context.new_id()
     stager = make_stager(context, record, record.partitions, group.schema, intent_id, sort_by=group.plan.sort_by)
@@ -275,68 +224,20 @@ def _compact(group: _Group, pool: Executor, on_progress: OnMerged, message: str 
         runs = [(one, run) for one in group.found for run in one.runs]
         do_all(
             pool,
-            [partial(_merge, group, stager, *run, on_progress) for run in runs],
+            [partial(merge, group, stager, *run, on_progress) for run in runs],
             meanwhile=lambda: renew_intents(context.database, [intent_id]),
         )
         committed = _commit(group, intent_id, message)
         if committed is None and close_intent(context.database, intent_id):
             stager.discard()
     if committed is not None:
-        _discard_skipped(group)
+        if group.skipped:  # what was written for these; the commit has ended the intent, so nothing can refer to it
+            stager.discard(but={new.path for one in group.ready for _, new in group.written[one.ordinal]})
         write_manifests(context)
         done.count(committed, _spent(group))
 
 
-def _merge(group: _Group, stager: Stager, partition: PartitionRuns, run: FileRun, on_progress: OnMerged) -> None:
-    """Write the rows of a run into one file; skip the partition if somebody took the files away meanwhile."""
-    try:
-        new = _written(group, stager, partition, run)
-    except (CorruptionError, NotFoundError):
-        if not _gone(_look_up(group.context, group.plan, [partition], 1).files, partition):
-            raise
-        group.give_up(partition.key, _REPLACED)
-    else:
-        group.written.setdefault(partition.ordinal, []).append((run, new))
-    on_progress(run.size_bytes)
-
-
-def _written(group: _Group, stager: Stager, partition: PartitionRuns, run: FileRun) -> NewFile:
-    """Write one file, and prove that what is read back from it are the rows of those it is made from."""
-    stores, schema = group.context.stores, group.schema
-    files = [group.files[file_id] for file_id in run.file_ids]
-    for file in files:  # or damage would be taken for the rows, and get a checksum of its own
-        require_checksum(stores[run.tier], file.path, file.checksum)
-    before, after = RowDigest(), RowDigest()
-    batches = iter_batches([source_of(stores, file, group.fits) for file in files], schema, threads=group.read_threads)
-    position = group.record.partitions.position_at(partition.ordinal)
-    on_tier = stager.on(stores[run.tier], run.tier)
-    for new in on_tier.stage([(position, _noting(batches, before))])[position]:
-        for batch in iter_batches([source_of(stores, new)], schema, threads=1):
-            after.add(batch)
-        if before.value == after.value and before.row_count == run.rows == new.row_count:
-            return new
-    raise CorruptionError(
-        f"Partition {partition.key!r} of {group.record.name!r} does not have the same rows in one file as in "
-        f"{count_of(len(files), 'file')}: {before.row_count:,} rows were read and {after.row_count:,} read back, the "
-        f"catalog says {run.rows:,}. Nothing of this was committed.",
-        hint="check(checksums=True) names damaged files; the storage or memory of this machine may be at fault.",
-        context={
-            "asset": group.record.name,
-            "key": partition.key,
-            "files": [file.path for file in files],
-            "before": before.value,
-            "after": after.value,
-        },
-    )
-
-
-def _noting(batches: Iterator[pa.RecordBatch], digest: RowDigest) -> Iterator[pa.Table]:
-    for batch in batches:
-        digest.add(batch)
-        yield pa.Table.from_batches([batch])
-
-
-def _commit(group: _Group, intent_id: str, message: str | None) -> Commit | None:
+def _commit(group: Group, intent_id: str, message: str | None) -> Commit | None:
     """Commit the partitions whose files are still live; None where that is none of them."""
     context, record = group.context, group.record
     while group.ready:
@@ -358,11 +259,11 @@ def _commit(group: _Group, intent_id: str, message: str | None) -> Commit | None
             if not gone:
                 raise
             for key in gone:
-                group.give_up(key, _REPLACED)
+                group.give_up(key)
     return None
 
 
-def _change(group: _Group, partition: PartitionRuns) -> Change:
+def _change(group: Group, partition: PartitionRuns) -> Change:
     rewrites: dict[int, NewFile | None] = {}
     for run, new in group.written[partition.ordinal]:
         rewrites |= dict.fromkeys(run.file_ids) | {run.file_ids[0]: new}
@@ -376,7 +277,7 @@ def _change(group: _Group, partition: PartitionRuns) -> Change:
     )
 
 
-def _spent(group: _Group) -> dict[str, int]:
+def _spent(group: Group) -> dict[str, int]:
     """Say what the partitions that are committed cost, as :class:`CompactReport` has it."""
     merged = [pair for one in group.ready for pair in group.written[one.ordinal]]
     return {
@@ -385,14 +286,6 @@ def _spent(group: _Group) -> dict[str, int]:
         "bytes_before": sum(run.size_bytes for run, _ in merged),
         "bytes_after": sum(new.size_bytes for _, new in merged),
     }
-
-
-def _discard_skipped(group: _Group) -> None:
-    """Delete what was written in vain; the commit has ended the intent, so nothing can come to refer to it."""
-    for one in group.found:
-        for _, new in group.written.get(one.ordinal, ()) if one.key in group.skipped else ():
-            with suppress(LakepartError):  # vacuum knows it by its name
-                group.context.stores[new.tier].delete(new.path)
 
 
 def _groups(partitions: Sequence[PartitionRuns]) -> Iterator[list[PartitionRuns]]:
