@@ -137,7 +137,7 @@ def _undeclared(manifest: Mapping[str, Any], seen: set[int]) -> Iterator[Record]
             yield "schema", {"asset_id": asset_id, **found}
         if asset_id not in seen:
             yield "asset_definition", {"asset_id": asset_id, "began": number - 1, "change": "declared", **cut}
-        if one["redefined"] is not None:
+        if one.get("redefined") is not None:  # the first manifests had none: definitions never changed
             yield "asset_definition", {"asset_id": asset_id, "began": number, "change": one["redefined"], **cut}
         seen.add(asset_id)
 
