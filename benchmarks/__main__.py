@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -53,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             with console.status(f"measuring {row} …"):
                 figures += ROWS[row](bench)
     finally:
-        shutil.rmtree(folder)
+        bench.close()
     print_report(figures, Console(width=None if sys.stdout.isatty() else 160))
     if options.json is not None:
         write_json(options.json, figures, about)

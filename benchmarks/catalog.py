@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import lakepart as lp
-from benchmarks import synthetic
+from benchmarks import data, synthetic
 from benchmarks.figures import Budget, Figure
 from benchmarks.measure import Task, ratio, take_turns
+from benchmarks.replace import beside_peers
 from benchmarks.workbench import Workbench
 
 PLAN = Budget(5.0, " ms", peer="with the lake opened afresh")
@@ -29,6 +31,8 @@ def measure_planning(bench: Workbench) -> Iterator[Figure]:
             1000 * timing.median_s,
             timings={size: timing},
         )
+    yield from _plan_in_postgresql(bench)
+    yield from _plan_beside_peers(bench)
     *_, many, most = timings
     yield Figure.within(
         PLAN_GROWTH,
@@ -37,6 +41,28 @@ def measure_planning(bench: Workbench) -> Iterator[Figure]:
         ratio(timings[most], timings[many]),
         timings={many: timings[many], most: timings[most]},
     )
+
+
+def _plan_in_postgresql(bench: Workbench) -> Iterator[Figure]:
+    """Time the same with copies of the smaller catalogs in PostgreSQL."""
+    tasks = {}
+    for size, path in list(bench.catalogs.items())[:2]:
+        address = f"{bench.postgresql}&schema=plan_{size}"
+        lp.copy_catalog(path, address)
+        tasks[f"{size:,}"] = Task(_planning(path, size, address))
+    timings = take_turns(tasks, repetitions=bench.repetitions(60))
+    for size, timing in timings.items():
+        work = f"plan reading {PLANNED} of {size} partitions, catalog in PostgreSQL"
+        yield Figure.within(PLAN, "plan", work, 1000 * timing.median_s, timings={size: timing})
+
+
+def _plan_beside_peers(bench: Workbench) -> Iterator[Figure]:
+    """Time the same of the orders, by everybody in turns."""
+    first = data.FIRST_DAY + timedelta(days=10)
+    last = first + timedelta(days=PLANNED - 1)
+    tasks = {one.name: Task(lambda _, one=one: one.plan(first, last)) for one in bench.loaded_contenders}
+    timings = take_turns(tasks, repetitions=bench.repetitions(20))
+    yield from beside_peers("plan", f"plan reading {PLANNED} days of orders", bench.loaded_contenders, timings)
 
 
 def measure_status(bench: Workbench) -> Iterator[Figure]:
@@ -54,11 +80,11 @@ def measure_status(bench: Workbench) -> Iterator[Figure]:
         )
 
 
-def _planning(path: Path, size: int) -> Callable[[object], None]:
+def _planning(path: Path, size: int, catalog: str | None = None) -> Callable[[object], None]:
     chosen = synthetic.range_of(size // 2, PLANNED)
 
     def plan(_: object) -> None:
-        with lp.connect(path) as lake:
+        with lp.connect(path, catalog=catalog) as lake:
             planned = lake.asset(synthetic.ASSET)[chosen].plan_read()
         assert planned.files == PLANNED
 

@@ -59,7 +59,7 @@ def _generate(folder: Path) -> None:
     beside_python = shutil.which("tpchgen-cli", path=str(Path(sys.executable).parent))
     program = beside_python or shutil.which("tpchgen-cli")
     if program is None:
-        raise SystemExit("tpchgen-cli is not installed: install the dependency group 'bench', or use --quick.")
+        raise SystemExit("tpchgen-cli is not installed: install lakepart[bench], or use --quick.")
     folder.mkdir(parents=True, exist_ok=True)
     command = [program, "parquet", "-s", "1", "--tables=orders", f"--output-dir={folder}"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("lakepart", "pyarrow", "pandas", "numpy", "sqlalchemy", "tpchgen-cli")
+_PACKAGES = ("lakepart", "pyarrow", "pandas", "numpy", "sqlalchemy", "tpchgen-cli", "deltalake", "pyiceberg")
 _CPU_MODEL = Path("/proc/cpuinfo")
 
 

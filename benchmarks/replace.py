@@ -1,4 +1,4 @@
-"""Replacing one partition: beside a bare write of the same rows, and among more and more others."""
+"""Replacing one partition: beside a bare write of the same rows and beside peers, and among more and more others."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 from itertools import count
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import lakepart as lp
-from benchmarks import synthetic
+from benchmarks import data, synthetic
+from benchmarks.contenders import Contender, Lakepart
 from benchmarks.figures import Budget, Figure
-from benchmarks.measure import Task, difference_s, ratio, take_turns
+from benchmarks.measure import Task, Timing, difference_s, ratio, take_turns
 from benchmarks.workbench import Workbench
 
 OVERHEAD = Budget(6.0, " ms", peer="beyond twice a bare write_table of the same rows")
@@ -19,28 +21,32 @@ FLAT = Budget(1.25, "×", peer="of replacing one among the fewest")
 
 
 def measure(bench: Workbench) -> Iterator[Figure]:
-    """Time replacing one day of orders by its own rows."""
-    orders = bench.orders_lake.asset("orders")
-    key = orders.keys[len(orders.keys) // 2]
-    rows = orders[key].to_arrow()
+    """Time replacing one day of orders by its own rows, by everybody in turns."""
+    days = pc.unique(bench.orders[data.BY]).sort()
+    day = days[len(days) // 2].as_py()
+    rows = bench.orders.filter(pc.equal(bench.orders[data.BY], day))
     with bench.scratch() as folder:
         names = (folder / f"{number}.parquet" for number in count())
-        timings = take_turns(
-            {
-                "lakepart": Task(lambda _: orders.write(rows, key)),
-                "pyarrow": Task(lambda path: pq.write_table(rows, path, compression="zstd"), lambda: next(names)),
-            },
-            repetitions=bench.repetitions(60),
-        )
-    bare = timings["pyarrow"]
-    twice = type(bare)(tuple(2 * seconds for seconds in bare.seconds))
-    yield Figure.within(
-        OVERHEAD,
-        "replace",
-        f"replace one of {len(orders.keys):,} partitions ({rows.num_rows} rows, every file synced)",
-        1000 * difference_s(timings["lakepart"], twice),
-        timings=timings,
-    )
+        bare = Task(lambda path: pq.write_table(rows, path, compression="zstd"), lambda: next(names))
+        tasks = {one.name: Task(lambda _, one=one: one.replace(rows, day)) for one in bench.loaded_contenders}
+        timings = take_turns({"pyarrow": bare, **tasks}, repetitions=bench.repetitions(30))
+    twice = Timing(tuple(2 * seconds for seconds in timings["pyarrow"].seconds))
+    work = f"replace one of {len(days):,} partitions ({rows.num_rows} rows)"
+    for one in bench.loaded_contenders:
+        if isinstance(one, Lakepart):
+            beyond_ms = 1000 * difference_s(timings[one.name], twice)
+            both = {one.name: timings[one.name], "pyarrow": timings["pyarrow"]}
+            yield Figure.within(OVERHEAD, "replace", f"{work}, every file synced, {one.name}", beyond_ms, timings=both)
+    yield from beside_peers("replace", work, bench.loaded_contenders, timings)
+
+
+def beside_peers(row: str, work: str, contenders: list[Contender], timings: dict[str, Timing]) -> Iterator[Figure]:
+    """Say how many times as long as lakepart on SQLite each peer takes."""
+    ours, *others = contenders
+    for one in others:
+        if not isinstance(one, Lakepart):
+            both = {name: timings[name] for name in (one.name, ours.name)}
+            yield Figure(row, f"{work}, {one.name} beside {ours.name}", ratio(*both.values()), "×", timings=both)
 
 
 def measure_flatness(bench: Workbench) -> Iterator[Figure]:

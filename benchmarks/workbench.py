@@ -1,10 +1,10 @@
-"""What the rows of the report share: a folder, sizes, the orders, and lakes that are costly to make."""
+"""What the rows of the report share: a folder, sizes, the orders, and what is costly to make."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
@@ -14,6 +14,8 @@ import pyarrow as pa
 
 import lakepart as lp
 from benchmarks import data, synthetic
+from benchmarks.contenders import Contender, contenders
+from lakepart.testing.postgresql import postgresql_server
 
 
 @dataclass
@@ -25,6 +27,12 @@ class Workbench:
     quick: bool = False
     given_orders: Path | None = None
     _numbers: Iterator[int] = field(default_factory=count)
+    _running: ExitStack = field(default_factory=ExitStack)
+
+    def close(self) -> None:
+        """Stop what runs, and remove the folder."""
+        self._running.close()
+        shutil.rmtree(self.folder)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -51,6 +59,25 @@ class Workbench:
     def catalogs(self) -> dict[int, Path]:
         """Lakes of each of :attr:`sizes`, whose catalogs tell of files that nobody made."""
         return synthetic.grow(self.new_folder(), self.sizes)
+
+    @cached_property
+    def postgresql(self) -> str:
+        """The address of a PostgreSQL server, which writes every commit to the disk."""
+        return self._running.enter_context(postgresql_server(durable=True))
+
+    @cached_property
+    def loaded_contenders(self) -> list[Contender]:
+        """All contenders with a table of the orders each."""
+        loaded = self.contenders(data.BY)
+        for contender in loaded:
+            contender.load(self.orders)
+        return loaded
+
+    def contenders(self, by: str) -> list[Contender]:
+        """All contenders without a table yet."""
+        folder = self.new_folder()
+        folder.mkdir()
+        return contenders(folder, by, self.postgresql)
 
     def new_folder(self) -> Path:
         """Name a folder that is not there yet."""

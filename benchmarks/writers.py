@@ -1,64 +1,79 @@
-"""Many processes writing one lake at once: nobody fails, nothing is lost, commits a second, and the longest wait."""
+"""Many processes writing one table at once: who fails, what is lost, commits a second, and the longest wait."""
 
 from __future__ import annotations
 
 import multiprocessing
-import shutil
+import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from datetime import date, timedelta
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
-from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 
-import lakepart as lp
+from benchmarks.contenders import Contender, Lakepart
 from benchmarks.figures import Budget, Figure
 from benchmarks.measure import Timing
 from benchmarks.workbench import Workbench
 
-BUDGET = Budget(300.0, " commits/s", at_most=False)
-Write = Callable[[lp.Asset, int], None]
-HOURS = lp.Hourly("2020-01-01", end="2021-01-01")
+SQLITE = Budget(300.0, " commits/s", at_most=False)
+POSTGRESQL = Budget(500.0, " commits/s", at_most=False)
+FIRST_DAY = date(2020, 1, 1)
 
 
 def measure(bench: Workbench) -> Iterator[Figure]:
     """Let processes that are ready commit: each to partitions of its own, then all of them to one."""
-    processes, writes = (2, 5) if bench.quick else (8, 50)
-    races = {"disjoint replaces": (_replace, BUDGET), "appends to one partition": (_append, None)}
-    for name, (write, budget) in races.items():
-        taken, waits = [], []
-        for _ in range(bench.repetitions(3)):
-            folder = bench.new_folder()
-            with lp.create(folder) as lake:
-                asset = lake.asset("hours", partitions=HOURS)
-                _replace(asset, processes * writes)  # the first write fixes the schema
-                elapsed_s, longest_s = _race(folder, write, processes, writes)
-                taken.append(elapsed_s)
-                waits.append(longest_s)
-                found = asset.count_rows()
-            shutil.rmtree(folder)
-            if found != processes * writes + 1:
-                raise AssertionError(f"{processes * writes} rows were written, {found - 1} are there")
-        timing = Timing(tuple(taken))
-        what = f"{processes} processes × {writes} {name}, none failed, none lost"
-        yield Figure(
-            "writers",
-            what,
-            processes * writes / timing.median_s,
-            BUDGET.unit,
-            budget,
-            timings={"all": timing, "longest write": Timing(tuple(waits))},
-            note=f"the longest write took {max(waits):.2f} s",
-        )
+    processes, writes = (2, 3) if bench.quick else (8, 50)
+    for what, appends in {"disjoint replaces": False, "appends to one partition": True}.items():
+        for place in range(len(bench.contenders("day"))):
+            races = []
+            for _ in range(bench.repetitions(3)):
+                contender = bench.contenders("day")[place]
+                races.append(_race(contender, processes, writes, appends=appends))
+            yield _figure(contender, f"{processes} processes × {writes} {what}", races, appends=appends)
 
 
-def _race(folder: Path, write: Write, processes: int, writes: int) -> tuple[float, float]:
-    """Give the seconds from the first process's first write to the last one's last, and of the longest write."""
+class _Race(NamedTuple):
+    """The seconds from the first process's first write to the last one's last and of the longest write, and counts."""
+
+    commits: int
+    elapsed_s: float
+    longest_s: float
+    refused: int
+    lost: int
+
+
+def _figure(contender: Contender, what: str, races: list[_Race], *, appends: bool) -> Figure:
+    refused, lost = max(race.refused for race in races), max(race.lost for race in races)
+    if isinstance(contender, Lakepart) and (refused or lost):
+        raise AssertionError(f"{contender.name}: {refused} writes failed, {lost} were lost")
+    done = statistics.median((race.commits - race.refused) / race.elapsed_s for race in races)
+    outcome = "none failed, none lost" if not (refused or lost) else f"up to {refused} refused, {lost} lost"
+    budget = None
+    if isinstance(contender, Lakepart) and not appends:
+        budget = SQLITE if contender.catalog is None else POSTGRESQL
+    return Figure(
+        "writers",
+        f"{what}, {contender.name}: {outcome}",
+        done,
+        SQLITE.unit,
+        budget,
+        timings={
+            "all": Timing(tuple(race.elapsed_s for race in races)),
+            "longest write": Timing(tuple(race.longest_s for race in races)),
+        },
+        note=f"the longest write took {max(race.longest_s for race in races):.2f} s",
+    )
+
+
+def _race(contender: Contender, processes: int, writes: int, *, appends: bool) -> _Race:
+    contender.load(_rows_of(processes * writes))
     context = multiprocessing.get_context("spawn")  # nothing inherited: as strangers would
-    barrier, spans = context.Barrier(processes), context.SimpleQueue()
+    barrier, told = context.Barrier(processes), context.SimpleQueue()
     started = [
-        context.Process(target=_work, args=(folder, write, barrier, spans, number * writes, writes, processes * writes))
+        context.Process(target=_work, args=(contender, appends, barrier, told, number, processes, writes))
         for number in range(processes)
     ]
     for process in started:
@@ -67,36 +82,49 @@ def _race(folder: Path, write: Write, processes: int, writes: int) -> tuple[floa
         process.join()
     failed = [process.exitcode for process in started if process.exitcode != 0]
     if failed:
-        raise AssertionError(f"{len(failed)} of {processes} writers failed")
-    began, ended, longest = zip(*(spans.get() for _ in started), strict=True)
-    return float(max(ended) - min(began)), float(max(longest))
+        raise AssertionError(f"{len(failed)} of {processes} writers of {contender.name} failed")
+    began, ended, longest, refused = zip(*(told.get() for _ in started), strict=True)
+    commits = processes * writes
+    warm = 1 + processes
+    lost = warm + commits - sum(refused) - contender.count_rows()
+    return _Race(commits, max(ended) - min(began), max(longest), sum(refused), lost)
 
 
 def _work(
-    folder: Path,
-    write: Write,
+    contender: Contender,
+    appends: bool,
     barrier: Barrier,
-    spans: SimpleQueue[tuple[float, float, float]],
-    first: int,
-    count: int,
-    warm: int,
+    told: SimpleQueue[tuple[float, float, float, int]],
+    number: int,
+    processes: int,
+    writes: int,
 ) -> None:
-    with lp.connect(folder) as lake:
-        asset = lake.asset("hours")
-        _replace(asset, warm)  # everything is imported and connected before the clock runs
-        barrier.wait()
-        began = last = time.time()
-        longest = 0.0
-        for number in range(first, first + count):
-            write(asset, number)
-            now = time.time()
-            longest, last = max(longest, now - last), now
-        spans.put((began, last, longest))
+    warm = processes * writes + 1 + number
+    for _ in range(20):  # everything is imported and connected before the clock runs
+        try:
+            contender.replace(_rows_of(warm), _day(warm))
+            break
+        except contender.refusals:
+            time.sleep(0.1 * (number + 1))
+    barrier.wait()
+    began = last = time.time()
+    longest, refused = 0.0, 0
+    for turn in range(number * writes, (number + 1) * writes):
+        try:
+            if appends:
+                contender.append(_rows_of(processes * writes))
+            else:
+                contender.replace(_rows_of(turn), _day(turn))
+        except contender.refusals:
+            refused += 1
+        now = time.time()
+        longest, last = max(longest, now - last), now
+    told.put((began, last, longest, refused))
 
 
-def _replace(asset: lp.Asset, number: int) -> None:
-    asset.write(pa.table({"x": [number]}), HOURS.key_at(HOURS.universe.first + number))
+def _rows_of(number: int) -> pa.Table:
+    return pa.table({"day": [_day(number)], "x": [number]})
 
 
-def _append(asset: lp.Asset, number: int) -> None:
-    asset.append(pa.table({"x": [number]}), HOURS.key_at(HOURS.universe.first))
+def _day(number: int) -> date:
+    return FIRST_DAY + timedelta(days=number)
