@@ -48,9 +48,11 @@ from lakepart.model.records import Redefinition
 MANIFEST_FORMAT = 2  # 1 had no "declared", "horizon" and "created_at_us"
 
 
-def unmanifested(connection: Connection) -> list[int]:
-    """Give the snapshots whose manifest is not known to be written, oldest first."""
-    return list(connection.execute(_UNMANIFESTED).scalars())
+def unmanifested(connection: Connection, *, own: int | None = None, before_us: int = 0) -> list[int]:
+    """Give the snapshots whose manifest is not known to be written, oldest first; with ``own``, it and those before."""
+    if own is None:
+        return list(connection.execute(_UNMANIFESTED).scalars())
+    return list(connection.execute(_OWN_UNMANIFESTED, {"number": own, "before": before_us}).scalars())
 
 
 def mark_manifested(database: Database, snapshots: Iterable[int]) -> None:
@@ -184,6 +186,9 @@ _UNMANIFESTED: Select[Any] = (
     select(snapshot.c.snapshot)
     .where(snapshot.c.manifested == literal_column("0"))  # as the partial index says it, so that it is used
     .order_by(snapshot.c.snapshot)
+)
+_OWN_UNMANIFESTED = _UNMANIFESTED.where(
+    or_(snapshot.c.snapshot == _NUMBER, snapshot.c.at_us < bindparam("before", type_=BIG))
 )
 _MARK = update(snapshot).where(snapshot.c.snapshot == _NUMBER).values(manifested=1)
 _published = branch.alias("published")

@@ -212,7 +212,7 @@ def _stage_and_commit(
             raise _already_exist(asset, [conflict["key"] for conflict in error.context["conflicts"]]) from error
         if details.token is not None and close_intent(context.database, intent_id):
             stager.discard()  # another try at the same was first, and its commit is the answer
-    write_manifests(context)
+    write_manifests(context, record)
     return record
 
 

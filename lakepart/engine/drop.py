@@ -71,5 +71,5 @@ def apply_drop(home: Home, plan: DropPlan, *, message: str | None = None) -> Com
             message=message,
         ),
     )
-    write_manifests(context)
+    write_manifests(context, record)
     return record

@@ -20,12 +20,16 @@ from typing import Any, NamedTuple
 from lakepart.catalog.manifests import checkpoint_of, manifest_of, mark_manifested, unmanifested
 from lakepart.engine.context import LakeContext
 from lakepart.errors import AlreadyExistsError, LakepartError
+from lakepart.model.records import Commit
 from lakepart.storage.base import Store
 
 MANIFEST_FOLDER = "_lakepart/commits"
 _ASIDE_FOLDER = "_lakepart/set-aside"
 _CHECKPOINT_SUFFIX = ".checkpoint.jsonl.gz"
 _MANIFEST_SUFFIX = ".json"
+
+
+_WRITTEN_WITHIN_US = 10_000_000
 
 
 class Span(NamedTuple):
@@ -85,10 +89,18 @@ def due_checkpoint(snapshot: int, every: int) -> Span | None:
     return Span(snapshot - carried * every + 1, snapshot, True)
 
 
-def write_manifests(context: LakeContext) -> None:
-    """Write every manifest the catalog shows missing, this commit's and those of writers that died."""
+def write_manifests(context: LakeContext, record: Commit | None = None) -> None:
+    """Write the manifest of a commit just made, and those of writers that died; without a commit, all that are missing.
+
+    A writer that committed a moment before is writing its own: to write it as well would cost each of many writers
+    what all of them do.
+    """
     with context.database.reading() as connection:
-        manifests = {snapshot: manifest_of(connection, snapshot) for snapshot in unmanifested(connection)}
+        if record is None:
+            missing = unmanifested(connection)
+        else:
+            missing = unmanifested(connection, own=record.snapshot, before_us=record.at_us - _WRITTEN_WITHIN_US)
+        manifests = {snapshot: manifest_of(connection, snapshot) for snapshot in missing}
     settled = []
     for snapshot, manifest in manifests.items():
         try:

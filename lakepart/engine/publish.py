@@ -118,7 +118,7 @@ def apply_publish(
         metadata={"branch": plan.branch, **_conflicts_settled(plan), **(metadata or {})},
         choice=Publication(expected, left_out, plan.stays_open),
     )
-    write_manifests(context)
+    write_manifests(context, record)
     _warn_of_stale(plan)
     return record
 

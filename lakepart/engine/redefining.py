@@ -60,7 +60,7 @@ def commit_definition(
         ),
         require=require,
     )
-    write_manifests(context)
+    write_manifests(context, record)
     for remark in remarks:
         warnings.warn(remark, RuntimeWarning, stacklevel=4)
     return record

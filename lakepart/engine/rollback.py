@@ -127,7 +127,7 @@ def apply_rollback(context: LakeContext, view: View, plan: RollbackPlan, *, mess
         metadata={"rollback_to": plan.to} if plan.undoes is None else {"rollback_of": plan.undoes},
     )
     record = commit(context.database, request)
-    write_manifests(context)
+    write_manifests(context, record)
     return record
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import pyarrow as pa
@@ -24,7 +24,7 @@ from lakepart.model.records import AssetGuard, AssetRecord, Change, Commit, Comm
 from lakepart.parquet.schemas import serialise
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RowWriter:
     """Where the new files of one change of rows go, and how it ends."""
 
@@ -36,6 +36,7 @@ class RowWriter:
     stager: Stager
     message: str | None
     metadata: Mapping[str, Any]
+    record: Commit | None = field(default=None, init=False)
 
     def finish(
         self,
@@ -67,6 +68,7 @@ class RowWriter:
                 written_keys=written_keys(asset, changes),
             ),
         )
+        self.record = record
         return RowChanges(*(getattr(record, one.name) for one in fields(Commit)), **spent)
 
 
@@ -90,8 +92,9 @@ def changing_rows(
         stager = make_stager(context, asset, definition, schema, intent_id, code_version)
         with undone_on_failure(context, stager, intent_id):
             open_intent(context.database, intent_id, operation)
-            yield RowWriter(context, view, asset, operation, intent_id, stager, message, kept)
-        write_manifests(context)
+            writer = RowWriter(context, view, asset, operation, intent_id, stager, message, kept)
+            yield writer
+        write_manifests(context, writer.record)
         return
     require_no_details(message, kept)
     require_its_columns(context, transaction, asset, schema)

@@ -77,7 +77,7 @@ def commit_transaction(home: Home, *, message: str | None, metadata: Mapping[str
         transaction.record = commit_under_current_schema(context, request, based_on)
     transaction.stage = Stage.COMMITTED
     transaction.discard_superseded()
-    write_manifests(context)
+    write_manifests(context, transaction.record)
 
 
 def abandon_transaction(home: Home) -> None:
