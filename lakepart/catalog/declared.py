@@ -69,7 +69,8 @@ _ANY: Any = select(
     exists().where(*_IS_MARKED).label("marked"),
 )
 _ROWS: Mapping[Table, Select[Any]] = {
-    table: select(table).where(since >= _AFTER).order_by(*table.primary_key.columns) for table, since in _SINCE.items()
+    table: select(table).where(since >= _AFTER).order_by(since, *table.primary_key.columns)  # by the index of ``since``
+    for table, since in _SINCE.items()
 }
 _MARKED: Select[Any] = (
     select(version.c.version_id, version.c.stale_mark).where(*_IS_MARKED).order_by(version.c.version_id)

@@ -102,6 +102,12 @@ branch = Table(
     _changed(),
     Index("ix_branch_changed", "changed"),
     Index(
+        "ix_branch_published_as",
+        "published_as",
+        sqlite_where=text("published_as IS NOT NULL"),
+        postgresql_where=text("published_as IS NOT NULL"),
+    ),
+    Index(
         "ix_branch_open_name",
         "name",
         unique=True,

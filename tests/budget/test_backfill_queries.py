@@ -11,7 +11,7 @@ import lakepart as lp
 from lakepart.catalog import campaigns
 from lakepart.catalog.database import Database
 from lakepart.catalog.declaring import declare_asset
-from lakepart.catalog.manifests import unmanifested
+from lakepart.catalog.manifests import manifest_of, unmanifested
 from lakepart.engine.order_inputs import read_inputs
 from lakepart.model.catalog_records import TargetOutcome
 from lakepart.model.plans import Target
@@ -63,8 +63,17 @@ def test_starting_and_finishing_orders_looks_targets_up_by_key(database, plans):
 def test_missing_manifests_are_found_by_their_index(database, plans):
     with database.reading() as connection:
         unmanifested(connection)
+        unmanifested(connection, own=7, before_us=1)
 
-    assert plans == ["SCAN snapshot USING INDEX ix_snapshot_unmanifested"]
+    assert plans == 2 * ["SCAN snapshot USING INDEX ix_snapshot_unmanifested"]
+
+
+def test_a_manifest_scans_no_table(database, plans):
+    with database.reading() as connection:
+        manifest_of(connection, 0)
+
+    scanned = {step for step in plans if step.startswith("SCAN ") and "INDEX" not in step and "CONSTANT" not in step}
+    assert scanned == {"SCAN lake", "SCAN head", "SCAN tier"}  # of one row, or of a few
 
 
 def test_an_order_that_reads_nothing_asks_the_catalog_nothing(tmp_path):

@@ -1,4 +1,7 @@
-"""Rows that no commit brings say after which snapshot they changed, so that manifests can carry them."""
+"""Rows that no commit brings say after which snapshot they changed, so that manifests can carry them.
+
+Which branch a snapshot published is found by an index.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,14 @@ def upgrade() -> None:
         op.execute(f"UPDATE {table} SET changed = (SELECT snapshot FROM head)")
     for table in INDEXED:
         op.create_index(f"ix_{table}_changed", table, ["changed"], unique=False)
+    op.create_index(
+        "ix_branch_published_as",
+        "branch",
+        ["published_as"],
+        unique=False,
+        sqlite_where=sa.text("published_as IS NOT NULL"),
+        postgresql_where=sa.text("published_as IS NOT NULL"),
+    )
     op.add_column("version", sa.Column("marked", BIG))
     op.execute("UPDATE version SET marked = (SELECT snapshot FROM head) WHERE stale_mark IS NOT NULL")
     op.create_index(
