@@ -1,10 +1,10 @@
 """Manifests: what a commit did, written beside the data so that a lost catalog can be rebuilt.
 
-They follow the commit, never precede it. A manifest that could not be written is a warning, and the next commit
+They follow the commit, never precede it. A manifest that could not be written is a warning, and a later commit
 writes it: the catalog remembers which are missing. Every thousandth snapshot, a checkpoint says in one object what
-many manifests say: of the last thousand snapshots, every second time of the last two thousand, and so on, as a
-binary counter carries. So each row is written a few times at most however long the history is, and a few checkpoints
-and less than a thousand manifests always say it all.
+many manifests say: of the last thousand snapshots, every second time of the last two thousand, every fourth time of
+the last four thousand. So each row is written three times at most, the commit that writes one waits no longer however
+long the history is, and one checkpoint for every four thousand snapshots and less than a thousand manifests say it all.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _MANIFEST_SUFFIX = ".json"
 
 
 _WRITTEN_WITHIN_US = 10_000_000
+_LARGEST = 4  # of thousands of snapshots in one checkpoint
 
 
 class Span(NamedTuple):
@@ -85,7 +86,7 @@ def due_checkpoint(snapshot: int, every: int) -> Span | None:
     count, rest = divmod(snapshot, every)
     if rest or not count:
         return None
-    carried = count & -count  # the largest power of two that divides it
+    carried = min(count & -count, _LARGEST)  # the largest power of two that divides it
     return Span(snapshot - carried * every + 1, snapshot, True)
 
 
