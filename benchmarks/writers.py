@@ -70,7 +70,8 @@ def _figure(contender: Contender, what: str, races: list[_Race], *, appends: boo
 
 def _race(contender: Contender, processes: int, writes: int, *, appends: bool) -> _Race:
     contender.load(_rows_of(processes * writes))
-    context = multiprocessing.get_context("spawn")  # nothing inherited: as strangers would
+    context = multiprocessing.get_context("forkserver")  # nothing inherited but imports: as strangers would
+    context.set_forkserver_preload(["__main__", "benchmarks.contenders", "pandas"])
     barrier, told = context.Barrier(processes), context.SimpleQueue()
     started = [
         context.Process(target=_work, args=(contender, appends, barrier, told, number, processes, writes))
