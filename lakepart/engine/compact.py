@@ -233,7 +233,7 @@ def _compact(group: Group, pool: Executor, on_progress: OnMerged, message: str |
     if committed is not None:
         if group.skipped:  # what was written for these; the commit has ended the intent, so nothing can refer to it
             stager.discard(but={new.path for one in group.ready for _, new in group.written[one.ordinal]})
-        write_manifests(context)
+        write_manifests(context, committed)
         done.count(committed, _spent(group))
 
 
