@@ -157,28 +157,25 @@ class _Side:
         self._resolved: Resolved = resolve(home.context, view, record, chosen, explicit=False)
         self.schema = self._resolved.schema
         self._versions = {version.ordinal: version for version in self._resolved.versions}
+        own = {file.schema_id: self.schema for _, file in self._resolved.files}
+        self._schemas = {**own, **self._resolved.older_schemas}
         self._files: dict[int, list[Any]] = {}
         for ordinal, file in self._resolved.files:
             self._files.setdefault(ordinal, []).append((ordinal, file))
 
     def read(self, ordinal: int | None, schema: pa.Schema) -> pa.Table:
-        """Read one partition (None: nothing); columns that this side has not are null."""
+        """Read one partition (None: nothing) under the columns of either side, by field id; those it has not are null."""
         if ordinal is None:
             return schema.empty_table()
         one = replace(
             self._resolved,
+            schema=schema,
+            older_schemas=self._schemas,
             partitions=PartitionSet.from_ordinals(self._resolved.partitions.definition, [ordinal]),
             versions=(self._versions[ordinal],),
             files=tuple(self._files.get(ordinal, ())),
         )
-        table = read_table(self._stores, one, ReadOptions())
-        columns = [
-            table[field.name].cast(field.type)
-            if field.name in table.column_names
-            else pa.nulls(table.num_rows, field.type)
-            for field in schema
-        ]
-        return pa.table(columns, schema=schema)
+        return read_table(self._stores, one, ReadOptions())
 
 
 def differing(

@@ -219,3 +219,19 @@ def test_comparing_takes_the_same_queries_for_one_partition_as_for_many(lake, da
         taken.append(len(statements))
 
     assert taken[0] == taken[1] <= 14
+
+
+def test_rows_are_compared_by_columns_whatever_these_are_called_then_and_now(days) -> None:
+    before = days.write(frame(("a", 1), ("b", 2)), "2024-01-04")
+    days.alter(rename={"price": "cost"})
+    after = days.write(frame(("a", 1), ("b", 5)).rename_columns(["sku", "cost"]), "2024-01-04")
+
+    forth = days["2024-01-04"].diff(before.snapshot, rows=True, on=["sku"])
+    back = days["2024-01-04"].diff(after.snapshot, before.snapshot, rows=True, on=["sku"])
+
+    assert forth.to_dict("records") == [
+        {"key": "2024-01-04", "change": "changed", "sku": "b", "cost_before": 2, "cost_after": 5}
+    ]
+    assert back.to_dict("records") == [
+        {"key": "2024-01-04", "change": "changed", "sku": "b", "price_before": 5, "price_after": 2}
+    ]
