@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lakepart.asset import Asset
     from lakepart.audits import (
-        AuditFinding,
-        AuditResult,
         HasSchema,
         InPartition,
         NoNulls,
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
         rebuild,
         restore_catalog,
     )
+    from lakepart.engine.auditing import AuditFinding, AuditResult
     from lakepart.engine.check import Finding
     from lakepart.engine.compact import CompactReport
     from lakepart.engine.move import MoveReport
@@ -229,8 +228,8 @@ _HOMES = {
     "AllPartitions": "model.mappings",
     "AlterPlan": "model.definition_plans",
     "Asset": "asset",
-    "AuditFinding": "audits",
-    "AuditResult": "audits",
+    "AuditFinding": "engine.auditing",
+    "AuditResult": "engine.auditing",
     "Backfill": "backfill",
     "BackfillPlan": "model.plans",
     "Branch": "branch",

@@ -1,4 +1,4 @@
-"""Audits: checks of what a branch is about to publish, and some that many need.
+"""Audits: checks of what a branch or a backfill is about to publish, and some that many need.
 
 An audit is any callable that takes a selection of the partitions about to be published. It passes by returning
 nothing, and fails by raising or by returning what it found.
@@ -7,37 +7,17 @@ nothing, and fails by raising or by returning what it found.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import pyarrow as pa
 
-from lakepart.errors import AuditError, InvalidInputError
+from lakepart.engine.auditing import AuditFinding, AuditResult
+from lakepart.errors import InvalidInputError
 from lakepart.model.plans import count_of, list_some
 from lakepart.parquet.filters import check_columns
 from lakepart.parquet.routing import positions
 from lakepart.parquet.schemas import plain
 from lakepart.selection import Selection
-
-
-@dataclass(frozen=True, slots=True)
-class AuditFinding:
-    """One thing that is not as it should be; ``key`` names the partition, where it is about one."""
-
-    text: str
-    key: str | None = None
-
-    def __str__(self) -> str:
-        return self.text if self.key is None else f"{self.key!r} {self.text}"
-
-
-@dataclass(frozen=True, slots=True)
-class AuditResult:
-    """What an audit found, and what it measured; no findings means that it passed."""
-
-    findings: Sequence[AuditFinding] = ()
-    measured: Mapping[str, Any] = field(default_factory=dict)
-
 
 Audit = Callable[[Selection], "AuditResult | Iterable[AuditFinding | str] | None"]
 
@@ -167,46 +147,6 @@ class HasSchema:
         return AuditResult(found, {"columns": len(actual)})
 
 
-def run_audits(audits: Iterable[Audit], selections: Sequence[Selection], what: str) -> list[dict[str, Any]]:
-    """Run every audit on every selection, and give what is recorded of them.
-
-    Raises
-    ------
-    AuditError
-        Some found something; all of it is named.
-    """
-    outcomes = [_run(audit, selection) for audit in audits for selection in selections]
-    failed = [one for one in outcomes if one["outcome"] != "passed"]
-    if failed:
-        named = "; ".join(f"{one['name']} of {one['asset']!r}: {list_some(one['findings'])}" for one in failed)
-        raise AuditError(
-            f"{what} fails {count_of(len(failed), 'audit')}: {named}. Nothing was published.",
-            hint="mend what they found and publish again.",
-            context={"audits": outcomes, "keys": sorted({key for one in failed for key in one["keys"]})},
-        )
-    return [{name: value for name, value in one.items() if name not in {"findings", "keys"}} for one in outcomes]
-
-
-def _run(audit: Audit, selection: Selection) -> dict[str, Any]:
-    try:
-        given = audit(selection)
-        result = given if isinstance(given, AuditResult) else AuditResult([_finding(one) for one in given or ()])
-    except Exception as error:  # noqa: BLE001 - whatever a check raises, it has failed
-        result = AuditResult([AuditFinding(f"{type(error).__name__}: {error}")])
-    return {
-        "name": repr(audit) if isinstance(audit, _BUILT_IN) else getattr(audit, "__name__", type(audit).__name__),
-        "asset": selection._asset,
-        "outcome": "failed" if result.findings else "passed",
-        "measured": dict(result.measured),
-        "findings": [str(one) for one in result.findings],
-        "keys": [one.key for one in result.findings if one.key is not None],
-    }
-
-
-def _finding(given: AuditFinding | str) -> AuditFinding:
-    return given if isinstance(given, AuditFinding) else AuditFinding(str(given))
-
-
 def _batches(selection: Selection, keys: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[str, pa.RecordBatch]]:
     wanted = set(keys)
     for one in selection if wanted else ():
@@ -220,6 +160,3 @@ def _columns(given: tuple[str, ...]) -> tuple[str, ...]:
     if not given or not all(isinstance(name, str) for name in given):
         raise InvalidInputError(f"An audit of columns needs their names, not {given!r}.", hint='NoNulls("sku", "day")')
     return given
-
-
-_BUILT_IN = (RowCountDrift, NoNulls, UniqueKey, InPartition, HasSchema)

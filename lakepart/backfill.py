@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakepart.display.progress import backfill_bar
 from lakepart.engine import backfill as engine
+from lakepart.engine.auditing import Select
 from lakepart.engine.home import Home
 from lakepart.errors import BackfillError
 from lakepart.model.plans import count_of, list_some
@@ -25,9 +26,10 @@ class Backfill:
         Its name within the lake.
     """
 
-    def __init__(self, home: Home, name: str) -> None:
+    def __init__(self, home: Home, name: str, select: Select) -> None:
         self._home = home
         self.name = name
+        self._select = select  # makes what audits are given
 
     @property
     def state(self) -> str:
@@ -48,6 +50,7 @@ class Backfill:
         fn: Callable[..., Any] | None = None,
         *,
         workers: int = 1,
+        audit: Sequence[Any] = (),
         progress: bool = True,
     ) -> Backfill:
         """Go on with what is not done yet: waiting and failed targets, and those a dead process had begun.
@@ -61,18 +64,28 @@ class Backfill:
             backfill recorded.
         workers
             Orders computed side by side, on threads.
+        audit
+            The audits that it was planned with, where they cannot be imported by name.
         progress
             Whether to show a progress bar.
 
         Raises
         ------
         StateError
-            The backfill is completed, or its producer is not at hand.
+            The backfill is completed, or its producer or an audit is not at hand.
         BackfillError
             Targets failed again.
         """
         with backfill_bar(self.name, shown=progress) as on_progress:
-            engine.resume_backfill(self._home, self.name, fn, workers=workers, on_progress=on_progress)
+            engine.resume_backfill(
+                self._home,
+                self.name,
+                fn,
+                workers=workers,
+                on_progress=on_progress,
+                audits=audit,
+                select=self._select,
+            )
         return self._settled()
 
     def cancel(self) -> Backfill:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from lakepart.audits import Audit, run_audits
+from lakepart.audits import Audit
 from lakepart.catalog.lookups import get_branch
 from lakepart.engine import branches
 from lakepart.engine import publish as publishing
+from lakepart.engine.auditing import run_audits
 from lakepart.engine.context import View
 from lakepart.engine.row_plans import apply_row_plan
 from lakepart.errors import StateError

@@ -40,6 +40,7 @@ from lakepart.model.policies import TieringPolicy
 from lakepart.model.records import Commit, Tag, TierRecord
 from lakepart.model.row_plans import DeletePlan, DropPlan, UpsertPlan
 from lakepart.model.version_plans import PublishPlan, RollbackPlan
+from lakepart.selection import selection_of
 from lakepart.transaction import TransactionalView
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class Lake(TransactionalView):
     def backfill(self, name: str) -> Backfill:
         """Open a recorded backfill; NotFoundError suggests close names."""
         backfills.get_backfill(self._home.context, name)
-        return Backfill(self._home, name)
+        return Backfill(self._home, name, selection_of)
 
     def backfills(self) -> pd.DataFrame:
         """Give every recorded backfill, newest first: name, asset, state, targets done, failed and in all."""
@@ -223,9 +224,11 @@ class Lake(TransactionalView):
                 with move_bar(plan, shown=progress) as on_progress:
                     return apply_moves(self._home.context, plan, on_progress=on_progress, workers=workers)
             case BackfillPlan():
-                handle = Backfill(self._home, plan.name)
+                handle = Backfill(self._home, plan.name, selection_of)
                 with backfill_bar(plan.name, shown=progress) as on_progress:
-                    backfills.start_backfill(self._home, plan, fn, workers=workers, on_progress=on_progress)
+                    backfills.start_backfill(
+                        self._home, plan, fn, workers=workers, on_progress=on_progress, select=selection_of
+                    )
                 return handle._settled()
             case CompactPlan():
                 with compact_bar(plan, shown=progress) as on_progress:

@@ -329,6 +329,7 @@ class PartitionVerbs(Readable):
         retries: int = 2,
         timeout: float | None = None,
         on_error: str = "continue",
+        audit: Sequence[Any] = (),
         as_of: datetime | None = None,
     ) -> BackfillPlan:
         """Say what a backfill would compute and why; parameters as :meth:`backfill`."""
@@ -347,6 +348,7 @@ class PartitionVerbs(Readable):
             timeout_s=timeout,
             on_error=on_error,
             as_of=as_of_now(self._home.context, self._home.view, as_of),
+            audits=audit,
         )
 
     def backfill(
@@ -362,6 +364,7 @@ class PartitionVerbs(Readable):
         retries: int = 2,
         timeout: float | None = None,
         on_error: str = "continue",
+        audit: Sequence[Any] = (),
         as_of: datetime | None = None,
         progress: bool = True,
     ) -> Backfill:
@@ -390,6 +393,11 @@ class PartitionVerbs(Readable):
             Seconds after which an attempt counts as failed; what it does later is ignored.
         on_error
             ``"continue"`` with other orders (default) or ``"stop"``.
+        audit
+            Checks before results are published, as for :meth:`Branch.publish <lakepart.Branch.publish>`: of each order
+            before it is committed, and with ``publish="together"`` of everything at the end. What fails is not
+            published: its targets fail, and :meth:`Backfill.resume <lakepart.Backfill.resume>` computes them anew.
+            Outcomes are kept in the commit's metadata as ``audits``.
         as_of
             The instant up to which an open-ended selection expects partitions; now by default.
         progress
@@ -412,11 +420,14 @@ class PartitionVerbs(Readable):
             retries=retries,
             timeout=timeout,
             on_error=on_error,
+            audit=audit,
             as_of=as_of,
         )
-        handle = Backfill(self._home, plan.name)
+        handle = Backfill(self._home, plan.name, selection_of)
         with backfill_bar(plan.name, shown=progress) as on_progress:
-            backfills.start_backfill(self._home, plan, fn, workers=workers, on_progress=on_progress)
+            backfills.start_backfill(
+                self._home, plan, fn, workers=workers, on_progress=on_progress, select=selection_of
+            )
         return handle._settled()
 
     # Tiers
@@ -788,6 +799,11 @@ class Selection(PartitionVerbs):
 
     def __repr__(self) -> str:
         return f"<Selection {self._title()} {self._partitions.to_text() or 'of nothing'}>"
+
+
+def selection_of(home: Home, asset: str, partitions: PartitionSet) -> Selection:
+    """Give a handle of exactly these partitions."""
+    return Selection(home, asset, partitions, explicit=True)
 
 
 def _keyless(partitions: PartitionSet) -> PartitionSet:

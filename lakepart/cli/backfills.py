@@ -62,6 +62,10 @@ def run(
     retries: Annotated[int, typer.Option("--retries", min=0, help="Further attempts at what failed.")] = 2,
     timeout: Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", help="For an attempt.")] = None,
     on_error: Annotated[str, typer.Option("--on-error", metavar="WHAT", help="continue or stop.")] = "continue",
+    audits: Annotated[
+        list[str] | None,
+        typer.Option("--audit", metavar="MODULE:NAME", help="A check before results are published; repeatable."),
+    ] = None,
     as_of: AsOf = None,
     apply: Apply = False,
     as_json: Json = False,
@@ -86,6 +90,7 @@ def run(
             retries=retries,
             timeout=timeout,
             on_error=on_error,
+            audit=[_load(audit, "audit") for audit in audits or ()],
             as_of=instant,
         )
         carry_out(
@@ -152,13 +157,13 @@ def list_backfills(
         print_frame(lake.backfills(), as_json=as_json, everything=everything, nothing="no backfills yet")
 
 
-def _load(name: str | None) -> Producer | Callable[..., Any] | None:
+def _load(name: str | None, what: str = "producer") -> Producer | Callable[..., Any] | None:
     """Import ``module:name``; modules of the current folder are found, as by ``python -m``."""
     if name is None:
         return None
     module_name, colon, path = name.partition(":")
     if not colon or not module_name or not path:
-        raise InvalidInputError(f"--producer {name!r} is not MODULE:NAME.", hint="for example pipelines.delays:daily")
+        raise InvalidInputError(f"--{what} {name!r} is not MODULE:NAME.", hint="for example pipelines.delays:daily")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -168,7 +173,7 @@ def _load(name: str | None) -> Producer | Callable[..., Any] | None:
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
         raise NotFoundError(
-            f"The producer {name!r} cannot be imported: {error}.",
+            f"The {what} {name!r} cannot be imported: {error}.",
             hint="the module must be installed or lie in the current folder.",
         ) from error
     if not callable(found):

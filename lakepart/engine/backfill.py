@@ -18,6 +18,7 @@ from lakepart.catalog.declaring import create_branch, discard
 from lakepart.catalog.definitions import list_definitions
 from lakepart.catalog.lookups import find_branch, get_asset, get_branch, list_assets, list_snapshots
 from lakepart.catalog.reading import contents, find_versions
+from lakepart.engine.auditing import Auditor, Select, load_audits, to_record
 from lakepart.engine.branches import diff_changes, diff_frame
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.driver import BEAT_S, Driver, OnProgress
@@ -60,6 +61,7 @@ def plan_backfill(
     timeout_s: float | None,
     on_error: str,
     as_of: datetime,
+    audits: Sequence[Any] = (),
 ) -> BackfillPlan:
     """Decide what to compute; reads the catalog and changes nothing."""
     context, view = home.context, home.view
@@ -122,6 +124,8 @@ def plan_backfill(
         as_of_us=to_microseconds(as_of, name="as_of"),
         estimated_rows=len(targets) * sum(rows) // len(rows) if rows else None,
         estimated_bytes=len(targets) * sum(sizes) // len(sizes) if sizes else None,
+        audits=tuple(map(to_record, audits)),
+        checks=tuple(audits),
     )
 
 
@@ -132,6 +136,7 @@ def start_backfill(
     *,
     workers: int,
     on_progress: OnProgress,
+    select: Select,
 ) -> BackfillState:
     """Record the campaign that ``plan`` describes and drive it to its end."""
     context = home.context
@@ -143,6 +148,7 @@ def start_backfill(
         )
     _require_same_cut(context, plan.asset_id, plan.snapshot, plan.name)
     chosen = _function(home, plan.asset, plan.function, function)
+    audits = load_audits(plan.audits, plan.checks, plan.name)
     branch_id, staging_branch_id, made_branch_id = _result_branch(context, plan)
     try:
         record = campaigns.open_backfill(
@@ -158,11 +164,18 @@ def start_backfill(
         if made_branch_id is not None:
             discard(context.database, made_branch_id)
         raise
-    return _drive(home, record, chosen, workers, on_progress)
+    return _drive(home, record, chosen, workers, on_progress, audits, select)
 
 
 def resume_backfill(
-    home: Home, name: str, function: Callable[..., Any] | None, *, workers: int, on_progress: OnProgress
+    home: Home,
+    name: str,
+    function: Callable[..., Any] | None,
+    *,
+    workers: int,
+    on_progress: OnProgress,
+    audits: Sequence[Any],
+    select: Select,
 ) -> BackfillState:
     """Take a campaign over, from a dead driver or a living one, and drive it to its end."""
     _check_workers(workers)
@@ -171,8 +184,9 @@ def resume_backfill(
         raise StateError(f"Backfill {name!r} is completed; there is nothing to resume.", hint="start another one.")
     _require_same_cut(home.context, record.asset_id, record.plan["snapshot"], name)
     chosen = _function(home, record.plan["asset"], record.plan["function"], function)
+    audits = load_audits(record.plan.get("audits", ()), audits, name)
     epoch = campaigns.take_over(home.context.database, record.backfill_id, record.epoch)
-    return _drive(home, replace(record, epoch=epoch), chosen, workers, on_progress)
+    return _drive(home, replace(record, epoch=epoch), chosen, workers, on_progress, audits, select)
 
 
 def cancel_backfill(context: LakeContext, name: str) -> None:
@@ -293,11 +307,20 @@ def backfills_frame(context: LakeContext) -> pd.DataFrame:
 
 
 def _drive(
-    home: Home, record: BackfillRecord, function: Callable[..., Any], workers: int, on_progress: OnProgress
+    home: Home,
+    record: BackfillRecord,
+    function: Callable[..., Any],
+    workers: int,
+    on_progress: OnProgress,
+    audits: Sequence[Any],
+    select: Select,
 ) -> BackfillState:
     with home.context.database.reading() as connection:
         branch = get_branch(connection, record.staging_branch_id or record.branch_id)
-    return Driver(home.context, View(branch), record, function, workers, on_progress, home.mapping_functions).run()
+    audit = Auditor(home, audits, select, f"Backfill {record.name!r}") if audits else None
+    return Driver(
+        home.context, View(branch), record, function, workers, on_progress, home.mapping_functions, audit
+    ).run()
 
 
 def _nonexistent(

@@ -195,7 +195,14 @@ def differing(
         columns = find_version_columns(connection, view.scope(record), ranges, _HELD)
         if renamed:
             columns["key"] = [record.partitions.key_of_ordinal(ordinal) for ordinal in columns["ordinal"]]
-        held.append({ordinal: Held(*rest) for ordinal, *rest in zip(*columns.values(), strict=True)})
+        found = {ordinal: Held(*rest) for ordinal, *rest in zip(*columns.values(), strict=True)}
+        if view.transaction is not None:
+            view.transaction.note_read(record.asset_id, ranges)
+            for ordinal, own in view.transaction.versions(connection, view.scope(record), ranges).items():
+                found.pop(ordinal, None)
+                if own is not None:
+                    found[ordinal] = Held(own.key, own.content_id, own.row_count, own.size_bytes)
+        held.append(found)
     ordinals = np.array(sorted(held[0].keys() & held[1].keys()), dtype=np.int64)
     others = other_partitions(definitions[0], definitions[1], asset.keys, ordinals)
     return [one for one in compare_apart(asset.name, held[0], held[1], others) if one.change != "same"]

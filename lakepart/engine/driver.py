@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +16,8 @@ from lakepart.catalog import campaigns
 from lakepart.catalog.committing import publish
 from lakepart.catalog.intents import close_intent, open_intent, renew_intents
 from lakepart.catalog.lookups import get_asset
+from lakepart.catalog.reading import branch_changes
+from lakepart.engine.auditing import Auditor
 from lakepart.engine.commit import commit_under_current_schema
 from lakepart.engine.context import LakeContext, View
 from lakepart.engine.dynamic_keys import written_keys
@@ -23,13 +25,15 @@ from lakepart.engine.inputs import MappedInput, planned_inputs
 from lakepart.engine.manifests import write_manifests
 from lakepart.engine.order_inputs import Turns, read_inputs
 from lakepart.engine.orders import Order, Outcome, describe_timeout, known_of, run_order
+from lakepart.engine.previewing import discard_files, show_uncommitted
 from lakepart.engine.schemas import stored_schema
 from lakepart.engine.workers import Workers
-from lakepart.errors import ConflictError, ErrorCode, LakepartError, StateError
+from lakepart.errors import AuditError, ConflictError, ErrorCode, LakepartError, StateError
 from lakepart.model.catalog_records import BackfillRecord, TargetOutcome, TargetRecord
 from lakepart.model.instants import from_microseconds
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import (
+    ANYTHING,
     AssetGuard,
     AssetRecord,
     BackfillClaim,
@@ -72,6 +76,7 @@ class _Work:
     attempts: int = 0  # since the backfill was planned; by these, outcomes are told apart
     tries: int = 0  # by this driver; whoever resumes grants all retries anew
     lineage: Mapping[int, tuple[InputRecord, ...]] = field(default_factory=dict)
+    audits: list[dict[str, Any]] = field(default_factory=list)  # that it has passed
 
     @property
     def ordinals(self) -> tuple[int, ...]:
@@ -90,6 +95,7 @@ class Driver:
     count: int
     on_progress: OnProgress
     mapping_functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    audit: Auditor | None = None
     _asset: AssetRecord = field(init=False)
     _intent_id: str = field(init=False)
     _turns: Turns | None = field(init=False)
@@ -100,6 +106,7 @@ class Driver:
     _total: int = field(init=False, default=0)
     _beat_at: float = field(init=False, default=0.0)
     _stopping: bool = field(init=False, default=False)
+    _staged_before: Set[int] = field(init=False, default=frozenset())
 
     def run(self) -> BackfillState:
         """Work until nothing is left to do; gives the state the backfill ends in.
@@ -115,6 +122,8 @@ class Driver:
             self._asset = get_asset(connection, self.record.asset_id)
             targets = campaigns.list_targets(connection, self.record.backfill_id)
             inputs = planned_inputs(connection, self.view, self.record.plan["inputs"], self.mapping_functions)
+            if self._is_staging and self.audit is not None:
+                self._staged_before = {one.ordinal for one, _ in branch_changes(connection, self.view.branch.branch_id)}
         self._turns = self._make_turns(inputs, targets)
         self._total = len(targets)
         for target in targets:
@@ -285,7 +294,8 @@ class Driver:
         for outcome in outcomes:
             work = self._running.pop(outcome.number)
             if outcome.ok:
-                computed.append((work, outcome))
+                if self._passes(work, outcome):
+                    computed.append((work, outcome))
             elif work.tries <= self.record.plan["retries"] and outcome.error_type not in _FINAL_ERRORS:
                 self._note(work, TargetState.WAITING, outcome)
                 heappush(self._retrying, (time.monotonic() + _retry_after_s(work.tries), work.number, work))
@@ -293,6 +303,29 @@ class Driver:
                 self._fail(work, outcome)
         if computed:
             self._commit(computed)
+
+    def _passes(self, work: _Work, outcome: Outcome) -> bool:
+        """Audit one order as it would be once committed; one that fails ends here. Staged results are audited whole."""
+        if self.audit is None or self._is_staging:
+            return True
+        self._beat()
+        try:
+            context, view = show_uncommitted(
+                self.context,
+                self.view.branch,
+                self._asset,
+                list(self._changes(work, outcome)),
+                outcome.schema if outcome.schema_changed else None,
+            )
+            work.audits = self.audit(context, view, self._asset.name, self._partitions(work.ordinals))
+        except (AuditError, ConflictError) as error:
+            self._fail(work, _failure(outcome, error))
+            discard_files(self.context.stores, (file for files in outcome.files.values() for file in files))
+            return False
+        return True
+
+    def _partitions(self, ordinals: Sequence[int]) -> PartitionSet:
+        return PartitionSet.from_ordinals(self._asset.partitions, sorted(ordinals))
 
     def _commit(self, computed: Sequence[tuple[_Work, Outcome]]) -> None:
         """Commit a group under one schema; where a partition has moved, that order fails and the rest is committed."""
@@ -319,7 +352,7 @@ class Driver:
             keeps_intent=True,
             author=self.context.author,
             message=f"backfill {self.record.name}",
-            metadata={"backfill": self.record.name},
+            metadata=self._metadata([one for work, _ in computed for one in work.audits]),
             backfill=claim,
             written_keys=written_keys(self._asset, changes),
         )
@@ -352,7 +385,8 @@ class Driver:
                 ordinal=target.ordinal,
                 kind=ChangeKind.REPLACE,
                 files=outcome.files[target.key],
-                expected=target.expected,
+                # what an audit has rejected is replaced; what main must hold was fixed when it was staged first
+                expected=ANYTHING if target.ordinal in self._staged_before else target.expected,
                 code_version=self.record.plan["code_version"],
                 inputs=work.lineage[target.ordinal],
             )
@@ -387,7 +421,11 @@ class Driver:
         else:
             ends = BackfillState.COMPLETED
         if ends is BackfillState.COMPLETED and self._is_staging and staged:
-            self._publish(staged)
+            try:
+                self._publish(staged)
+            except AuditError as error:
+                self._reject(staged, error)
+                ends = BackfillState.FAILED
         campaigns.set_state(database, record.backfill_id, record.epoch, ends)
         return ends
 
@@ -395,8 +433,26 @@ class Driver:
         with self.context.database.reading() as connection:
             return campaigns.get_backfill(connection, self.record.backfill_id).state
 
+    def _metadata(self, audits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        return {"backfill": self.record.name, **({"audits": list(audits)} if audits else {})}
+
+    def _reject(self, staged: Sequence[TargetRecord], error: AuditError) -> None:
+        """Note what an audit names as failed, so that it is computed anew; all of it where it names no partition."""
+        named = set(error.context["keys"])
+        rejected = [target for target in staged if target.key in named] or list(staged)
+        outcomes = [
+            TargetOutcome(target.ordinal, TargetState.FAILED, type(error).__name__, error.message)
+            for target in rejected
+        ]
+        campaigns.finish_targets(self.context.database, self.record.backfill_id, self.record.epoch, outcomes)
+
     def _publish(self, staged: Sequence[TargetRecord]) -> None:
         record = self.record
+        audits: list[dict[str, Any]] = []
+        if self.audit is not None:
+            self._beat()
+            partitions = self._partitions([target.ordinal for target in staged])
+            audits = self.audit(self.context, self.view, self._asset.name, partitions)
         try:
             publish(
                 self.context.database,
@@ -404,7 +460,7 @@ class Driver:
                 token=f"backfill-{record.backfill_id}",
                 author=self.context.author,
                 message=f"backfill {record.name}",
-                metadata={"backfill": record.name},
+                metadata=self._metadata(audits),
                 operation="backfill",
                 backfill=BackfillClaim(
                     record.backfill_id, record.epoch, tuple(target.ordinal for target in staged), TargetState.DONE.value

@@ -83,6 +83,7 @@ class Uncommitted:
     intent_id: str
     snapshot: int = 0
     stage: Stage = Stage.NEW
+    is_preview: bool = False  # it is no transaction: nobody writes in it, and the catalog does not know of it
     record: Commit | None = None  # what came of it; None as long as nothing has, and where nothing was written
     changes: dict[int, dict[int, Change]] = field(default_factory=dict)  # by asset id and ordinal
     assets: dict[int, AssetRecord] = field(default_factory=dict)  # as they were when they were first looked up
@@ -120,7 +121,7 @@ class Uncommitted:
     def renew_now_and_then(self, database: Database) -> None:
         """Say that this writer is still at work."""
         self.require_open()
-        if time.monotonic() - self._renewed_at > RENEWED_EVERY_S:
+        if not self.is_preview and time.monotonic() - self._renewed_at > RENEWED_EVERY_S:
             renew_intents(database, [self.intent_id])
             self._renewed_at = time.monotonic()
 

@@ -7,7 +7,7 @@ A plan is plain data: it prints, it compares, it becomes JSON through ``to_dict`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 _SHOWN_KEYS = 5
@@ -148,7 +148,8 @@ class BackfillPlan:
     """Which partitions will be computed and why, in which orders, and how they will be published.
 
     ``inputs`` holds the asset and the mapping of each input, ``nonexistent`` the partitions that the targets need of
-    it and that its definition does not have. What follows the clock is as of ``as_of_us``.
+    it and that its definition does not have. What follows the clock is as of ``as_of_us``. ``audits`` says which checks
+    run before results are published, and ``checks`` has them.
     """
 
     name: str
@@ -170,6 +171,8 @@ class BackfillPlan:
     as_of_us: int | None = None
     estimated_rows: int | None = None
     estimated_bytes: int | None = None
+    audits: tuple[Mapping[str, Any], ...] = ()
+    checks: tuple[Any, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def order_count(self) -> int:
@@ -178,7 +181,7 @@ class BackfillPlan:
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
-        return asdict(self)
+        return {name: value for name, value in asdict(replace(self, checks=())).items() if name != "checks"}
 
     def _without(self, name: str, keys: str) -> str:
         skips = self.inputs[name]["mapping"].get("nonexistent") == "skip"
@@ -200,6 +203,8 @@ class BackfillPlan:
             f"  {reason}: {count_of(len(keys), 'partition')} ({list_some(keys, 3)})" for reason, keys in reasons.items()
         ]
         lines += [f"  {self._without(name, keys)}" for name, keys in self.nonexistent.items()]
+        if self.audits:
+            lines.append(f"  audited before they are published: {list_some(one['name'] for one in self.audits)}")
         if self.estimated_rows is not None and self.estimated_bytes is not None:
             lines.append(
                 f"  estimated from history: {self.estimated_rows:,} rows, {format_bytes(self.estimated_bytes)}"

@@ -15,6 +15,7 @@ import pytest
 
 import lakepart as lp
 from lakepart.engine.backfill import start_backfill
+from lakepart.selection import selection_of
 from lakepart.testing import clock_of, copied, frozen_lake, query_catalog, reopened, stray_files
 
 NOW = datetime(2024, 1, 10, 12, tzinfo=UTC)
@@ -807,7 +808,7 @@ def test_progress_counts_partitions_up_to_all_of_them(lake, days) -> None:
     seen = []
     plan = days[BOUNDED].plan_backfill(giving(1), batch=2)
 
-    start_backfill(lake._home, plan, giving(1), workers=1, on_progress=seen.append)
+    start_backfill(lake._home, plan, giving(1), workers=1, on_progress=seen.append, select=selection_of)
 
     assert {progress.total for progress in seen} == {4}
     done = [progress.done for progress in seen]
@@ -820,7 +821,7 @@ def test_progress_counts_what_failed(lake, days) -> None:
     seen = []
     plan = days[FIRST:SECOND].plan_backfill(raising, retries=0)
 
-    start_backfill(lake._home, plan, raising, workers=1, on_progress=seen.append)
+    start_backfill(lake._home, plan, raising, workers=1, on_progress=seen.append, select=selection_of)
 
     assert (seen[-1].done, seen[-1].failed, seen[-1].running) == (0, 2, 0)
 
