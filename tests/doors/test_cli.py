@@ -45,6 +45,9 @@ def plain(part):
 def broken(part):
     raise RuntimeError("no sun today")
 
+def finding(selection):
+    return ["nothing but trouble"]
+
 def deadly(part):
     os._exit(9)
 
@@ -781,8 +784,13 @@ def test_a_backfill_computes_what_the_producer_of_a_module_makes(call, lake, pro
     assert call("backfill", "run", lake, "sums", "2013-02-02").code == 0
 
 
-def test_a_plain_function_can_compute_too(call, lake, producers) -> None:
-    answer = call("backfill", "run", lake, "sums", "2013-02-10", "--producer", f"{producers}:plain", "--apply")
+def test_a_plain_function_can_compute_too_and_another_one_audit_it(call, lake, producers) -> None:
+    words = ["backfill", "run", lake, "sums", "2013-02-10", "--producer", f"{producers}:plain", "--apply"]
+
+    audited = call(*words, "--audit", f"{producers}:finding")
+    answer = call(*words)
+
+    assert (audited.code, "finding of 'sums': nothing but trouble" in audited.err) == (1, True)
 
     assert answer.code == 0
     assert "is completed: 1 done" in answer.out
