@@ -164,7 +164,7 @@ class _Side:
             self._files.setdefault(ordinal, []).append((ordinal, file))
 
     def read(self, ordinal: int | None, schema: pa.Schema) -> pa.Table:
-        """Read one partition (None: nothing) under the columns of either side, by field id; those it has not are null."""
+        """Read one partition (None: nothing) under the columns of either side, by field id; what it lacks is null."""
         if ordinal is None:
             return schema.empty_table()
         one = replace(
