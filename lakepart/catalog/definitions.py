@@ -70,15 +70,6 @@ def list_definitions(
     return found if at is None else [one for one in found if one.began <= at or one.change is Redefinition.DECLARED]
 
 
-def definitions_in(
-    connection: Connection, asset_ids: Iterable[int], snapshot: int
-) -> dict[int, tuple[str, DefinitionRecord]]:
-    """Give name and definition at a snapshot of some assets, and of those that its commit defined anew."""
-    parameters = {"ids": to_json(sorted(asset_ids)), "at": snapshot}
-    rows = connection.execute(_OF_COMMIT, parameters)  # oldest first: the last of each asset stays
-    return {asset_id: (name, _from_row(row)) for asset_id, name, *row in rows}
-
-
 def note_definition(connection: Connection, asset_id: int, began: int, new: NewDefinition) -> None:
     """Note what is valid from a snapshot on."""
     connection.execute(
@@ -182,7 +173,6 @@ _COLUMNS = (
     asset_definition.c.options,
     asset_definition.c.change,
 )
-_newly = asset_definition.alias("newly")
 _OF_ASSET = asset_definition.c.asset_id == bindparam("asset", type_=BIG)
 _ALL: Select[Any] = select(*_COLUMNS).where(_OF_ASSET).order_by(asset_definition.c.began)
 _AT: Select[Any] = (
@@ -199,22 +189,6 @@ _AT: Select[Any] = (
 )
 _AT_SNAPSHOT = bindparam("at", type_=BIG)
 _CHANGED = asset_definition.c.change != Redefinition.DECLARED.value
-_OF_COMMIT: Select[Any] = (
-    select(asset_definition.c.asset_id, asset.c.name, *_COLUMNS)
-    .select_from(asset_definition.join(asset, asset.c.asset_id == asset_definition.c.asset_id))
-    .where(
-        or_(asset_definition.c.began <= _AT_SNAPSHOT, ~_CHANGED),
-        or_(
-            in_json(asset_definition.c.asset_id, "ids"),
-            asset_definition.c.asset_id.in_(
-                select(_newly.c.asset_id).where(
-                    _newly.c.began == _AT_SNAPSHOT, _newly.c.change != Redefinition.DECLARED.value
-                )
-            ),
-        ),
-    )
-    .order_by(asset_definition.c.asset_id, asset_definition.c.began)
-)
 _OPEN = branch.join(version, version.c.branch_id == branch.c.branch_id)
 _SINCE: Select[Any] = (
     select(version.c.ordinal, asset.c.name, version.c.key, snapshot.c.snapshot, snapshot.c.author, snapshot.c.at_us)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -24,28 +23,22 @@ from sqlalchemy import (
 
 from lakepart.catalog.database import Database
 from lakepart.catalog.declared import declared_since
-from lakepart.catalog.definitions import definitions_in
-from lakepart.catalog.encoding import from_json, to_json
+from lakepart.catalog.encoding import from_json
 from lakepart.catalog.lookups import SNAPSHOT_COLUMNS, snapshot_from_row
-from lakepart.catalog.scopes import in_json
 from lakepart.catalog.tables import (
     BIG,
-    asset_definition,
-    asset_schema,
     branch,
     copy,
     file,
     head,
     lake,
-    schema,
     snapshot,
     version,
     version_file,
     version_input,
 )
-from lakepart.model.records import Redefinition
 
-MANIFEST_FORMAT = 2  # 1 had no "declared", "horizon" and "created_at_us"
+MANIFEST_FORMAT = 2  # 1 had "assets" instead of "declared", and neither "horizon" nor "created_at_us"
 
 
 def unmanifested(connection: Connection, *, own: int | None = None, before_us: int = 0) -> list[int]:
@@ -101,7 +94,6 @@ def manifest_of(connection: Connection, number: int) -> dict[str, Any]:
         },
         "branch": {"branch_id": taken.branch_id, "name": branch_name, "fork": fork},
         "publishes_branch": published,
-        "assets": _assets_of(connection, {row["asset_id"] for row in versions}, number),
         "ended": list(connection.execute(_ENDED, at).scalars()),
         "versions": versions,
         "files": [
@@ -117,36 +109,10 @@ def _header(values: Sequence[Any]) -> dict[str, Any]:
     return {"format": MANIFEST_FORMAT, "lake_id": lake_id, "created_at_us": created_at_us, "horizon": horizon}
 
 
-def _assets_of(connection: Connection, asset_ids: Iterable[int], number: int) -> list[dict[str, Any]]:
-    """Describe the assets the commit touched as it left them, with their new schemas and those of its files."""
-    schemas = connection.execute(_SCHEMAS, {"number": number}).all()
-    parameters = {"number": number, "ids": to_json(sorted(asset_ids))}
-    had = {row.asset_id: row.schema_id for row in connection.execute(_HAD_SCHEMAS, parameters)}  # the newest stays
-    described = []
-    for asset_id, (name, then) in definitions_in(connection, {*asset_ids, *had}, number).items():
-        described.append(
-            {
-                "asset_id": asset_id,
-                "name": name,
-                "definition": dict(then.definition),
-                "options": dict(then.options),
-                "schema_id": had.get(asset_id),
-                "redefined": then.change.value if then.began == number and then.change in _MADE_BY_COMMITS else None,
-                "schemas": [
-                    {"schema_id": row.schema_id, "arrow_schema": base64.b64encode(row.arrow_schema).decode()}
-                    for row in schemas
-                    if row.asset_id == asset_id
-                ],
-            }
-        )
-    return described
-
-
 def _whole(table: Table, *, without: Collection[str] = ()) -> list[Any]:
     return [column for column in table.c if column.name not in without]
 
 
-_MADE_BY_COMMITS = set(Redefinition) - {Redefinition.DECLARED}
 _LATER = {"ended", "marked"}  # what is said of a version after the commit that made it
 
 
@@ -221,34 +187,6 @@ _VERSION_INPUTS: Select[Any] = (
     .order_by(version_input.c.version_id, version_input.c.name)
 )
 _ENDED: Select[Any] = select(version.c.version_id).where(version.c.ended == _NUMBER).order_by(version.c.version_id)
-_SCHEMAS: Select[Any] = (
-    select(schema.c.schema_id, schema.c.asset_id, schema.c.arrow_schema)
-    .where(
-        or_(
-            schema.c.schema_id.in_(select(file.c.schema_id).where(_BROUGHT)),
-            schema.c.schema_id.in_(select(asset_schema.c.schema_id).where(asset_schema.c.began == _NUMBER)),
-        )
-    )
-    .order_by(schema.c.schema_id)
-)
-# What was declared with a schema meanwhile is no part of the commit: it may have been declared after the manifest.
-_newly = asset_schema.alias("newly")
-_GIVEN = select(_newly.c.asset_id).where(
-    _newly.c.began == _NUMBER,
-    ~exists().where(
-        asset_definition.c.asset_id == _newly.c.asset_id,
-        asset_definition.c.began == _NUMBER,
-        asset_definition.c.change == Redefinition.DECLARED.value,
-    ),
-)
-_HAD_SCHEMAS: Select[Any] = (
-    select(asset_schema.c.asset_id, asset_schema.c.schema_id)
-    .where(
-        asset_schema.c.began <= _NUMBER,
-        or_(in_json(asset_schema.c.asset_id, "ids"), asset_schema.c.asset_id.in_(_GIVEN)),
-    )
-    .order_by(asset_schema.c.asset_id, asset_schema.c.began)
-)
 # A file's path is the same on every tier, wherever it may lie by now.
 _FILES: Select[Any] = (
     select(file, select(func.min(copy.c.path)).where(copy.c.file_id == file.c.file_id).scalar_subquery().label("path"))

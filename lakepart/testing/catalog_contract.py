@@ -16,6 +16,7 @@ from lakepart.catalog.committing import Publication, commit, publish
 from lakepart.catalog.database import Connection, Database
 from lakepart.catalog.declaring import create_branch, declare_asset, discard, refresh, register_producer
 from lakepart.catalog.definitions import as_seen
+from lakepart.catalog.encoding import from_json
 from lakepart.catalog.intents import close_intent, expire_intents, list_intents, open_intent, renew_intents
 from lakepart.catalog.lookups import (
     find_asset,
@@ -272,10 +273,13 @@ class CatalogContract:
         redefine(database, asset, {"version": 1, "kind": "weekly"}, change=Redefinition.REPARTITIONED)
 
         with database.reading() as connection:
-            described = [manifest_of(connection, number)["assets"] for number in (1, 2, 3)]
+            declared = [manifest_of(connection, number)["declared"]["asset_definition"] for number in (1, 2, 3)]
 
-        assert [(one["definition"]["kind"], one["redefined"]) for (one,) in described] == [
-            ("daily", None),
+        told = [
+            {one["began"]: (from_json(one["definition"])["kind"], one["change"]) for one in rows} for rows in declared
+        ]
+        assert [rows[began] for began, rows in zip((0, 2, 3), told, strict=True)] == [
+            ("daily", "declared"),
             ("hourly", "altered"),
             ("weekly", "repartitioned"),
         ]

@@ -16,7 +16,7 @@ from lakepart.lake import Lake
 DAYS = lp.Daily("2000-01-01", by="day")
 FIRST_DAY = 10_957  # days from 1970 to 2000
 FEW, MANY = 20, 400
-STATEMENTS_OF_A_WRITE = 29  # up to four of them ask what was declared since the manifest before
+STATEMENTS_OF_A_WRITE = 26  # up to four of them ask what was declared since the manifest before
 
 
 class CountedDatabase(Database):

@@ -168,8 +168,9 @@ def test_the_manifest_has_the_definition_what_ended_and_what_began(lake, days):
 
     manifest = json.loads(Path(lake.url, "_lakepart/commits/000000000002.json").read_text())
 
-    assert manifest["assets"][0]["definition"]["kind"] == "monthly"
-    assert manifest["assets"][0]["redefined"] == "repartitioned"
+    (definition,) = [one for one in manifest["declared"]["asset_definition"] if one["began"] == 2]
+    assert json.loads(definition["definition"])["kind"] == "monthly"
+    assert definition["change"] == "repartitioned"
     assert [version["key"] for version in manifest["versions"]] == ["2024-01-01", "2024-02-01"]
     assert len(manifest["ended"]) == 5
 

@@ -376,9 +376,8 @@ def test_the_manifest_of_a_change_has_the_new_schema(lake, trips):
 
     manifest = json.loads(Path(lake.url, "_lakepart", "commits", f"{commit.snapshot:012}.json").read_text())
 
-    (asset,) = manifest["assets"]
-    (schema,) = asset["schemas"]
-    assert asset["schema_id"] == schema["schema_id"]
+    (valid,) = [one for one in manifest["declared"]["asset_schema"] if one["began"] == commit.snapshot]
+    (schema,) = [one for one in manifest["declared"]["schema"] if one["schema_id"] == valid["schema_id"]]
     stored = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(schema["arrow_schema"])))
     assert stored.names == ["day", "price", "kind", "at"]
     assert manifest["versions"] == manifest["files"] == []

@@ -147,17 +147,18 @@ def test_manifests_alone_say_what_every_partition_holds(root):
     manifests = [json.loads(path.read_text()) for path in sorted((root / "_lakepart/commits").iterdir())]
     assert [manifest["snapshot"]["snapshot"] for manifest in manifests] == list(range(1, len(manifests) + 1))
 
-    current, paths, names = {}, {}, {}
+    current, paths, names, schemas = {}, {}, {}, {}
     for manifest in manifests:
         paths |= {file["file_id"]: (file["path"], file["checksum"]) for file in manifest["files"]}
-        names |= {asset["asset_id"]: asset["name"] for asset in manifest["assets"]}
+        names |= {asset["asset_id"]: asset["name"] for asset in manifest["declared"].get("asset", ())}
+        schemas |= {one["schema_id"]: one["arrow_schema"] for one in manifest["declared"].get("schema", ())}
+        assert {file["schema_id"] for file in manifest["files"]} <= schemas.keys()
         for version_id in manifest["ended"]:
             current.pop(version_id)
         current |= {version["version_id"]: version for version in manifest["versions"]}
-        for asset in manifest["assets"]:
-            for schema in asset["schemas"]:
-                assert pa.ipc.read_schema(pa.py_buffer(base64.b64decode(schema["arrow_schema"]))).names
 
+    for schema in schemas.values():
+        assert pa.ipc.read_schema(pa.py_buffer(base64.b64decode(schema))).names
     rebuilt = {
         (names[version["asset_id"]], version["key"], *paths[file_id])
         for version in current.values()
