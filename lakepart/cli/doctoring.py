@@ -43,8 +43,8 @@ def doctor(
         rows = [(one.severity, one.subject, one.text) for one in found]
         print_frame(pd.DataFrame(rows, columns=["severity", "subject", "finding"]), as_json=False, everything=True)
         for one in found:
-            if one.severity != OK and one.hint:
-                say(f"{one.subject}: {one.hint}")
+            if one.severity != OK:  # the table cuts long sentences
+                say(str(one))
         say(f"{count_of(problems, 'problem')}." if problems else "No problem.")
     if problems:
         raise typer.Exit(ExitCode.NOT_DONE)
