@@ -81,24 +81,32 @@ def look_up(context: LakeContext, plan: AssetRuns, partitions: Sequence[Partitio
 
 
 def merge(group: Group, stager: Stager, partition: PartitionRuns, run: FileRun, on_progress: OnMerged) -> None:
-    """Write the rows of a run into one file; skip the partition if somebody took the files away meanwhile."""
-    try:
-        new = _written(group, stager, partition, run)
-    except (CorruptionError, NotFoundError):
-        if look_up(group.context, group.plan, [partition], 1).found:
-            raise
-        group.give_up(partition.key)
-    else:
-        group.written.setdefault(partition.ordinal, []).append((run, new))
+    """Write the rows of a run into one file."""
+    files = [group.files[file_id] for file_id in run.file_ids]
+    for file in files:
+        _require_undamaged(group, file)
+    new = _written(group, stager, partition, run, files)
+    group.written.setdefault(partition.ordinal, []).append((run, new))
     on_progress(run.size_bytes)
 
 
-def _written(group: Group, stager: Stager, partition: PartitionRuns, run: FileRun) -> NewFile:
+def _require_undamaged(group: Group, file: DataFile) -> None:
+    """Prove the bytes of a file, or damage would be taken for rows and get a checksum of its own."""
+    try:
+        require_checksum(group.context.stores[file.tier], file.path, file.checksum)
+    except NotFoundError as error:
+        raise CorruptionError(
+            f"Data file '{file.tier}:{file.path}' is missing.",
+            hint="restore it from a copy; check() finds all that are missing.",
+            context={"file": file.path},
+        ) from error
+
+
+def _written(
+    group: Group, stager: Stager, partition: PartitionRuns, run: FileRun, files: Sequence[DataFile]
+) -> NewFile:
     """Write one file, and prove that what is read back from it are the rows of those it is made from."""
     stores, schema = group.context.stores, group.schema
-    files = [group.files[file_id] for file_id in run.file_ids]
-    for file in files:  # or damage would be taken for the rows, and get a checksum of its own
-        require_checksum(stores[run.tier], file.path, file.checksum)
     before, after = RowDigest(), RowDigest()
     batches = iter_batches([source_of(stores, file, group.fits) for file in files], schema, threads=group.read_threads)
     position = group.record.partitions.position_at(partition.ordinal)

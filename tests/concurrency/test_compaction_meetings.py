@@ -87,7 +87,8 @@ def test_both_are_done_or_the_compaction_leaves_out_what_the_other_took_away(mak
     pair = (compacting, acting) if first == "compact" else (acting, compacting)
     for met in meet_everywhere(make, *pair):
         assert rows_of(met.lake) == [expected, [2, 20]], met.at
-        assert {one.kind for one in met.lake.check(checksums=True)} <= {"abandoned-file"}, met.at
+        left = {"abandoned-file"} if other in {"demote", "vacuum"} else set()  # by a move or a writer that gave up
+        assert {one.kind for one in met.lake.check(checksums=True)} <= left, met.at
         if other not in {"vacuum", "compact"}:
             files = query_catalog(
                 met.lake.url, f"SELECT file_count FROM version WHERE key = '{QUIET}' AND ended IS NULL"

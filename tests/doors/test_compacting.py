@@ -93,15 +93,21 @@ def test_files_become_one_with_the_same_rows_in_their_order(lake, rows):
 
 def test_nothing_that_is_said_of_the_content_changes(lake, rows):
     rows[FIRST].mark_stale("by hand")
+    made = lake.asset("sums")
+    made.append(made[FIRST].to_arrow(), FIRST, inputs={"rows": rows[FIRST]}, code_version="1")
     clock_of(lake).advance(timedelta(days=1))
     told = ["data", "reasons", "rows", "written_at", "code_version"]
     before = [asset.status()[told].to_dict() for asset in lake.assets()]
     head = lake.snapshots(1)["snapshot"].item()
 
     done = rows.compact(progress=False).snapshots[0]
+    made.compact(progress=False)
 
     assert [asset.status()[told].to_dict() for asset in lake.assets()] == before
     assert lake.diff(head).empty
+    lineage = made[FIRST].history().head(2)
+    assert lineage["operation"].tolist() == ["compact", "append"]
+    assert lineage["inputs"][0] == lineage["inputs"][1] != {}
     newest, older = (row for _, row in rows[FIRST].history().head(2).iterrows())
     assert (newest["operation"], newest["content"]) == ("compact", older["content"])
     assert (newest["files"], older["files"]) == (1, 4)
@@ -266,11 +272,12 @@ def days_of(count):
 # Damage
 
 
-def test_damage_in_a_source_is_named_and_not_taken_for_rows(lake, rows):
+@pytest.mark.parametrize(
+    "damage", [lambda path: pq.write_table(frame((1, 8)), path), Path.unlink], ids=["other", "none"]
+)
+def test_damage_in_a_source_is_named_and_not_taken_for_rows(lake, rows, damage):
     damaged = Path(rows[FIRST].files()["path"][2])
-    content = bytearray(damaged.read_bytes())
-    content[60] ^= 4
-    damaged.write_bytes(content)
+    damage(damaged)
     before = files_of(lake.url)
 
     with pytest.raises(lp.CorruptionError, match=damaged.name):
