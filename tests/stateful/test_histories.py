@@ -387,6 +387,16 @@ class Histories(RuleBasedStateMachine):
         if not interrupted:  # a move that a crash left is finished first, or left to a holder that may be alive
             assert set(selection.status()["tier"]) - {""} <= {"cold" if colder else "hot"}
 
+    @rule()
+    def compact(self) -> None:
+        before = self.head
+        report = self.lake.asset("numbers").compact(progress=False)
+        assert report.skipped == ()
+        assert self.head == before + len(report.snapshots)
+        if report.snapshots:
+            assert self.lake.diff(before).empty
+            self.remember()
+
     @rule(hours=st.integers(1, 24 * 20))
     def let_time_pass(self, hours: int) -> None:
         clock_of(self.lake).advance(timedelta(hours=hours))
@@ -409,7 +419,19 @@ class Histories(RuleBasedStateMachine):
 
     @rule(
         action=st.sampled_from(
-            ["replace", "append", "upsert", "delete", "transact", "move", "vacuum", "rollback", "publish", "backfill"]
+            [
+                "replace",
+                "append",
+                "upsert",
+                "delete",
+                "transact",
+                "move",
+                "compact",
+                "vacuum",
+                "rollback",
+                "publish",
+                "backfill",
+            ]
         ),
         contents=some_days,
         at=st.integers(0, 25),
@@ -448,6 +470,9 @@ class Histories(RuleBasedStateMachine):
                             self.write_step(tx, step)
                 case "move":
                     dying.asset("numbers")[[key_of(day) for day in contents]].demote("cold", progress=False)
+                case "compact":
+                    after = numbers
+                    dying.asset("numbers").compact(progress=False)
                 case "vacuum":
                     dying.vacuum(retention=timedelta(hours=which), grace=timedelta(0))
                 case "rollback":
