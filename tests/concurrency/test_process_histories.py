@@ -16,7 +16,7 @@ START = 100
 # Every transaction moves one from an account to another one: the sum never changes.
 TRANSFER = """
 import json, random
-lake, dice = lp.connect(sys.argv[1]), random.Random(me)
+lake, dice = lp.connect(url), random.Random(me)
 def value_of(view, account):
     asset, _, key = account.partition("/")
     return view.asset(asset)[key].to_arrow()["value"].to_pylist()[0]
@@ -39,7 +39,7 @@ while done < turns:
 """
 WATCH = """
 import json
-lake = lp.connect(sys.argv[1])
+lake = lp.connect(url)
 def all_of(view, asset):
     table = view.asset(asset).to_arrow()
     days = [day.isoformat() for day in table["day"].to_pylist()]
