@@ -18,16 +18,20 @@ class CommitDropper:
 
     Attributes
     ----------
+    spares
+        How many commits to come are let through before any is dropped.
     drops
-        How many commits to come are dropped.
+        How many commits are dropped then.
     when
         Whether the server hears a dropped commit (``"after"``: it happens, and its answer is lost) or does not.
     """
 
     def __init__(self, server: Path) -> None:
+        self.spares = 0
         self.drops = 0
         self.when: Literal["before", "after"] = "before"
         self._server = server
+        self._lock = threading.Lock()
 
     @contextmanager
     def listening(self, folder: Path) -> Iterator[None]:
@@ -57,8 +61,7 @@ class CommitDropper:
     def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
             while said := client.recv(1 << 16):
-                if _COMMIT in said and self.drops > 0:
-                    self.drops -= 1
+                if _COMMIT in said and self._is_dropped():
                     client.shutdown(socket.SHUT_RDWR)
                     if self.when == "after":
                         server.sendall(said)
@@ -66,6 +69,16 @@ class CommitDropper:
                 server.sendall(said)
         with suppress(OSError):
             server.shutdown(socket.SHUT_WR)  # what it was told before, it still carries out
+
+    def _is_dropped(self) -> bool:
+        with self._lock:
+            if self.spares > 0:
+                self.spares -= 1
+                return False
+            if self.drops == 0:
+                return False
+            self.drops -= 1
+            return True
 
     def _answer(self, server: socket.socket, client: socket.socket) -> None:
         with suppress(OSError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -77,10 +77,13 @@ def clock_of(lake: Lake) -> FrozenClock:
     return clock
 
 
-def reopened(lake: Lake) -> Lake:
-    """Open a lake as another process would, on the same clock: nothing registered, nothing cached."""
+def reopened(lake: Lake, *, catalog: str | None = None) -> Lake:
+    """Open a lake as another process would, on the same clock: nothing registered, nothing cached.
+
+    ``catalog`` is another address of the same catalog.
+    """
     context = lake._home.context
-    return _opened(context.url, context.catalog, context.clock)
+    return _opened(context.url, catalog or context.catalog, context.clock)
 
 
 def copied(lake: Lake, folder: str | PathLike[str], *, catalog: str | None = None) -> Lake:
@@ -137,7 +140,9 @@ def effects_of(lake: Lake, action: Action) -> tuple[str, ...]:
     return effects.names
 
 
-def crash_everywhere(make: Callable[[], Lake], action: Action, *, when: When) -> Iterator[Aftermath]:
+def crash_everywhere(
+    make: Callable[[], Lake], action: Action, *, when: When, at: Iterable[int] | None = None
+) -> Iterator[Aftermath]:
     """Carry out ``action`` again and again, each time on a lake of its own that dies one effect later.
 
     Parameters
@@ -148,12 +153,14 @@ def crash_everywhere(make: Callable[[], Lake], action: Action, *, when: When) ->
         What is done. It is over once it comes to its end without meeting the crash.
     when
         Whether the crash comes before or after the effect.
+    at
+        The numbers of the effects to crash at; all of them by default.
 
     Yields
     ------
     The lake after each crash, opened again.
     """
-    for index in count():
+    for index in count() if at is None else at:
         lake = make()
         effects = Effects()
         effects.crash_at(index, when)
