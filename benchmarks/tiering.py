@@ -54,7 +54,7 @@ def _measure(bench: Workbench, lake: lp.Lake, asset: lp.Asset) -> Figure:
 
 
 def _delete_old_copies(lake: lp.Lake) -> None:
-    lake.vacuum(retention=timedelta(0), grace=timedelta(0))
+    lake.vacuum(retention=timedelta(0), grace=timedelta(0), force=True)
 
 
 def _copy_and_hash(paths: list[Path], folder: Path) -> list[str]:

@@ -26,7 +26,7 @@ from lakepart.model.definitions import PartitionsDefinition, check_definition
 from lakepart.model.intervals import IntegerArray
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import count_of
-from lakepart.model.policies import check_age
+from lakepart.model.policies import SHORTEST_RETENTION, check_age, to_duration
 from lakepart.model.records import Commit, RowChanges
 from lakepart.model.row_plans import UpsertPlan
 from lakepart.model.selectors import select, select_text
@@ -43,16 +43,19 @@ def declared_options(
     on_schema_change: str | None,
     sort_by: Sequence[str] | None,
     target_file_size: int | str | None,
+    retention: timedelta | str | None,
 ) -> dict[str, Any]:
     """Give the options of a declaration as the catalog keeps them; those that were left out are not there.
 
-    None stands for an option that is to be there no longer: an empty ``sort_by``, a ``target_file_size`` of 0.
+    None stands for an option that is to be there no longer: an empty ``sort_by``, a ``target_file_size`` of 0, the
+    ``retention`` ``"default"``.
 
     Raises
     ------
     InvalidInputError
         ``complete_after`` is no span of time or a negative one, ``description`` is no text, ``on_schema_change`` is
-        none of its values, ``sort_by`` lists no names, or ``target_file_size`` is no size.
+        none of its values, ``sort_by`` lists no names, ``target_file_size`` is no size, or ``retention`` is shorter
+        than an hour.
     """
     options: dict[str, Any] = {}
     if complete_after is not None:
@@ -74,7 +77,24 @@ def declared_options(
     if target_file_size is not None:
         none = type(target_file_size) is int and target_file_size == 0
         options["target_file_size"] = None if none else parse_size(target_file_size, "target_file_size")
+    if retention is not None:
+        options["retention_us"] = _retention_us(retention)
     return options
+
+
+def _retention_us(retention: timedelta | str) -> int | None:
+    """Give how long replaced versions are kept; None takes an asset's own retention back."""
+    if retention == "default":
+        return None
+    age = to_duration("retention", retention)
+    if age < SHORTEST_RETENTION:
+        raise InvalidInputError(
+            f"retention={retention!r} is below the safe minimum of {SHORTEST_RETENTION}: what a mistake has replaced "
+            "could not be got back.",
+            hint='for example "30d"; vacuum(retention="0h", force=True) forgets versions of assets without one.',
+            code=ErrorCode.BELOW_SAFE_MINIMUM,
+        )
+    return age // timedelta(microseconds=1)
 
 
 class Asset(PartitionVerbs):
@@ -435,6 +455,7 @@ class Asset(PartitionVerbs):
         on_schema_change: str | None = None,
         sort_by: Sequence[str] | None = None,
         target_file_size: int | str | None = None,
+        retention: timedelta | str | None = None,
         add: Mapping[str, pa.DataType] | None = None,
         drop: Sequence[str] = (),
         rename: Mapping[str, str] | None = None,
@@ -461,7 +482,7 @@ class Asset(PartitionVerbs):
         if partitions is not None:
             check_definition(partitions)
         home, record = self._home, self._record()
-        options = declared_options(complete_after, description, on_schema_change, sort_by, target_file_size)
+        options = declared_options(complete_after, description, on_schema_change, sort_by, target_file_size, retention)
         return plan_alter(home, record, partitions, options, as_of_now(home.context, home.view, as_of), change)
 
     def alter(
@@ -473,6 +494,7 @@ class Asset(PartitionVerbs):
         on_schema_change: str | None = None,
         sort_by: Sequence[str] | None = None,
         target_file_size: int | str | None = None,
+        retention: timedelta | str | None = None,
         add: Mapping[str, pa.DataType] | None = None,
         drop: Sequence[str] = (),
         rename: Mapping[str, str] | None = None,
@@ -491,9 +513,10 @@ class Asset(PartitionVerbs):
 
         Parameters
         ----------
-        partitions, complete_after, description, on_schema_change, sort_by, target_file_size
-            As in :meth:`Lake.asset <lakepart.Lake.asset>`; what is left out stays. An empty ``sort_by`` and a
-            ``target_file_size`` of 0 take these options away. Files that are there stay as they are.
+        partitions, complete_after, description, on_schema_change, sort_by, target_file_size, retention
+            As in :meth:`Lake.asset <lakepart.Lake.asset>`; what is left out stays. An empty ``sort_by``, a
+            ``target_file_size`` of 0 and a ``retention`` of ``"default"`` take these options away. Files that are
+            there stay as they are.
         add
             New columns and their types: null in everything written so far.
         drop
@@ -532,6 +555,7 @@ class Asset(PartitionVerbs):
             on_schema_change=on_schema_change,
             sort_by=sort_by,
             target_file_size=target_file_size,
+            retention=retention,
             add=add,
             drop=drop,
             rename=rename,

@@ -47,6 +47,7 @@ class ErrorCode(StrEnum):
     NAIVE_TIMESTAMP = "naive-timestamp"
     NULL_PARTITION_VALUE = "null-partition-value"
     OUT_OF_RANGE = "out-of-range"
+    BELOW_SAFE_MINIMUM = "below-safe-minimum"
     SCHEMA_MISMATCH = "schema-mismatch"
     NULL_KEY = "null-key"
     DUPLICATE_KEYS = "duplicate-keys"

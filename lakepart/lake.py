@@ -13,7 +13,7 @@ from lakepart.branch import Branch
 from lakepart.catalog.declaring import create_branch
 from lakepart.catalog.locations import Location
 from lakepart.display.html import lake_html
-from lakepart.display.progress import backfill_bar, compact_bar, move_bar
+from lakepart.display.progress import backfill_bar, compact_bar, move_bar, vacuum_bar
 from lakepart.engine import backfill as backfills
 from lakepart.engine import branches, tags
 from lakepart.engine import diff as diffs
@@ -168,27 +168,59 @@ class Lake(TransactionalView):
         with compact_bar(plan, shown=progress) as on_progress:
             return apply_compact(self._home, plan, on_progress=on_progress, workers=workers, message=message)
 
-    def plan_vacuum(self, *, retention: timedelta = RETENTION, grace: timedelta = GRACE) -> VacuumPlan:
+    def plan_vacuum(
+        self,
+        *,
+        retention: timedelta | str = RETENTION,
+        keep_last: int = 1,
+        grace: timedelta | str = GRACE,
+        force: bool = False,
+    ) -> VacuumPlan:
         """Say which old versions vacuum would forget and which bytes it would delete; parameters as :meth:`vacuum`."""
-        return plan_vacuum(self._home.context, retention=retention, grace=grace)
+        return plan_vacuum(self._home.context, retention=retention, keep_last=keep_last, grace=grace, force=force)
 
-    def vacuum(self, *, retention: timedelta = RETENTION, grace: timedelta = GRACE) -> VacuumReport:
+    def vacuum(
+        self,
+        *,
+        retention: timedelta | str = RETENTION,
+        keep_last: int = 1,
+        grace: timedelta | str = GRACE,
+        force: bool = False,
+        progress: bool = True,
+    ) -> VacuumReport:
         """Forget old versions and delete bytes that nothing needs.
 
         Parameters
         ----------
         retention
-            How long a replaced version can still be travelled to; 7 days by default.
+            How long a replaced version can still be travelled to, or text such as ``"30d"``; 7 days by default.
+            An asset that was declared with a ``retention`` of its own keeps to that.
+        keep_last
+            How many versions of each partition stay whatever their age, of which what it holds now, be it nothing, is
+            the first: with 2 the last replacement of each partition can be rolled back for good.
         grace
             How long bytes stay after nothing in the catalog refers to them, for readers that began before; 24 hours
             by default. A writer that has been silent for that long counts as dead.
+        force
+            Whether to go below the safe minimum of one hour for either: nobody else may be at work in the lake.
+        progress
+            Whether to show a progress bar.
+
+        Raises
+        ------
+        InvalidInputError
+            ``retention`` or ``grace`` is below the safe minimum (``below-safe-minimum``), or a value is none.
 
         Notes
         -----
-        Current versions of main and of open branches are never touched, nor what a tagged snapshot shows, nor a file
-        lakepart did not write.
+        Current versions of main and of open branches are never touched, nor what a tagged snapshot or an open branch
+        shows, nor what was current since a transaction or backfill under way began, nor a file lakepart did not write.
+
+        Costs a walk over the tiers; files are deleted side by side, a transaction for every thousand. After a crash,
+        the next vacuum goes on.
         """
-        return apply_vacuum(self._home.context, self.plan_vacuum(retention=retention, grace=grace))
+        plan = self.plan_vacuum(retention=retention, keep_last=keep_last, grace=grace, force=force)
+        return self._vacuum(plan, progress=progress)
 
     def apply(
         self,
@@ -234,7 +266,7 @@ class Lake(TransactionalView):
                 with compact_bar(plan, shown=progress) as on_progress:
                     return apply_compact(self._home, plan, on_progress=on_progress, workers=workers, message=message)
             case VacuumPlan():
-                return apply_vacuum(self._home.context, plan)
+                return self._vacuum(plan, progress=progress)
             case AlterPlan():
                 return apply_alter(self._home, plan)
             case RepartitionPlan():
@@ -249,6 +281,10 @@ class Lake(TransactionalView):
                 raise InvalidInputError(
                     f"{plan!r} is not a plan.", hint="plans come from the verbs that begin with plan_."
                 )
+
+    def _vacuum(self, plan: VacuumPlan, *, progress: bool) -> VacuumReport:
+        with vacuum_bar(plan, shown=progress) as on_progress:
+            return apply_vacuum(self._home.context, plan, on_progress=on_progress)
 
     # Care
 

@@ -68,6 +68,7 @@ class LakeView:
         on_schema_change: str | None = None,
         sort_by: Sequence[str] | None = None,
         target_file_size: int | str | None = None,
+        retention: timedelta | str | None = None,
     ) -> Asset:
         """Open an asset; with ``partitions``, declare it first. The same declaration again changes nothing.
 
@@ -94,6 +95,9 @@ class LakeView:
         target_file_size
             Bytes, or text such as ``"128 MB"``: up to which size ``lake.compact()`` merges the small files of this
             asset; it leaves those of other assets alone.
+        retention
+            How long vacuum keeps replaced versions of this asset, whatever it is told of others: an hour or more, or
+            text such as ``"30d"``.
 
         Raises
         ------
@@ -102,7 +106,7 @@ class LakeView:
         AlreadyExistsError
             It was declared otherwise; both declarations are shown.
         """
-        given = declared_options(complete_after, description, on_schema_change, sort_by, target_file_size)
+        given = declared_options(complete_after, description, on_schema_change, sort_by, target_file_size, retention)
         options = {name: value for name, value in given.items() if value is not None}
         if partitions is not None:
             self._declare(check_asset_name(name), partitions, options, schema)

@@ -136,7 +136,8 @@ def discard(database: Database, branch_id: int) -> None:
         if found.state == "discarded":
             return
         require_open(found, "discarded")
-        close_branch(connection, found, state="discarded", at_us=database.now_us())
+        at_us = max(database.now_us(), get_head(connection).at_us)
+        close_branch(connection, found, state="discarded", at_us=at_us)
 
 
 def require_open(found: BranchRecord, what: str) -> None:

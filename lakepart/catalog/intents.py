@@ -8,29 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, case, delete, insert, select, update
 
 from lakepart.catalog.database import Database
 from lakepart.catalog.lookups import get_head
-from lakepart.catalog.tables import TEXT, intent
+from lakepart.catalog.tables import BIG, TEXT, head, intent
 from lakepart.errors import ErrorCode, StateError
 from lakepart.model.catalog_records import IntentRecord
 
 
 def open_intent(database: Database, intent_id: str, kind: str) -> None:
     """Note that a writer is about to make files named after ``intent_id``."""
-    now_us = database.now_us()
+    note = {"intent_id": intent_id, "kind": kind, "now": database.now_us(), "snapshot": None}
     with database.writing(durable=False) as connection:
-        connection.execute(
-            _INSERT,
-            {"intent_id": intent_id, "kind": kind, "began_us": now_us, "renewed_us": now_us, "snapshot": None},
-        )
+        connection.execute(_INSERT, note)
 
 
 def open_lease(database: Database, intent_id: str, kind: str) -> int:
     """Note a writer that also reads the newest snapshot, which is kept as long as the note is; gives its number."""
-    now_us = database.now_us()
-    note = {"intent_id": intent_id, "kind": kind, "began_us": now_us, "renewed_us": now_us}
+    note = {"intent_id": intent_id, "kind": kind, "now": database.now_us()}
     with database.writing(durable=False) as connection:
         newest = get_head(connection).snapshot
         connection.execute(_INSERT, {**note, "snapshot": newest})
@@ -42,9 +38,7 @@ def renew_intents(database: Database, intent_ids: Iterable[str]) -> set[str]:
     wanted = set(intent_ids)
     with database.writing(durable=False) as connection:
         for intent_id in wanted:
-            connection.execute(
-                update(intent).where(intent.c.intent_id == intent_id).values(renewed_us=database.now_us())
-            )
+            connection.execute(_RENEW, {"intent": intent_id, "now": database.now_us()})
         found = connection.execute(select(intent.c.intent_id).where(intent.c.intent_id.in_(wanted))).scalars()
         return wanted - set(found)
 
@@ -97,5 +91,16 @@ def require_intent(connection: Connection, intent_id: str, *, ends: bool) -> Non
 # Made once: making a statement costs more than carrying it out.
 _OF_ID = intent.c.intent_id == bindparam("intent", type_=TEXT)
 _FIND: Select[Any] = select(intent.c.intent_id).where(_OF_ID)
-_INSERT = insert(intent)
+# A writer whose clock was set back must not look as if it had been silent since then.
+_NOW = bindparam("now", type_=BIG)
+_HEAD_US = select(head.c.at_us).scalar_subquery()
+_NOT_BEFORE_HEAD = case((_HEAD_US > _NOW, _HEAD_US), else_=_NOW)
+_INSERT = insert(intent).values(
+    intent_id=bindparam("intent_id", type_=TEXT),
+    kind=bindparam("kind", type_=TEXT),
+    began_us=_NOT_BEFORE_HEAD,
+    renewed_us=_NOT_BEFORE_HEAD,
+    snapshot=bindparam("snapshot", type_=BIG),
+)
+_RENEW = update(intent).where(_OF_ID).values(renewed_us=_NOT_BEFORE_HEAD)
 _DELETE = delete(intent).where(_OF_ID)

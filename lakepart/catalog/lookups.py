@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, select, true
+from sqlalchemy import Connection, Select, bindparam, or_, select, true
 
 from lakepart.catalog.encoding import from_json
 from lakepart.catalog.partition_keys import load_keys
-from lakepart.catalog.tables import BIG, TEXT, asset, branch, head, schema, snapshot, tag
+from lakepart.catalog.tables import BIG, TEXT, asset, branch, head, schema, snapshot, tag, version
 from lakepart.errors import AssetNotFoundError, BranchNotFoundError, NotFoundError, SnapshotNotFoundError, did_you_mean
 from lakepart.model.catalog_records import AssetState, HeadRecord
 from lakepart.model.definitions import has_dynamic_keys
@@ -46,6 +46,7 @@ _ASSET_COLUMNS = (
     asset.c.producer_code_version,
     asset.c.producer_inputs,
     asset.c.producer_function,
+    asset.c.horizon,
 )
 _BRANCH_COLUMNS = (branch.c.branch_id, branch.c.name, branch.c.fork, branch.c.state)
 _HEAD_COLUMNS = (head.c.snapshot, head.c.at_us, head.c.horizon)
@@ -171,9 +172,19 @@ def snapshot_at(connection: Connection, at_us: int, branch: BranchRecord | None 
 
 
 def visible_snapshot(
-    connection: Connection, branch: BranchRecord, *, number: int | None = None, at_us: int | None = None
+    connection: Connection,
+    branch: BranchRecord,
+    *,
+    number: int | None = None,
+    at_us: int | None = None,
+    whole: bool = True,
 ) -> SnapshotRecord:
-    """Give the snapshot to travel to, by number or instant; it must be ``branch``'s to see and still be whole.
+    """Give the snapshot to travel to, by number or instant; it must be ``branch``'s to see, and whole of some asset.
+
+    Parameters
+    ----------
+    whole
+        False where the caller finds out by itself whether what it looks for was kept.
 
     Raises
     ------
@@ -194,13 +205,35 @@ def visible_snapshot(
                 context={"snapshot": number, "branch": branch.name, "made_on": owner.name},
             )
     horizon = get_head(connection).horizon
-    if found.snapshot < horizon and not _is_tagged(connection, found.snapshot):
+    if (
+        whole
+        and found.snapshot < horizon
+        and not (is_tagged(connection, found.snapshot) or _shows_a_whole_asset(connection, found.snapshot))
+    ):
         raise SnapshotNotFoundError(
             f"Snapshot {found.snapshot} can no longer be read: vacuum has forgotten versions from before {horizon}.",
             hint=f"snapshots from {horizon} on are whole, and those that have a tag.",
             context={"snapshot": found.snapshot, "horizon": horizon},
         )
     return found
+
+
+def require_whole(connection: Connection, asset_id: int, number: int) -> None:
+    """Refuse to look at a snapshot that may lack versions of an asset: how long they are kept differs between assets.
+
+    Raises
+    ------
+    SnapshotNotFoundError
+        Vacuum has forgotten versions of the asset from after that snapshot, which no tag keeps.
+    """
+    found = get_asset(connection, asset_id)
+    if number < found.horizon and not is_tagged(connection, number):
+        raise SnapshotNotFoundError(
+            f"Snapshot {number} of asset {found.name!r} can no longer be read: vacuum has forgotten versions from "
+            f"before {found.horizon}.",
+            hint=f"snapshots from {found.horizon} on are whole, and those that have a tag.",
+            context={"asset": found.name, "snapshot": number, "horizon": found.horizon},
+        )
 
 
 def list_snapshots(
@@ -228,9 +261,21 @@ def asset_not_found(connection: Connection, name: str) -> AssetNotFoundError:
     )
 
 
-def _is_tagged(connection: Connection, number: int) -> bool:
+def is_tagged(connection: Connection, number: int) -> bool:
+    """Say whether a snapshot has a tag, which keeps it whole."""
     tagged = select(tag.c.tag_id).where(tag.c.snapshot == number, tag.c.deleted == 0).limit(1)
     return connection.execute(tagged).first() is not None
+
+
+def _shows_a_whole_asset(connection: Connection, number: int) -> bool:
+    """Say whether there is an asset whose versions were kept for longer, and that had some at a snapshot."""
+    kept = select(asset.c.asset_id).where(
+        asset.c.horizon <= number,
+        version.c.asset_id == asset.c.asset_id,
+        version.c.began <= number,
+        or_(version.c.ended.is_(None), version.c.ended > number),
+    )
+    return connection.execute(kept.limit(1)).first() is not None
 
 
 def _seen_by(of: BranchRecord) -> Any:
@@ -241,8 +286,8 @@ def _seen_by(of: BranchRecord) -> Any:
 
 
 def _asset_from_row(connection: Connection, row: Sequence[Any]) -> AssetRecord:
-    asset_id, name, text, revision, schema_id, options, code_version, inputs, function = row
+    asset_id, name, text, revision, schema_id, options, code_version, inputs, function, horizon = row
     definition = from_json(text)
     keys = load_keys(connection, asset_id) if has_dynamic_keys(definition) else {}
     producer = None if inputs is None else ProducerRecord(code_version, from_json(inputs), function)
-    return AssetRecord(asset_id, name, definition, revision, schema_id, from_json(options), producer, keys)
+    return AssetRecord(asset_id, name, definition, revision, schema_id, from_json(options), producer, keys, horizon)

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from lakepart.catalog.database import Database
 from lakepart.catalog.declaring import next_id
 from lakepart.catalog.encoding import to_json
+from lakepart.catalog.lookups import get_head
 from lakepart.catalog.scopes import in_json
 from lakepart.catalog.tables import BIG, TEXT, asset, copy, file, move, move_file, version, version_file
 from lakepart.errors import NotFoundError, StateError
@@ -157,8 +158,8 @@ def swap(database: Database, held: Sequence[MoveRecord]) -> list[MoveRecord]:
     StateError
         Somebody took one of the moves over, or its copies are not verified; none is swapped.
     """
-    now_us = database.now_us()
     with database.writing() as connection:
+        now_us = max(database.now_us(), get_head(connection).at_us)  # a clock set back must not make bytes look old
         _require_step(connection, held, MoveState.SWAPPED)
         current = _still_current(connection, held)
         swapped = [one for one in held if one.move_id in current]

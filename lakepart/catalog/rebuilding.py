@@ -33,6 +33,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from lakepart.catalog.database import Database
 from lakepart.catalog.declared import DECLARED, row_from_plain
 from lakepart.catalog.encoding import to_json
+from lakepart.catalog.forgetting import Retention, forgettable, note_horizons
 from lakepart.catalog.scopes import in_json
 from lakepart.catalog.tables import (
     BIG,
@@ -50,7 +51,6 @@ from lakepart.catalog.tables import (
     version_file,
     version_input,
 )
-from lakepart.catalog.upkeep import forgettable
 from lakepart.model.catalog_records import CopyState
 from lakepart.model.records import MAIN_BRANCH_ID, TierRecord
 
@@ -208,12 +208,11 @@ def finish(database: Database, *, horizon: int, now_us: int) -> Recovered:
     """
     with database.writing(durable=False) as connection:
         _set_head(connection, horizon)
-        forgotten = connection.execute(select(_FORGETTABLE.c.version_id, _FORGETTABLE.c.ended)).all()
+        forgotten = connection.execute(select(_FORGETTABLE)).all()
         ids = {"ids": to_json([row.version_id for row in forgotten])}
         for table in (version_input, version_file, version):
             connection.execute(delete(table).where(in_json(table.c.version_id, "ids")), ids)
-        whole_from = max((row.ended for row in forgotten if row.ended is not None), default=0)
-        connection.execute(update(head).where(head.c.horizon < whole_from).values(horizon=whole_from))
+        note_horizons(connection, [(row.asset_id, row.ended) for row in forgotten])
         connection.execute(delete(file).where(~exists().where(version_file.c.file_id == file.c.file_id)))
         connection.execute(_PLACE_FOUND, {"now": now_us})
         lost = [(*row,) for row in connection.execute(_LOST_FILES)]
@@ -302,9 +301,9 @@ _is_whole = exists().where(
     _listed.c.path == _place.c.path, _listed.c.size_bytes == file.c.size_bytes, _place.c.file_id == file.c.file_id
 )
 _FORGETTABLE = (
-    select(version.c.version_id, version.c.ended)
+    select(version.c.version_id, version.c.asset_id, version.c.ended)
     .where(
-        forgettable(_EVER_US),
+        forgettable(Retention(_EVER_US)),
         exists().where(
             version_file.c.version_id == version.c.version_id,
             version_file.c.file_id == file.c.file_id,

@@ -171,6 +171,7 @@ asset = Table(
     Column("producer_inputs", TEXT),  # without it, the asset has no producer
     Column("producer_function", TEXT),
     Column("created_at_us", BIG, nullable=False),
+    Column("horizon", BIG, nullable=False, server_default=text("0")),  # as the head's, of this asset alone
     _changed(),
     Index("ix_asset_changed", "changed"),
     sqlite_strict=True,

@@ -1,4 +1,4 @@
-"""What vacuum and check need: forgetting old versions, then deleting the bytes that nothing refers to any more.
+"""What vacuum and check need: deleting the bytes that nothing refers to any more.
 
 Deletion comes last and in two steps. :func:`begin_deletion` marks copies, which no read, commit or move counts on from
 then on; once their bytes are gone, :func:`delete_copies` removes the rows. A crash between the two is carried on by
@@ -7,30 +7,30 @@ the next vacuum.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delete, exists, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    union,
+    update,
+)
 
 from lakepart.catalog.database import Database
 from lakepart.catalog.encoding import to_json
 from lakepart.catalog.scopes import in_json
-from lakepart.catalog.tables import (
-    branch,
-    copy,
-    file,
-    head,
-    intent,
-    move,
-    move_file,
-    snapshot,
-    tag,
-    version,
-    version_file,
-    version_input,
-)
+from lakepart.catalog.tables import TEXT, copy, file, move, move_file, tier, version_file
 from lakepart.model.catalog_records import CopyRecord, CopyState
-from lakepart.model.records import MAIN_BRANCH_ID
 
 _COPY_COLUMNS = (
     copy.c.file_id,
@@ -46,52 +46,51 @@ _COPY_COLUMNS = (
 _COPIES: Select[Any] = select(*_COPY_COLUMNS).select_from(copy.join(file, file.c.file_id == copy.c.file_id))
 
 
-def count_forgettable(connection: Connection, ended_before_us: int) -> int:
-    """Say how many versions :func:`forget_versions` would forget."""
-    counted = select(func.count()).select_from(version).where(forgettable(ended_before_us))
-    return int(connection.execute(counted).scalar_one())
-
-
-def forget_versions(database: Database, ended_before_us: int) -> int:
-    """Forget versions that ended before an instant, and those of branches that were closed before it.
-
-    Kept whatever their age: current versions of main and of open branches, what open branches see of main at their
-    fork, and what tagged snapshots and transactions under way show. Files that no version holds any more are retired
-    as of now. Gives the number of versions.
-    """
-    now_us = database.now_us()
-    with database.writing() as connection:
-        listed = select(version.c.version_id, version.c.ended, branch.c.state).select_from(
-            version.join(branch, branch.c.branch_id == version.c.branch_id)
-        )
-        forgotten = connection.execute(listed.where(forgettable(ended_before_us))).all()
-        if not forgotten:
-            return 0
-        ids = {"ids": to_json([row.version_id for row in forgotten])}
-        held = select(version_file.c.file_id).where(in_json(version_file.c.version_id, "ids")).distinct()
-        file_ids = list(connection.execute(held, ids).scalars())
-        for table in (version_input, version_file, version):
-            connection.execute(delete(table).where(in_json(table.c.version_id, "ids")), ids)
-        connection.execute(_RETIRE, {"ids": to_json(file_ids), "at": now_us})
-        whole_from = max((row.ended for row in forgotten if row.ended is not None and row.state == "open"), default=0)
-        connection.execute(update(head).where(head.c.horizon < whole_from).values(horizon=whole_from))
-        return len(forgotten)
-
-
 def list_deletable(connection: Connection, retired_before_us: int) -> list[CopyRecord]:
     """Give the copies whose bytes may go: retired before an instant, ours, not about to be moved onto."""
     statement = _COPIES.where(_deletable(retired_before_us)).order_by(copy.c.tier, copy.c.path)
     return [_from_row(row) for row in connection.execute(statement)]
 
 
-def begin_deletion(database: Database, copies: Iterable[CopyRecord], *, retired_before_us: int) -> list[CopyRecord]:
+def begin_deletion(database: Database, copies: Sequence[CopyRecord], *, retired_before_us: int) -> list[CopyRecord]:
     """Mark copies as being deleted; gives those that still may be, the others have come to life meanwhile."""
+    of_files = select(copy.c.file_id, copy.c.tier).where(
+        in_json(copy.c.file_id, "files"), _deletable(retired_before_us)
+    )
     with database.writing() as connection:
-        free = {(one.file_id, one.tier) for one in list_deletable(connection, retired_before_us)}
+        rows = connection.execute(of_files, {"files": to_json(sorted({one.file_id for one in copies}))})
+        free = {(file_id, tier) for file_id, tier in rows}
         granted = [one for one in copies if (one.file_id, one.tier) in free]
         if granted:
             connection.execute(_MARK, [{"of": one.file_id, "on": one.tier} for one in granted])
         return granted
+
+
+def begin_leftover_deletion(
+    database: Database, on_tier: str, paths: Sequence[str]
+) -> tuple[list[str], list[CopyRecord]]:
+    """Say which objects without a row may be deleted: the paths that nothing can come to need, and copies by now.
+
+    An object may be what a move that was given up has copied, and the next move there would take it for its own. Such
+    a one gets a row, as a copy that is being deleted, which moves do not count on.
+    """
+    with database.writing() as connection:
+        found = {"paths": to_json(sorted(paths)), "tier": on_tier}
+        taken = set(connection.execute(_TAKEN, found).scalars())
+        copies = [
+            CopyRecord(file_id, on_tier, path, CopyState.DELETING, True, since_us, *rest)
+            for file_id, path, since_us, *rest in connection.execute(_LYING_ELSEWHERE, found)
+            if path not in taken
+        ]
+        if copies:
+            connection.execute(_ADOPT, [{"of": one.file_id, "on": on_tier, "at": one.path} for one in copies])
+        elsewhere = {one.path for one in copies}
+        return [path for path in paths if path not in taken and path not in elsewhere], copies
+
+
+def known_among(connection: Connection, on_tier: str, paths: Sequence[str]) -> set[str]:
+    """Give those of the paths on a tier that rows speak of: copies, and those that open moves are making."""
+    return set(connection.execute(_TAKEN, {"paths": to_json(sorted(paths)), "tier": on_tier}).scalars())
 
 
 def delete_copies(database: Database, copies: Sequence[CopyRecord]) -> None:
@@ -123,34 +122,6 @@ def _from_row(row: Sequence[Any]) -> CopyRecord:
     return CopyRecord(file_id, tier, path, CopyState(state), bool(owned), *rest)
 
 
-def forgettable(ended_before_us: int) -> ColumnElement[bool]:
-    """Say of a version that nothing needs it any more, if it ended before an instant."""
-    last = select(func.max(snapshot.c.snapshot)).where(snapshot.c.at_us < ended_before_us).scalar_subquery()
-    closed = branch.alias("closed")
-    forked = branch.alias("forked")
-    seen_by_a_branch = exists().where(
-        forked.c.state == "open",
-        forked.c.branch_id != MAIN_BRANCH_ID,
-        version.c.branch_id == MAIN_BRANCH_ID,
-        version.c.began <= forked.c.fork,
-        version.c.ended > forked.c.fork,
-    )
-    tagged = exists().where(
-        tag.c.deleted == 0,
-        version.c.branch_id == MAIN_BRANCH_ID,
-        version.c.began <= tag.c.snapshot,
-        version.c.ended > tag.c.snapshot,
-    )
-    of_a_closed_branch = exists().where(
-        closed.c.branch_id == version.c.branch_id,
-        closed.c.state != "open",
-        closed.c.closed_at_us < ended_before_us,
-    )
-    leased = exists().where(version.c.began <= intent.c.snapshot, version.c.ended > intent.c.snapshot)
-    replaced = and_(version.c.ended.is_not(None), version.c.ended <= last, ~seen_by_a_branch, ~tagged, ~leased)
-    return or_(replaced, of_a_closed_branch)
-
-
 def _deletable(retired_before_us: int) -> ColumnElement[bool]:
     other = copy.alias("other")
     elsewhere = exists().where(other.c.file_id == copy.c.file_id, other.c.state == CopyState.LIVE.value)
@@ -166,15 +137,38 @@ def _deletable(retired_before_us: int) -> ColumnElement[bool]:
     )
 
 
-_RETIRE = (
-    update(copy)
-    .where(
-        in_json(copy.c.file_id, "ids"),
-        copy.c.state == CopyState.LIVE.value,
-        ~exists().where(version_file.c.file_id == copy.c.file_id),
-    )
-    .values(state=CopyState.RETIRED.value, since_us=bindparam("at"))
-)
 _ONE = and_(copy.c.file_id == bindparam("of"), copy.c.tier == bindparam("on"))
 _MARK = update(copy).where(_ONE).values(state=CopyState.DELETING.value)
+_ON_TIER = copy.c.tier == bindparam("tier", type_=TEXT)
+_TAKEN = union(
+    select(copy.c.path).where(_ON_TIER, in_json(copy.c.path, "paths")),
+    select(move_file.c.path).where(
+        move_file.c.move_id == move.c.move_id,
+        move.c.closed_at_us.is_(None),
+        move.c.to_tier == bindparam("tier", type_=TEXT),
+        in_json(move_file.c.path, "paths"),
+    ),
+)
+_OTHER_TIERS = select(tier.c.name).where(tier.c.name != bindparam("tier", type_=TEXT))
+_LYING_ELSEWHERE: Select[Any] = (
+    select(
+        copy.c.file_id,
+        copy.c.path,
+        func.min(copy.c.since_us),
+        file.c.size_bytes,
+        file.c.row_count,
+        file.c.checksum,
+    )
+    .select_from(copy.join(file, file.c.file_id == copy.c.file_id))
+    .where(copy.c.tier.in_(_OTHER_TIERS), in_json(copy.c.path, "paths"), copy.c.owned == 1)
+    .group_by(copy.c.file_id, copy.c.path, file.c.size_bytes, file.c.row_count, file.c.checksum)
+)
+_ADOPT = insert(copy).values(
+    file_id=bindparam("of"),
+    tier=bindparam("on"),
+    path=bindparam("at"),
+    state=CopyState.DELETING.value,
+    owned=1,
+    since_us=0,
+)
 _DELETE = delete(copy).where(_ONE, copy.c.state == CopyState.DELETING.value)

@@ -82,9 +82,16 @@ def vacuum(
     retention: Annotated[
         str, typer.Option("--retention", metavar="DURATION", help="Keep replaced versions this long.")
     ] = "7d",
+    keep_last: Annotated[
+        int,
+        typer.Option("--keep-last", metavar="N", help="Keep so many versions of each partition, whatever their age."),
+    ] = 1,
     grace: Annotated[
         str, typer.Option("--grace", metavar="DURATION", help="Keep bytes this long after their last use.")
     ] = "24h",
+    force: Annotated[
+        bool, typer.Option("--force", help="Go below an hour: nobody else may be at work in the lake.")
+    ] = False,
     apply: Apply = False,
     as_json: Json = False,
 ) -> None:
@@ -92,11 +99,9 @@ def vacuum(
 
     Versions that were replaced long ago are forgotten first. Prints the plan, and does it with --apply.
     """
-    from lakepart.model.policies import parse_duration
-
     address, _ = split(where, least=0)
     with opened(address, read_only=not apply) as lake:
-        plan = lake.plan_vacuum(retention=parse_duration(retention), grace=parse_duration(grace))
+        plan = lake.plan_vacuum(retention=retention, keep_last=keep_last, grace=grace, force=force)
         carry_out(
             plan,
             lambda: lake.apply(plan),

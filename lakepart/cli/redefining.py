@@ -63,6 +63,12 @@ def alter(
         str | None,
         typer.Option("--target-file-size", metavar="SIZE", help="What compact merges small files to; 0: never."),
     ] = None,
+    retention: Annotated[
+        str | None,
+        typer.Option(
+            "--retention", metavar="DURATION", help="How long vacuum keeps replaced versions of it; or default."
+        ),
+    ] = None,
     apply: Apply = False,
     as_json: Json = False,
 ) -> None:
@@ -84,6 +90,7 @@ def alter(
             on_schema_change=on_schema_change,
             sort_by=None if sort_by is None else [column for column in sort_by if column],
             target_file_size=0 if target_file_size == "0" else target_file_size,
+            retention=retention,
             add={column: parse_type(name) for column, name in _texts("--add", add)},
             drop=drop or (),
             rename=dict(_texts("--rename", rename)),

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 from lakepart.model.compact_plans import CompactPlan
-from lakepart.model.plans import TieringPlan, count_of, format_bytes
+from lakepart.model.plans import TieringPlan, VacuumPlan, count_of, format_bytes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -87,6 +87,26 @@ def _bytes_bar(title: str, total: int, done: str, *, shown: bool) -> Iterator[Ca
 
         bar.closing = lambda: f"{format_bytes(so_far)} of {format_bytes(total)} {done}"
         on_progress(0)
+        yield on_progress
+
+
+@contextmanager
+def vacuum_bar(plan: VacuumPlan, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show how much of a vacuum is done; the callable takes the files and bytes deleted since it was last called."""
+    if not shown or not plan.files:
+        yield _ignore_files
+        return
+    files = size_bytes = 0
+    total = len(plan.files)
+    with _bar("vacuum", "{task.fields[note]}") as bar:
+
+        def on_progress(deleted: int, freed: int) -> None:
+            nonlocal files, size_bytes
+            files, size_bytes = files + deleted, size_bytes + freed
+            bar.show(total=total, completed=files, note=f"{files:,} of {count_of(total, 'file')}")
+
+        bar.closing = lambda: f"{count_of(files, 'file')} deleted, {format_bytes(size_bytes)} freed"
+        on_progress(0, 0)
         yield on_progress
 
 
@@ -177,4 +197,8 @@ def _ignore_counts(_: Counts) -> None:
 
 
 def _ignore_bytes(_: int) -> None:
+    return None
+
+
+def _ignore_files(_files: int, _bytes: int) -> None:
     return None

@@ -12,6 +12,7 @@ from typing import Any
 from lakepart.catalog.database import Connection, Database
 from lakepart.catalog.definitions import as_seen
 from lakepart.catalog.locations import Location
+from lakepart.catalog.lookups import require_whole
 from lakepart.catalog.reading import contents
 from lakepart.catalog.scopes import Scope
 from lakepart.engine.uncommitted import Uncommitted
@@ -90,7 +91,15 @@ class View:
         return Scope(asset.asset_id, self.branch, self.snapshot)
 
     def define(self, connection: Connection, asset: AssetRecord) -> AssetRecord:
-        """Give an asset as it is, or was, defined in this view; a query only for the past and for branches."""
+        """Give an asset as it is, or was, defined in this view; queries only for the past and for branches.
+
+        Raises
+        ------
+        SnapshotNotFoundError
+            Vacuum has forgotten versions that the view would show.
+        """
+        if self.snapshot is not None and self.transaction is None:
+            require_whole(connection, asset.asset_id, self.snapshot)
         if self.transaction is None:
             return as_seen(connection, asset, self.branch, self.snapshot)
         self.transaction.require_open()

@@ -14,7 +14,7 @@ from typing import Any
 
 from lakepart.catalog import campaigns
 from lakepart.catalog.committing import publish
-from lakepart.catalog.intents import close_intent, open_intent, renew_intents
+from lakepart.catalog.intents import close_intent, open_lease, renew_intents
 from lakepart.catalog.lookups import get_asset
 from lakepart.catalog.reading import branch_changes
 from lakepart.engine.auditing import Auditor
@@ -129,7 +129,7 @@ class Driver:
         for target in targets:
             self._count(target.state, 1)
         self._intent_id = self.context.new_id()
-        open_intent(self.context.database, self._intent_id, "backfill")
+        open_lease(self.context.database, self._intent_id, "backfill")  # what orders read stays until they are done
         workers: Workers[Order, Outcome] = Workers(self._run_order, self.count)
         try:
             self._waiting = _works(targets)

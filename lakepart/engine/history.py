@@ -9,7 +9,7 @@ import numpy as np
 
 from lakepart.catalog.database import Connection
 from lakepart.catalog.definitions import list_definitions
-from lakepart.catalog.lookups import get_head, list_snapshots
+from lakepart.catalog.lookups import get_asset, list_snapshots
 from lakepart.catalog.reading import commit_sizes, history, inputs_of
 from lakepart.engine.context import LakeContext, View
 from lakepart.model.catalog_records import DefinitionRecord
@@ -39,7 +39,7 @@ def history_frame(context: LakeContext, view: View, asset: AssetRecord, partitio
         found = history(connection, asset.asset_id, partitions.ordinal_ranges(), view.branch)
         definitions = list_definitions(connection, asset.asset_id, view.branch, view.snapshot)
         inputs = inputs_of(connection, [version.version_id for version, _ in found])
-        horizon = get_head(connection).horizon
+        horizon = get_asset(connection, asset.asset_id).horizon
     if len(definitions) > 1:
         found = _of_these_partitions(asset, definitions, found)
     key_of = partitions.definition.key_of_ordinal if len(definitions) > 1 else None

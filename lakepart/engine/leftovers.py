@@ -9,11 +9,16 @@ from enum import StrEnum
 
 from lakepart.catalog import moves, upkeep
 from lakepart.catalog.database import Connection
+from lakepart.catalog.intents import list_intents
 from lakepart.engine.context import LakeContext
-from lakepart.storage.base import Store, StoredObject, is_temporary
+from lakepart.model.batches import in_batches
+from lakepart.storage.base import TEMPORARY_SUFFIX, Store, StoredObject
 
 # what the stager calls its files: the writer's intent, then numbers
 _OWN_NAME = re.compile(r"([0-9a-f]{20})(?:-\d+)+\.parquet")
+# and stores what is unfinished; any other program may leave files that only look like it
+_OWN_TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}")
+_AT_ONCE = 1000
 
 
 class LeftoverKind(StrEnum):
@@ -53,15 +58,34 @@ def find_leftovers(context: LakeContext, tier: str, known: Set[str], writers: Se
     """Walk a tier for objects that the catalog does not know and that are not named after one of the ``writers``."""
     for stored in context.stores[tier].list():
         if stored.path not in known:
-            kind = _kind(stored.path, writers)
-            if kind is not None:
+            kind = kind_of(stored.path)
+            if kind is not LeftoverKind.ABANDONED or intent_of(stored.path) not in writers:
                 yield Leftover(kind, tier, stored)
+
+
+def find_dead_leftovers(context: LakeContext, tier: str, dead_before_us: int) -> Iterator[Leftover]:
+    """Walk a tier for what dead writers of ours left: in no row, by no writer that gave a sign of life since.
+
+    The catalog is asked after the walk, group by group: whatever is seen then has its row or its writer already.
+    """
+    ours = (
+        Leftover(kind, tier, stored)
+        for stored in context.stores[tier].list()
+        if (kind := kind_of(stored.path)) is not LeftoverKind.FOREIGN
+    )
+    for some in in_batches(ours, _AT_ONCE):
+        with context.database.reading() as connection:
+            writers = {intent.intent_id for intent in list_intents(connection) if intent.renewed_us >= dead_before_us}
+            known = upkeep.known_among(connection, tier, [left.stored.path for left in some])
+        for left in some:
+            if left.stored.path not in known and intent_of(left.stored.path) not in writers:
+                yield left
 
 
 def find_own_leftovers(context: LakeContext) -> Iterator[Leftover]:
     """Walk the lake's own folder for manifests that were left unfinished."""
     for stored in context.root.list(_OWN_FOLDER):
-        if is_temporary(stored.path):
+        if kind_of(stored.path) is LeftoverKind.TEMPORARY:
             yield Leftover(LeftoverKind.TEMPORARY, LAKE, stored)
 
 
@@ -72,10 +96,8 @@ def intent_of(path: str) -> str | None:
     return match[1] if match and "=" in folder.rpartition("/")[2] else None
 
 
-def _kind(path: str, writers: Set[str]) -> LeftoverKind | None:
-    if is_temporary(path):
+def kind_of(path: str) -> LeftoverKind:
+    """Say by its name what an object is that no row speaks of."""
+    if _OWN_TEMPORARY.fullmatch(path.rpartition("/")[2]):
         return LeftoverKind.TEMPORARY
-    intent_id = intent_of(path)
-    if intent_id is None:
-        return LeftoverKind.FOREIGN
-    return None if intent_id in writers else LeftoverKind.ABANDONED
+    return LeftoverKind.FOREIGN if intent_of(path) is None else LeftoverKind.ABANDONED

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lakepart.catalog.database import Connection
-from lakepart.catalog.lookups import asset_not_found, find_asset, get_head, visible_snapshot
+from lakepart.catalog.lookups import asset_not_found, find_asset, get_head, require_whole, visible_snapshot
 from lakepart.catalog.reading import contents
 from lakepart.engine.context import View
 from lakepart.model.mappings import Identity, Mapped, PartitionMapping
@@ -56,6 +56,7 @@ def expected_contents(
     if snapshot is None:
         return lambda _: ANYTHING
     seen = visible_snapshot(connection, view.branch, number=snapshot).snapshot
+    require_whole(connection, asset.asset_id, seen)
     found = dict(contents(connection, view.at(seen).scope(asset), partitions.ordinal_ranges()))
     return found.get
 

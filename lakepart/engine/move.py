@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
-from typing import TypeVar
 
 from lakepart.catalog import moves as catalog
 from lakepart.catalog.lookups import get_head, list_assets
@@ -25,6 +24,7 @@ from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.home import Home
 from lakepart.engine.side_by_side import do_all
 from lakepart.errors import InvalidInputError, LakepartError, StateError, did_you_mean
+from lakepart.model.batches import in_batches
 from lakepart.model.catalog_records import MoveFileRecord, MoveRecord
 from lakepart.model.instants import to_microseconds
 from lakepart.model.partition_sets import PartitionSet
@@ -39,7 +39,6 @@ LEASE = timedelta(minutes=10)
 _CLAIMED_AT_ONCE = 32
 _THREADS = 8  # they wait for the disk to sync far more than they compute
 OnCopied = Callable[[int], None]
-Some = TypeVar("Some", Move, MoveRecord)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ def apply_moves(context: LakeContext, plan: TieringPlan, *, on_progress: OnCopie
     moved: list[MoveRecord] = []
     with _threads(max(workers, _THREADS)) as pool:
         finished = _finish_interrupted(context, holder, pool)
-        for planned in _groups(plan.moves):
+        for planned in in_batches(plan.moves, _CLAIMED_AT_ONCE):
             with _aborted_on_failure(context, holder):
                 claimed = _claim(context, planned, holder, skipped)
                 for record in _carry_out(context, claimed, on_progress, pool):
@@ -192,7 +191,7 @@ def _finish_interrupted(context: LakeContext, holder: str, pool: Executor) -> in
     with context.database.reading() as connection:
         interrupted = catalog.open_moves(connection)
     finished = 0
-    for group in _groups(interrupted):
+    for group in in_batches(interrupted, _CLAIMED_AT_ONCE):
         with _aborted_on_failure(context, holder):
             taken = _take_over(context, group, holder)
             _carry_out(context, taken, lambda _: None, pool)
@@ -236,11 +235,6 @@ def _aborted_on_failure(context: LakeContext, holder: str) -> Iterator[None]:
             if given_up:
                 catalog.advance(context.database, given_up, MoveState.ABORTED, outcome="failed")
         raise
-
-
-def _groups(moves: Sequence[Some]) -> Iterator[Sequence[Some]]:
-    for start in range(0, len(moves), _CLAIMED_AT_ONCE):
-        yield moves[start : start + _CLAIMED_AT_ONCE]
 
 
 def _lease_until_us(context: LakeContext) -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakepart.catalog.database import Connection
-from lakepart.catalog.lookups import find_asset_state
+from lakepart.catalog.lookups import find_asset_state, require_whole
 from lakepart.catalog.reading import find_files, find_versions
 from lakepart.engine.context import LakeContext, View
 from lakepart.engine.schemas import schemas_by_id
@@ -117,6 +117,8 @@ def resolve(
 def _seen_at(connection: Connection, view: View, asset: AssetRecord) -> tuple[int, int | None]:
     """Give the snapshot to read, and the schema id of then; the asset must still be cut as when it was looked up."""
     if view.snapshot is not None:
+        if view.transaction is None:
+            require_whole(connection, asset.asset_id, view.snapshot)  # vacuum may have come since it was looked up
         return view.snapshot, asset.schema_id
     state = find_asset_state(connection, asset.name)
     seen = None if state is None else state.asset

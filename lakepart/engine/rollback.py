@@ -8,8 +8,15 @@ import numpy as np
 
 from lakepart.catalog.committing import commit
 from lakepart.catalog.database import Connection
-from lakepart.catalog.definitions import list_definitions
-from lakepart.catalog.lookups import get_asset, get_head, get_snapshot, visible_snapshot
+from lakepart.catalog.definitions import as_seen, list_definitions
+from lakepart.catalog.lookups import (
+    get_asset,
+    get_head,
+    get_snapshot,
+    is_tagged,
+    require_whole,
+    visible_snapshot,
+)
 from lakepart.catalog.reading import find_version_columns, find_versions, touched_by
 from lakepart.catalog.scopes import EVERY_ORDINAL
 from lakepart.engine.conflicts import find_movers, list_conflicts
@@ -42,12 +49,13 @@ def plan_rollback(
     """Say what makes the contents of snapshot ``to`` current again; what was missing then becomes missing."""
     found: list[RestoredPartition] = []
     with context.database.reading() as connection:
-        then = view.at(visible_snapshot(connection, view.branch, number=to).snapshot)
+        then = view.at(visible_snapshot(connection, view.branch, number=to, whole=False).snapshot)
         for asset, partitions in selections:
             ranges = partitions.ordinal_ranges()
-            if then.define(connection, asset).definition != asset.definition:
+            if as_seen(connection, asset, view.branch, to).definition != asset.definition:
                 ranges = _require_same_cut(connection, view, then, asset, partitions)
             old, now = (_by_ordinal(find_versions(connection, one.scope(asset), ranges)) for one in (then, view))
+            _require_kept(connection, asset, partitions, old, to)
             found += _restore(asset, partitions.definition, old, now)
         snapshot = get_head(connection).snapshot
     revisions = {asset.asset_id: asset.revision for asset, _ in selections}
@@ -150,6 +158,23 @@ def _require_undoable(connection: Connection, view: View, number: int) -> int:
     return head.snapshot
 
 
+def _require_kept(connection: Connection, asset: AssetRecord, partitions: PartitionSet, old: Versions, to: int) -> None:
+    """Refuse to go back where vacuum may have forgotten what was there, but not to what it has kept (``keep_last``)."""
+    horizon = get_asset(connection, asset.asset_id).horizon
+    if to >= horizon or is_tagged(connection, to):
+        return
+    if partitions == PartitionSet.everything(partitions.definition):
+        require_whole(connection, asset.asset_id, to)
+    gone = [key for key, ordinal in zip(partitions, partitions.ordinals.tolist(), strict=True) if ordinal not in old]
+    if gone:
+        raise SnapshotNotFoundError(
+            f"What {list_some(gone)} of {asset.name!r} held at snapshot {to} is not known any more: vacuum has "
+            f"forgotten versions from before {horizon}.",
+            hint=f"history() lists what was kept; snapshots from {horizon} on are whole.",
+            context={"asset": asset.name, "snapshot": to, "horizon": horizon, "keys": gone},
+        )
+
+
 def _require_uncut(connection: Connection, view: View, asset: AssetRecord, number: int) -> None:
     """Refuse to undo a commit that is more than its partitions."""
     for one in list_definitions(connection, asset.asset_id, view.branch, None):
@@ -187,7 +212,7 @@ def _require_same_cut(
         same = still
         if then.snapshot is not None and since <= then.snapshot:
             break
-    gone = then.define(connection, asset).partitions
+    gone = as_seen(connection, asset, then.branch, then.snapshot).partitions
     if not same.all():
         keys = [gone.key_of_ordinal(ordinal) for ordinal in ordinals[~same].tolist()]
         raise StateError(

@@ -217,7 +217,17 @@ class VacuumPlan:
     """Old versions to forget and bytes to delete.
 
     ``files`` lists ``(tier, path, size_bytes, why)``. A version that ended before ``forget_before_us`` is no longer
-    kept, and bytes that nothing has needed since before ``dead_before_us`` go.
+    kept, and bytes that nothing has needed since before ``dead_before_us`` go. The newest ``keep_last`` versions of a
+    partition stay, of which what it holds now is one.
+
+    Attributes
+    ----------
+    at_us
+        When it was made, by the clock of its maker.
+    forget_before_us_of
+        What stands instead of ``forget_before_us`` for assets that have a retention of their own, by name.
+    versions_of
+        ``versions`` by the name of their asset.
     """
 
     snapshot: int
@@ -225,6 +235,10 @@ class VacuumPlan:
     dead_before_us: int
     versions: int
     files: tuple[tuple[str, str, int, str], ...]
+    keep_last: int = 1
+    at_us: int = 0
+    forget_before_us_of: Mapping[str, int] = field(default_factory=dict)
+    versions_of: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def size_bytes(self) -> int:
@@ -242,6 +256,7 @@ class VacuumPlan:
             f"Vacuum: forget {count_of(self.versions, 'old version')}, delete {count_of(len(self.files), 'file')} "
             f"({format_bytes(self.size_bytes)}), from snapshot {self.snapshot}{':' if self.files else '.'}"
         ]
+        lines += [f"  {asset}: {count_of(versions, 'old version')}" for asset, versions in self.versions_of.items()]
         if self.versions:
             lines.append("  files that only those versions hold go after the grace period")
         reasons: dict[str, int] = {}

@@ -18,6 +18,7 @@ from lakepart.model.names import check_tier_name
 _DURATION = re.compile(r"(\d+)\s*([hdw])")
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _LONGEST = timedelta(days=365_250)  # calendars end somewhere, and so must subtraction from now
+SHORTEST_RETENTION = timedelta(hours=1)  # of replaced versions; below it, force has to be used
 _FIELDS = frozenset({"assets", "older_than", "to"})
 
 
@@ -95,6 +96,17 @@ def parse_duration(text: str) -> timedelta:
         return int(match[1]) * _UNITS[match[2]]
     except OverflowError as error:
         raise InvalidInputError(f"{text!r} is longer than any age.", hint="write years as days: 3650d.") from error
+
+
+def to_duration(name: str, value: timedelta | str) -> timedelta:
+    """Take a span of time, or the text of one: zero or more, up to a thousand years."""
+    found = parse_duration(value) if isinstance(value, str) else value
+    if not isinstance(found, timedelta) or not timedelta(0) <= found <= _LONGEST:
+        raise InvalidInputError(
+            f"{name}={value!r} is no span of time from zero to 1,000 years.",
+            hint='a timedelta, or hours, days or weeks as text: "12h", "30d", "4w".',
+        )
+    return found
 
 
 def _rule(number: int, rule: Mapping[str, Any]) -> AgeRule:

@@ -41,6 +41,7 @@ class AssetRecord:
     options: Mapping[str, Any] = field(default_factory=dict)
     producer: ProducerRecord | None = None
     keys: Mapping[str, KnownKeys] = field(default_factory=dict, compare=False)  # of dynamic dimensions, by name
+    horizon: int = field(default=0, compare=False)  # snapshots before this one may lack what vacuum has forgotten of it
 
     @property
     def partitions(self) -> PartitionsDefinition:

@@ -17,6 +17,7 @@ from lakepart.catalog.database import Connection, Database
 from lakepart.catalog.declaring import create_branch, declare_asset, discard, refresh, register_producer
 from lakepart.catalog.definitions import as_seen
 from lakepart.catalog.encoding import from_json
+from lakepart.catalog.forgetting import Retention, count_forgettable, forget_versions
 from lakepart.catalog.intents import close_intent, expire_intents, list_intents, open_intent, renew_intents
 from lakepart.catalog.lookups import (
     find_asset,
@@ -695,7 +696,7 @@ class CatalogContract:
         later = run(database, change(asset, 1, "d")).at_us + 1
         made = create_tag(database, "kept", snapshot=2)
 
-        assert upkeep.forget_versions(database, later) == 2
+        assert forget_versions(database, Retention(later)) == 2
 
         assert content_of(database, asset, at=2) == {1: content_id_of(["b"])}
         with database.reading() as connection:
@@ -704,7 +705,7 @@ class CatalogContract:
                 visible_snapshot(connection, MAIN, number=1)
             assert list_tags(connection) == [made]
         delete_tag(database, "kept")
-        assert upkeep.forget_versions(database, later) == 1
+        assert forget_versions(database, Retention(later)) == 1
 
     def test_a_tag_is_noted_once_and_forgotten_once(self, database: Database) -> None:
         made = create_tag(database, "x")
@@ -1014,7 +1015,7 @@ class CatalogContract:
         branch = create_branch(database, "try")
         last = run(database, change(asset, 1, "c"))
 
-        assert upkeep.forget_versions(database, last.at_us + 1) == 1
+        assert forget_versions(database, Retention(last.at_us + 1)) == 1
 
         assert content_of(database, asset, branch=branch)[1] == content_id_of(["b"])
         assert content_of(database, asset) == {1: content_id_of(["c"]), 2: content_id_of(["old"])}
@@ -1022,13 +1023,13 @@ class CatalogContract:
             assert visible_snapshot(connection, MAIN, number=2).snapshot == 2
             with pytest.raises(SnapshotNotFoundError, match="vacuum"):
                 visible_snapshot(connection, MAIN, number=1)
-            assert upkeep.count_forgettable(connection, last.at_us + 1) == 0
+            assert count_forgettable(connection, Retention(last.at_us + 1)) == {}
 
     def test_a_version_ended_after_the_limit_is_kept(self, database: Database, asset: AssetRecord) -> None:
         run(database, change(asset, 1, "a"))
         second = run(database, change(asset, 1, "b"))
 
-        assert upkeep.forget_versions(database, second.at_us) == 0
+        assert forget_versions(database, Retention(second.at_us)) == 0
 
         assert content_of(database, asset, at=1) == {1: content_id_of(["a"])}
 
@@ -1037,7 +1038,7 @@ class CatalogContract:
         with database.reading() as connection:
             [old] = find_versions(connection, Scope(asset.asset_id, MAIN), ALL)
         last = run(database, change(asset, 1, "b"))
-        upkeep.forget_versions(database, last.at_us + 1)
+        forget_versions(database, Retention(last.at_us + 1))
 
         with pytest.raises(StateError, match="forgotten"):
             run(database, change(asset, 1, kind=ChangeKind.REINSTATE, source_version_id=old.version_id))
@@ -1050,7 +1051,7 @@ class CatalogContract:
         with database.reading() as connection:
             assert upkeep.list_deletable(connection, far) == []
 
-        upkeep.forget_versions(database, last.at_us + 1)
+        forget_versions(database, Retention(last.at_us + 1))
 
         with database.reading() as connection:
             found = upkeep.list_deletable(connection, far)
@@ -1064,7 +1065,7 @@ class CatalogContract:
     def test_a_deletion_cut_short_is_offered_again(self, database: Database, asset: AssetRecord) -> None:
         run(database, change(asset, 1, "a"))
         last = run(database, change(asset, 1, "b"))
-        upkeep.forget_versions(database, last.at_us + 1)
+        forget_versions(database, Retention(last.at_us + 1))
         with database.reading() as connection:
             found = upkeep.list_deletable(connection, database.now_us() + 10**12)
         upkeep.begin_deletion(database, found, retired_before_us=database.now_us() + 10**12)

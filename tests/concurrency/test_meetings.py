@@ -40,7 +40,7 @@ def promote(lake):
 
 
 def vacuum(lake):
-    lake.vacuum(retention=timedelta(0), grace=timedelta(hours=1))
+    lake.vacuum(retention=timedelta(0), grace=timedelta(hours=1), force=True)
 
 
 def roll_back(lake):

@@ -347,7 +347,7 @@ def test_a_vacuum_without_grace_makes_a_writer_fail_rather_than_lose_its_bytes(m
 
     def vacuum(lake):
         clock_of(lake).advance(timedelta(seconds=1))
-        lake.vacuum(retention=timedelta(0), grace=timedelta(0))
+        lake.vacuum(retention=timedelta(0), grace=timedelta(0), force=True)
 
     for met in meet_everywhere(make, write, vacuum):
         assert values_of(met.lake) in ([1], [20]), met.at
@@ -392,7 +392,7 @@ def test_a_vacuum_without_grace_never_takes_the_bytes_of_a_move(make):
 
     def vacuum(lake):
         clock_of(lake).advance(timedelta(seconds=1))
-        lake.vacuum(retention=timedelta(0), grace=timedelta(0))
+        lake.vacuum(retention=timedelta(0), grace=timedelta(0), force=True)
 
     for met in meet_everywhere(make, demote, vacuum):
         assert values_of(met.lake) == [1], met.at

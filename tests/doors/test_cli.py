@@ -368,6 +368,8 @@ def test_a_given_address_beats_the_environment(call, finished_lake, monkeypatch,
         (["tier", "plan", "LAKE", "--older-than", "180", "--to", "cold"], 2, "invalid-input"),
         (["tier", "demote", "LAKE", "readings", "--to", "icy"], 2, "invalid-input"),
         (["vacuum", "LAKE", "--grace", "soon"], 2, "invalid-input"),
+        (["vacuum", "LAKE", "--grace", "0h"], 2, "below-safe-minimum"),
+        (["alter", "LAKE", "readings", "--retention", "0h"], 2, "below-safe-minimum"),
         (["init", "NEW", "--tier", "hot"], 2, "invalid-input"),
         (["backfill", "run", "LAKE", "sums", "--producer", "nomodule"], 2, "invalid-input"),
         (["status", "NOWHERE"], 3, "lake-not-found"),
@@ -433,7 +435,7 @@ def test_an_output_that_is_not_read_to_its_end_is_no_error_of_ours(finished_lake
         ["tier", "plan", "LAKE", "--older-than", "1d", "--to", "cold"],
         ["tier", "apply", "LAKE", "--older-than", "1d", "--to", "cold"],
         ["tier", "demote", "LAKE", "readings", "2013-01"],
-        ["vacuum", "LAKE", "--retention", "0h", "--grace", "0h"],
+        ["vacuum", "LAKE", "--retention", "0h", "--grace", "0h", "--force"],
         ["rollback", "LAKE", "--to", "1"],
         ["delete", "LAKE", "readings", "2013-01", "--where", "value < 10"],
         ["upsert", "LAKE", "readings", "LATE", "--on", "at"],
@@ -524,11 +526,11 @@ def test_vacuum_deletes_what_its_plan_says(call, lake) -> None:
     call("tier", "demote", lake, "readings", "2013-01", "--apply")
     assert len(list((lake / "hot" / "readings").rglob("*.parquet"))) == DAYS
 
-    answer = call("vacuum", lake, "--grace", "0h", "--apply", "--json")
+    answer = call("vacuum", lake, "--grace", "0h", "--force", "--apply", "--json")
 
     assert (answer.code, answer.json["result"]["files"]) == (0, 31)
     assert len(list((lake / "hot" / "readings").rglob("*.parquet"))) == DAYS - 31
-    assert call("vacuum", lake, "--grace", "0h").code == 0
+    assert call("vacuum", lake, "--grace", "0h", "--force").code == 0
 
 
 def test_rolling_back_restores_and_removes(call, lake) -> None:

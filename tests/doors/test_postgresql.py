@@ -277,7 +277,7 @@ def test_the_roles_of_the_documentation_have_the_rights_they_need(tmp_path, post
         numbers.write(frame((0, 1)))
         numbers["2024-01-01"].demote("cold", progress=False)
         lake.create_branch("draft").discard()
-        lake.vacuum(retention=timedelta(0), grace=timedelta(0))
+        lake.vacuum(retention=timedelta(0), grace=timedelta(0), force=True)
     with lp.connect(tmp_path / "lake", catalog=reader, read_only=True) as lake:
         assert values(lake.asset("numbers")) == [1]
         assert lake.check() == []

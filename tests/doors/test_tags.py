@@ -12,7 +12,7 @@ import pytest
 import lakepart as lp
 from lakepart.testing import clock_of, files_of, frozen_lake, query_catalog, reopened, stray_files
 
-AT_ONCE = {"retention": timedelta(0), "grace": timedelta(0)}
+AT_ONCE = {"retention": timedelta(0), "grace": timedelta(0), "force": True}
 KEY = "2024-01-01"
 
 

@@ -245,12 +245,12 @@ def test_a_vacuum_keeps_what_a_block_reads(lake):
     with lake.transaction() as tx:
         other.asset("numbers").write(frame((1, 9), (2, 9)), if_exists="replace")
         clock_of(lake).advance(day)
-        other.vacuum(retention=timedelta(0), grace=2 * day)
-        other.vacuum(retention=timedelta(0), grace=2 * day)
+        other.vacuum(retention=timedelta(0), grace=2 * day, force=True)
+        other.vacuum(retention=timedelta(0), grace=2 * day, force=True)
 
         assert values(tx.asset("numbers")) == [1, 2]
 
-    other.vacuum(retention=timedelta(0), grace=timedelta(0))
+    other.vacuum(retention=timedelta(0), grace=timedelta(0), force=True)
     assert query_catalog(lake.url, "SELECT count(*) FROM version WHERE ended IS NOT NULL") == [(0,)]
 
 

@@ -106,7 +106,7 @@ def test_a_foreign_file_is_a_notice_and_is_never_deleted(lake):
     assert {(finding.kind, finding.severity) for finding in found} == {("foreign-file", "notice")}
     assert {finding.subject for finding in found} == {f"hot:{one.relative_to(hot)}" for one in strangers}
     clock_of(lake).advance(timedelta(days=400))
-    lake.vacuum(retention=timedelta(0), grace=timedelta(0))
+    lake.vacuum(retention=timedelta(0), grace=timedelta(0), force=True)
     assert all(stranger.read_bytes() == b"not ours" for stranger in strangers)
 
 

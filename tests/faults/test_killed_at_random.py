@@ -170,6 +170,6 @@ def test_no_kill_loses_what_was_acknowledged_nor_shows_half_of_anything(tmp_path
     assert together > 0
     lake.asset("log").demote("cold", progress=False)  # ends moves that were interrupted
     for _ in range(2):
-        lake.vacuum(retention=timedelta(0), grace=timedelta(0))
+        lake.vacuum(retention=timedelta(0), grace=timedelta(0), force=True)
     assert [str(found) for found in lake.check(checksums=True)] == []
     assert stray_files(lake) == set()

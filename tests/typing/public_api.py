@@ -283,6 +283,8 @@ def tiers_and_care(lake: lp.Lake, flights: lp.Asset) -> None:
     assert_type([finding.kind for finding in lake.check(checksums=True)], list[str])
     assert_type(lake.plan_vacuum(retention=timedelta(days=1)).versions, int)
     assert_type(lake.vacuum(grace=timedelta(days=2)).files, int)
+    assert_type(lake.vacuum(retention="30d", keep_last=2, grace="1h", force=True, progress=False).bytes, int)
+    assert_type(lake.plan_vacuum(keep_last=3).versions_of, Mapping[str, int])
     assert_type(lp.plan_rebuild("lake/", to=3).missing, int | None)
     assert_type(lp.rebuild("lake/", catalog="sqlite:////c.db", replace=True).lost, tuple[tuple[str, str, str], ...])
     assert_type(lp.apply_rebuild("lake/", lp.plan_rebuild("lake/")), lp.RebuildReport)
