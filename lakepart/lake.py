@@ -23,6 +23,7 @@ from lakepart.engine.compact import CompactReport, apply_compact, plan_automatic
 from lakepart.engine.context import View, require_writable
 from lakepart.engine.doctor import examine_lake
 from lakepart.engine.home import Home, get_open_branch
+from lakepart.engine.mend import mend
 from lakepart.engine.move import MoveReport, apply_moves, plan_tiering
 from lakepart.engine.opening import absolute_address, absolute_catalog, create_lake, open_lake
 from lakepart.engine.publish import apply_publish
@@ -288,20 +289,36 @@ class Lake(TransactionalView):
 
     # Care
 
-    def check(self, *, checksums: bool = False) -> list[Finding]:
+    def check(self, *, checksums: bool = False, footers: bool = False, fix: bool = False) -> list[Finding]:
         """Compare the catalog with what is stored, both ways; no findings means all is well.
 
         Parameters
         ----------
         checksums
-            Whether to read every byte and compare checksums, not only existence and size.
+            Whether to read every byte and compare checksums, not only existence and size; of manifests and tags, too.
+        footers
+            Whether to read what each file says of itself at its end: rows, row groups, columns. With ``checksums``
+            that is done anyway.
+        fix
+            Whether to mend what is safe to mend, too; ``fixed`` says of each finding whether it was.
 
         Returns
         -------
         Findings with ``kind``, ``severity`` (``"damage"``: data is lost or changed; ``"leftover"``: harmless, vacuum
-        or the next run clears it), what it concerns, and a sentence.
+        or the next run clears it), what it concerns, a sentence, and ``fixed``.
+
+        Raises
+        ------
+        CatalogError
+            The catalog itself cannot be read.
+
+        Notes
+        -----
+        Costs a walk over the tiers and a pass over the catalog; with ``footers`` a small read of each file, eight side
+        by side. What others commit, move or vacuum meanwhile is no finding.
         """
-        return check_lake(self._home.context, checksums=checksums)
+        findings = check_lake(self._home.context, checksums=checksums, footers=footers)
+        return mend(self._home.context, findings) if fix else findings
 
     def doctor(self) -> list[Diagnosis]:
         """Look for what will make trouble with this lake and machine; see :func:`lakepart.doctor`."""

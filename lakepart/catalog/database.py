@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from lakepart.catalog.backends import LOCK_WAIT_S, Backend, driver_of, original
-from lakepart.catalog.failures import busy_for_too_long, read_only_handle
+from lakepart.catalog.failures import busy_for_too_long, damaged, read_only_handle
 from lakepart.catalog.filling import LATEST_MIGRATION, fill_first_rows, make_tables
 from lakepart.catalog.locations import Location, backend_for
 from lakepart.errors import CatalogError, ErrorCode, LakepartError
@@ -258,6 +258,8 @@ class Database:
             raise self.backend.translate(original(error)) from error
         except self.backend.errors as error:
             raise self.backend.translate(error) from error
+        except UnicodeDecodeError as error:  # text of a damaged file; the driver has no error of its own for it
+            raise damaged(self.where, error) from error
 
     def _identify(self) -> None:
         """Check that this is a catalog of a version we know, and read which lake it belongs to."""

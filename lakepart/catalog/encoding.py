@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from lakepart.errors import CorruptionError
+
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
 
@@ -15,4 +17,10 @@ def to_json(value: Any) -> str:
 
 def from_json(text: str) -> Any:
     """Read what :func:`to_json` wrote."""
-    return json.loads(text)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise CorruptionError(
+            f"The catalog holds {text[:80]!r} where a structured value must be: {error}.",
+            hint="restore the catalog from a backup, or rebuild it.",
+        ) from error

@@ -12,13 +12,20 @@ from lakepart.catalog.tables import asset, branch, copy, file, head, schema, sna
 _NAMED = 20  # rows named of each rule
 
 
-def find_unsound(connection: Connection) -> Iterator[tuple[str, str]]:
+def find_unsound(connection: Connection, *, thorough: bool = False) -> Iterator[tuple[str, str]]:
     """Give ``(what, sentence)`` of every rule that rows break; at most twenty rows are named of each.
+
+    Pages of an SQLite database are looked at first, and with ``thorough`` every index against its table.
 
     Notes
     -----
     Costs a pass over every table: for ``check`` and ``rebuild``, not for every day's work.
     """
+    if connection.dialect.name == "sqlite":
+        pragma = "integrity_check" if thorough else "quick_check"
+        for (found,) in connection.exec_driver_sql(f"PRAGMA {pragma}({_NAMED})"):
+            if found != "ok":
+                yield "database", f"SQLite finds its file damaged: {found}."
     for rule, statement in _RULES.items():
         for row in connection.execute(statement.limit(_NAMED)):
             subject, *values = row

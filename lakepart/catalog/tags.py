@@ -89,6 +89,11 @@ def list_tags(connection: Connection) -> list[Tag]:
     return [Tag(*row) for row in connection.execute(_LIVE.order_by(tag.c.snapshot.desc(), tag.c.name))]
 
 
+def list_noted(connection: Connection) -> list[Tag]:
+    """Give the tags that storage knows of, by id."""
+    return [Tag(*row) for row in connection.execute(_LIVE.where(tag.c.noted == 1).order_by(tag.c.tag_id))]
+
+
 def list_unnoted(connection: Connection) -> list[tuple[Tag, bool]]:
     """Give ``(tag, deleted)`` of what storage has yet to learn, or to forget."""
     rows = connection.execute(select(*_COLUMNS, tag.c.deleted).where(tag.c.noted == 0).order_by(tag.c.tag_id))

@@ -22,6 +22,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    tuple_,
     union,
     update,
 )
@@ -42,6 +43,8 @@ _COPY_COLUMNS = (
     file.c.size_bytes,
     file.c.row_count,
     file.c.checksum,
+    file.c.row_groups,
+    file.c.schema_id,
 )
 _COPIES: Select[Any] = select(*_COPY_COLUMNS).select_from(copy.join(file, file.c.file_id == copy.c.file_id))
 
@@ -110,11 +113,47 @@ def delete_copies(database: Database, copies: Sequence[CopyRecord]) -> None:
         connection.execute(delete(file).where(in_json(file.c.file_id, "ids")), file_ids)
 
 
-def iter_copies(connection: Connection) -> Iterator[CopyRecord]:
-    """Give every copy the catalog knows, by tier and path, without holding them all."""
-    rows = connection.execution_options(yield_per=1000).execute(_COPIES.order_by(copy.c.tier, copy.c.path))
-    for row in rows:
-        yield _from_row(row)
+def iter_copies(database: Database) -> Iterator[CopyRecord]:
+    """Give every copy the catalog knows, by tier and path, a thousand from one transaction: it may take long."""
+    tier_name, path = "", ""
+    while True:
+        with database.reading() as connection:
+            rows = connection.execute(_NEXT_COPIES, {"tier": tier_name, "path": path}).all()
+        if not rows:
+            return
+        for row in rows:
+            yield _from_row(row)
+        _, tier_name, path, *_ = rows[-1]
+
+
+def copies_of_files(connection: Connection, file_ids: Sequence[int]) -> list[CopyRecord]:
+    """Give the copies of some files as they are now, by tier and path."""
+    return [_from_row(row) for row in connection.execute(_COPIES_OF_FILES, {"files": to_json(sorted(file_ids))})]
+
+
+def list_half_deleted(connection: Connection) -> list[CopyRecord]:
+    """Give the copies that a vacuum had begun to delete."""
+    return [_from_row(row) for row in connection.execute(_COPIES.where(copy.c.state == CopyState.DELETING.value))]
+
+
+def give_up_copy(database: Database, bad: CopyRecord, instead: CopyRecord | None) -> bool:
+    """Mark a copy whose bytes are gone or changed as being deleted; False where that cannot be.
+
+    A live one is given up only for another that was retired and whose bytes are known to be whole: readers open that
+    from now on. One that was retired is given up where nothing counts on it.
+    """
+    now_us = database.now_us()
+    with database.writing() as connection:
+        if connection.execute(_BEING_MOVED, {"of": bad.file_id}).first() is not None:
+            return False
+        if instead is not None:
+            one = {"of": instead.file_id, "on": instead.tier}
+            if not connection.execute(_REVIVE, {**one, "at": now_us}).rowcount:
+                return False
+        elif not connection.execute(_IS_SPARE, {"of": bad.file_id, "on": bad.tier}).scalar_one():
+            return False
+        connection.execute(_MARK, [{"of": bad.file_id, "on": bad.tier}])
+        return True
 
 
 def _from_row(row: Sequence[Any]) -> CopyRecord:
@@ -138,6 +177,30 @@ def _deletable(retired_before_us: int) -> ColumnElement[bool]:
 
 
 _ONE = and_(copy.c.file_id == bindparam("of"), copy.c.tier == bindparam("on"))
+_BY_PLACE = _COPIES.order_by(copy.c.tier, copy.c.path)
+_NEXT_COPIES = _BY_PLACE.where(
+    tuple_(copy.c.tier, copy.c.path) > tuple_(bindparam("tier", type_=TEXT), bindparam("path", type_=TEXT))
+).limit(1000)
+_COPIES_OF_FILES = _BY_PLACE.where(in_json(copy.c.file_id, "files"))
+_BEING_MOVED: Select[Any] = select(move.c.move_id).where(
+    move_file.c.file_id == bindparam("of"), move_file.c.move_id == move.c.move_id, move.c.closed_at_us.is_(None)
+)
+_REVIVE = (
+    update(copy)
+    .where(_ONE, copy.c.state == CopyState.RETIRED.value)
+    .values(state=CopyState.LIVE.value, since_us=bindparam("at"))
+)
+_other = copy.alias("spare_for")
+_IS_SPARE: Select[Any] = select(
+    exists().where(
+        _ONE,
+        copy.c.state == CopyState.RETIRED.value,
+        or_(
+            ~exists().where(version_file.c.file_id == copy.c.file_id),
+            exists().where(_other.c.file_id == copy.c.file_id, _other.c.state == CopyState.LIVE.value),
+        ),
+    )
+)
 _MARK = update(copy).where(_ONE).values(state=CopyState.DELETING.value)
 _ON_TIER = copy.c.tier == bindparam("tier", type_=TEXT)
 _TAKEN = union(
@@ -158,10 +221,12 @@ _LYING_ELSEWHERE: Select[Any] = (
         file.c.size_bytes,
         file.c.row_count,
         file.c.checksum,
+        file.c.row_groups,
+        file.c.schema_id,
     )
     .select_from(copy.join(file, file.c.file_id == copy.c.file_id))
     .where(copy.c.tier.in_(_OTHER_TIERS), in_json(copy.c.path, "paths"), copy.c.owned == 1)
-    .group_by(copy.c.file_id, copy.c.path, file.c.size_bytes, file.c.row_count, file.c.checksum)
+    .group_by(copy.c.file_id, copy.c.path, file.c.file_id)
 )
 _ADOPT = insert(copy).values(
     file_id=bindparam("of"),

@@ -55,25 +55,28 @@ def init(
 def check(
     where: LakeAddress = None,
     checksums: Annotated[bool, typer.Option("--checksums", help="Read every byte, too.")] = False,
+    footers: Annotated[bool, typer.Option("--footers", help="Read the end of every file, too.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what is safe to mend.")] = False,
     as_json: Json = False,
 ) -> None:
     """Compare the catalog with what is stored.
 
-    Exits with 5 if anything is found, harmless or not.
+    Exits with 5 if anything is found, harmless or not, that --fix has not mended.
     """
     import pandas as pd
 
     address, _ = split(where, least=0)
-    with opened(address) as lake:
-        findings = lake.check(checksums=checksums)
+    with opened(address, read_only=not fix) as lake:
+        findings = lake.check(checksums=checksums, footers=footers, fix=fix)
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
         if findings:
-            rows = [(finding.severity, finding.kind, finding.text) for finding in findings]
-            print_frame(pd.DataFrame(rows, columns=["severity", "kind", "finding"]), as_json=False, everything=True)
+            rows = [(one.severity, one.kind, one.text, "yes" if one.fixed else "") for one in findings]
+            frame = pd.DataFrame(rows, columns=["severity", "kind", "finding", "fixed"])
+            print_frame(frame if fix else frame.drop(columns="fixed"), as_json=False, everything=True)
         say(summarise(findings))
-    if findings:
+    if not all(finding.fixed for finding in findings):
         raise typer.Exit(ExitCode.NOT_DONE)
 
 

@@ -104,9 +104,13 @@ def summarise(findings: Sequence[Finding]) -> str:
     """Say what the findings of a check amount to."""
     from lakepart.model.plans import count_of
 
-    damage = sum(finding.severity == "damage" for finding in findings)
+    left = [finding for finding in findings if not finding.fixed]
+    mended = f" Mended: {count_of(len(findings) - len(left), 'finding')}." if len(left) < len(findings) else ""
+    damage = sum(finding.severity == "damage" for finding in left)
     if damage:
-        return f"Damaged: {count_of(damage, 'finding')} of lost or changed data."
+        return f"Damaged: {count_of(damage, 'finding')} of lost or changed data.{mended}"
+    if left:
+        return f"Sound: {count_of(len(left), 'finding')}, none of it damage.{mended}"
     if findings:
-        return f"Sound: {count_of(len(findings), 'finding')}, none of it damage."
+        return f"Sound.{mended}"
     return "Sound: nothing found."

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from lakepart.catalog import campaigns, moves, upkeep
 from lakepart.catalog.intents import list_intents
-from lakepart.catalog.lookups import list_snapshots
+from lakepart.catalog.lookups import get_head, list_snapshots
 from lakepart.catalog.manifests import unmanifested
 from lakepart.catalog.soundness import find_unsound
 from lakepart.catalog.tags import list_unnoted
 from lakepart.engine.context import LakeContext
-from lakepart.engine.leftovers import Leftover, LeftoverKind, find_leftovers, find_own_leftovers, known_paths
+from lakepart.engine.leftovers import Leftover, LeftoverKind, find_leftovers, find_own_leftovers
 from lakepart.engine.manifests import Span, list_spans
 from lakepart.engine.rebuild import judge_span
-from lakepart.errors import CatalogError, CorruptionError
+from lakepart.engine.schemas import schemas_by_id
+from lakepart.engine.tags import find_damaged, tag_path
+from lakepart.errors import CatalogError, CorruptionError, NotFoundError
+from lakepart.model.batches import in_batches
 from lakepart.model.catalog_records import CopyRecord, CopyState
 from lakepart.model.instants import from_microseconds
-from lakepart.model.plans import count_of
+from lakepart.model.plans import count_of, list_some
 from lakepart.model.states import BackfillState
+from lakepart.parquet.reading import Source, read_footer
+from lakepart.parquet.schemas import identifiers_of, plain
 from lakepart.storage.base import StoredObject
 from lakepart.storage.copying import checksum
 
 SILENT_AFTER = timedelta(minutes=5)
+
+_AT_ONCE = 1000
+_THREADS = 8  # they wait for the store, or hash outside the interpreter's lock
 
 DAMAGE = "damage"
 LEFTOVER = "leftover"
@@ -38,10 +48,10 @@ class Finding:
     Attributes
     ----------
     kind
-        ``missing-file``, ``size-mismatch``, ``checksum-mismatch``, ``unsound-catalog`` (damage);
+        ``missing-file``, ``size-mismatch``, ``checksum-mismatch``, ``footer-mismatch``, ``unsound-catalog`` (damage);
         ``abandoned-file``, ``temporary-file``, ``half-deleted-file``, ``silent-writer``, ``interrupted-move``,
         ``interrupted-backfill``, ``unwritten-manifest``, ``missing-manifest``, ``damaged-manifest``,
-        ``stray-manifest``, ``unwritten-tag`` (leftovers); ``foreign-file`` (a notice).
+        ``stray-manifest``, ``unwritten-tag``, ``damaged-tag`` (leftovers); ``foreign-file`` (a notice).
     severity
         ``damage``: data is lost or changed. ``leftover``: harmless, cleared by vacuum or by the next run.
         ``notice``: for your information.
@@ -49,41 +59,43 @@ class Finding:
         What it concerns: ``tier:path``, a snapshot, a writer, a backfill.
     text
         The finding as a sentence.
+    fixed
+        Whether it was mended, which only ``check(fix=True)`` does.
     """
 
     kind: str
     severity: str
     subject: str
     text: str
+    fixed: bool = False
 
     def __str__(self) -> str:
-        return f"{self.severity}: {self.text}"
+        return f"{self.severity}: {self.text}{' It is mended.' if self.fixed else ''}"
 
 
-def check_lake(context: LakeContext, *, checksums: bool) -> list[Finding]:
+def check_lake(context: LakeContext, *, checksums: bool, footers: bool) -> list[Finding]:
     """Compare both ways; damage first."""
     findings = [
-        *_check_tiers(context, checksums=checksums),
-        *_check_rows(context),
+        *_check_tiers(context, checksums=checksums, footers=footers),
+        *_check_rows(context, checksums=checksums),
         *_check_manifests(context, checksums=checksums),
-        *_check_tags(context),
+        *_check_tags(context, checksums=checksums),
         *_check_work(context, context.clock()),
     ]
     order = {DAMAGE: 0, LEFTOVER: 1, NOTICE: 2}
     return sorted(findings, key=lambda finding: order[finding.severity])
 
 
-def _check_tiers(context: LakeContext, *, checksums: bool) -> Iterator[Finding]:
-    # what is stored is listed first: a file that appears meanwhile then has its row or its writer's intent already
+def _check_tiers(context: LakeContext, *, checksums: bool, footers: bool) -> Iterator[Finding]:
     stored = {tier: {found.path: found for found in store.list()} for tier, store in context.stores.items()}
-    with context.database.reading() as connection:
-        writers = {intent.intent_id for intent in list_intents(connection)}
-        known = {tier: known_paths(connection, tier) for tier in context.stores}
-        for copy in upkeep.iter_copies(connection):
-            yield from _check_copy(context, copy, stored[copy.tier].get(copy.path), checksums=checksums)
-    for tier in context.stores:
-        for left in find_leftovers(context, tier, known[tier], writers):
-            if left.stored.path in stored[tier]:  # and did not appear while this check ran
+    judge = partial(_judge, context, stored, checksums=checksums, footers=footers)
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="lakepart-check") as pool:
+        for some in in_batches(upkeep.iter_copies(context.database), _AT_ONCE):
+            suspects = [pair for pair in zip(some, pool.map(judge, some), strict=True) if pair[1] is not None]
+            yield from _confirmed(context, suspects)
+    for tier, found in stored.items():
+        for left in find_leftovers(context, tier, found.values()):
+            if context.stores[tier].stat(left.stored.path) is not None:  # its writer may have taken it back by now
                 yield _leftover(left)
     for left in find_own_leftovers(context):
         yield _leftover(left)
@@ -96,40 +108,89 @@ def _leftover(left: Leftover) -> Finding:
     return Finding(left.kind.value, LEFTOVER, subject, f"{subject} belongs to no version; vacuum deletes it.")
 
 
-def _check_copy(
-    context: LakeContext, copy: CopyRecord, found: StoredObject | None, *, checksums: bool
-) -> Iterator[Finding]:
-    subject = f"{copy.tier}:{copy.path}"
+def _judge(
+    context: LakeContext,
+    stored: Mapping[str, Mapping[str, StoredObject]],
+    copy: CopyRecord,
+    *,
+    checksums: bool,
+    footers: bool,
+) -> Finding | None:
+    """Say what is wrong with one copy, by the listing and, on request, by its bytes."""
+    subject, store = f"{copy.tier}:{copy.path}", context.stores[copy.tier]
     if copy.state is CopyState.DELETING:
-        yield Finding("half-deleted-file", LEFTOVER, subject, f"{subject} is half deleted; vacuum finishes it.")
-    elif found is None:
-        yield Finding("missing-file", DAMAGE, subject, f"{subject} is gone ({count_of(copy.row_count, 'row')}).")
-    elif found.size_bytes != copy.size_bytes:
-        yield Finding(
-            "size-mismatch",
-            DAMAGE,
-            subject,
-            f"{subject} has {found.size_bytes:,} bytes, and {copy.size_bytes:,} were written.",
+        return Finding("half-deleted-file", LEFTOVER, subject, f"{subject} is half deleted; vacuum finishes it.")
+    # what was written after the listing is not in it
+    found = stored[copy.tier].get(copy.path) or store.stat(copy.path)
+    if found is None:
+        return Finding("missing-file", DAMAGE, subject, f"{subject} is gone ({count_of(copy.row_count, 'row')}).")
+    if found.size_bytes != copy.size_bytes:
+        text = f"{subject} has {found.size_bytes:,} bytes, and {copy.size_bytes:,} were written."
+        return Finding("size-mismatch", DAMAGE, subject, text)
+    try:
+        if checksums and checksum(store, copy.path) != copy.checksum:
+            text = f"{subject} does not hold the bytes that were written."
+            return Finding("checksum-mismatch", DAMAGE, subject, text)
+        wrong = _wrong_in_footer(context, copy) if footers or checksums else None
+    except NotFoundError:
+        return Finding("missing-file", DAMAGE, subject, f"{subject} is gone ({count_of(copy.row_count, 'row')}).")
+    return None if wrong is None else Finding("footer-mismatch", DAMAGE, subject, f"{subject} {wrong}.")
+
+
+def _wrong_in_footer(context: LakeContext, copy: CopyRecord) -> str | None:
+    """Compare what a file says of itself with the catalog: rows, row groups, columns; reads its last bytes."""
+    store = context.stores[copy.tier]
+    source = Source(f"{copy.tier}:{copy.path}", store.os_path(copy.path) or partial(store.open_read, copy.path))
+    try:
+        footer = read_footer(source)
+    except CorruptionError as error:
+        if isinstance(error.__cause__, NotFoundError | FileNotFoundError):
+            raise NotFoundError(error.message) from error
+        return f"cannot be read: {error.message}"
+    if (footer.row_count, footer.row_groups) != (copy.row_count, copy.row_groups):
+        return (
+            f"has {footer.row_count:,} rows in {footer.row_groups:,} row groups, and {copy.row_count:,} in "
+            f"{copy.row_groups:,} were written"
         )
-    elif checksums and checksum(context.stores[copy.tier], copy.path) != copy.checksum:
-        yield Finding("checksum-mismatch", DAMAGE, subject, f"{subject} does not hold the bytes that were written.")
+    if copy.schema_id not in context.schemas:
+        with context.database.reading() as connection:
+            schemas_by_id(context, connection, [copy.schema_id])
+    expected = context.schemas[copy.schema_id]
+    if plain(footer.schema) != plain(expected) or identifiers_of(footer.schema) != identifiers_of(expected):
+        return f"has other columns than were written: {list_some(map(str, plain(footer.schema)))}"
+    return None
 
 
-def _check_rows(context: LakeContext) -> Iterator[Finding]:
+def _confirmed(context: LakeContext, suspects: Sequence[tuple[CopyRecord, Finding | None]]) -> Iterator[Finding]:
+    """Leave out what a vacuum has deleted while this check looked for it."""
+    if not suspects:
+        return
     with context.database.reading() as connection:
-        for subject, text in find_unsound(connection):
+        now = upkeep.copies_of_files(connection, [copy.file_id for copy, _ in suspects])
+    states = {(copy.tier, copy.path): copy.state for copy in now}
+    for copy, finding in suspects:
+        if finding is not None and states.get((copy.tier, copy.path)) is copy.state:
+            yield finding
+
+
+def _check_rows(context: LakeContext, *, checksums: bool) -> Iterator[Finding]:
+    with context.database.reading() as connection:
+        for subject, text in find_unsound(connection, thorough=checksums):
             yield Finding("unsound-catalog", DAMAGE, subject, text)
 
 
 def _check_manifests(context: LakeContext, *, checksums: bool) -> Iterator[Finding]:
-    spans = list_spans(context.root)
+    # what is committed is asked first: a manifest of it is there by the time of the listing, or not written yet
     with context.database.reading() as connection:
         unwritten = set(unmanifested(connection))
         snapshots = [snapshot.snapshot for snapshot in list_snapshots(connection)]
+    spans = list_spans(context.root)
+    with context.database.reading() as connection:
+        newest = get_head(connection).snapshot
     covered: set[int] = set()
     for span in spans:
-        if span.last > snapshots[0]:
-            text = f"{span.path} is of a snapshot that is not there: the newest is {snapshots[0]}."
+        if span.last > newest:
+            text = f"{span.path} is of a snapshot that is not there: the newest is {newest}."
             yield Finding("stray-manifest", LEFTOVER, span.path, text)
             continue
         damage = _damage_of(context, span) if checksums else None
@@ -156,7 +217,10 @@ def _damage_of(context: LakeContext, span: Span) -> str | None:
     return None
 
 
-def _check_tags(context: LakeContext) -> Iterator[Finding]:
+def _check_tags(context: LakeContext, *, checksums: bool) -> Iterator[Finding]:
+    for tag, why in find_damaged(context, contents=checksums):
+        text = f"The file {tag_path(tag.tag_id)} of tag {tag.name!r} {why}; a lost catalog would be rebuilt without it."
+        yield Finding("damaged-tag", LEFTOVER, tag_path(tag.tag_id), text)
     with context.database.reading() as connection:
         unnoted = list_unnoted(connection)
     for tag, deleted in unnoted:

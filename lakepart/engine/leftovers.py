@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lakepart.catalog import moves, upkeep
-from lakepart.catalog.database import Connection
+from lakepart.catalog import upkeep
 from lakepart.catalog.intents import list_intents
 from lakepart.engine.context import LakeContext
 from lakepart.model.batches import in_batches
@@ -47,39 +46,25 @@ def store_of(context: LakeContext, tier: str) -> Store:
     return context.root if tier == LAKE else context.stores[tier]
 
 
-def known_paths(connection: Connection, tier: str) -> set[str]:
-    """Give the paths on a tier that rows speak of: copies, and those that open moves are making."""
-    known = {copy.path for copy in upkeep.iter_copies(connection) if copy.tier == tier}
-    under_way = (move for move in moves.open_moves(connection) if move.to_tier == tier)
-    return known | {file.path for move in under_way for file in move.files}
+def find_leftovers(
+    context: LakeContext, tier: str, stored: Iterable[StoredObject], *, alive_since_us: int = 0
+) -> Iterator[Leftover]:
+    """Tell of stored objects which are in no row and by no writer that gave a sign of life since.
 
-
-def find_leftovers(context: LakeContext, tier: str, known: Set[str], writers: Set[str]) -> Iterator[Leftover]:
-    """Walk a tier for objects that the catalog does not know and that are not named after one of the ``writers``."""
-    for stored in context.stores[tier].list():
-        if stored.path not in known:
-            kind = kind_of(stored.path)
-            if kind is not LeftoverKind.ABANDONED or intent_of(stored.path) not in writers:
-                yield Leftover(kind, tier, stored)
-
-
-def find_dead_leftovers(context: LakeContext, tier: str, dead_before_us: int) -> Iterator[Leftover]:
-    """Walk a tier for what dead writers of ours left: in no row, by no writer that gave a sign of life since.
-
-    The catalog is asked after the walk, group by group: whatever is seen then has its row or its writer already.
+    The catalog is asked after an object was listed: whatever is seen then has its row or its writer already.
     """
-    ours = (
-        Leftover(kind, tier, stored)
-        for stored in context.stores[tier].list()
-        if (kind := kind_of(stored.path)) is not LeftoverKind.FOREIGN
-    )
-    for some in in_batches(ours, _AT_ONCE):
+    for some in in_batches(stored, _AT_ONCE):
         with context.database.reading() as connection:
-            writers = {intent.intent_id for intent in list_intents(connection) if intent.renewed_us >= dead_before_us}
-            known = upkeep.known_among(connection, tier, [left.stored.path for left in some])
-        for left in some:
-            if left.stored.path not in known and intent_of(left.stored.path) not in writers:
-                yield left
+            writers = {intent.intent_id for intent in list_intents(connection) if intent.renewed_us >= alive_since_us}
+            known = upkeep.known_among(connection, tier, [one.path for one in some])
+        for one in some:
+            if one.path not in known and intent_of(one.path) not in writers:
+                yield Leftover(kind_of(one.path), tier, one)
+
+
+def walk_ours(context: LakeContext, tier: str) -> Iterator[StoredObject]:
+    """Walk a tier for what is named as a writer or a store of ours names it."""
+    return (one for one in context.stores[tier].list() if kind_of(one.path) is not LeftoverKind.FOREIGN)
 
 
 def find_own_leftovers(context: LakeContext) -> Iterator[Leftover]:

@@ -92,6 +92,30 @@ def settle_tags(context: LakeContext) -> None:
             warnings.warn(text, RuntimeWarning, stacklevel=4)
 
 
+def find_damaged(context: LakeContext, *, contents: bool) -> list[tuple[Tag, str]]:
+    """Give the tags whose file is not as it was written, and why; without ``contents`` only its size is looked at."""
+    stored = {found.path: found.size_bytes for found in context.root.list(TAG_FOLDER)}
+    with context.database.reading() as connection:
+        noted = tags.list_noted(connection)
+    damaged = []
+    for tag in noted:
+        path, expected = tag_path(tag.tag_id), _to_bytes(context, tag)
+        if path not in stored:
+            damaged.append((tag, "is gone"))
+        elif stored[path] != len(expected) or (contents and context.root.read_bytes(path) != expected):
+            damaged.append((tag, "has other bytes than were written"))
+    return damaged
+
+
+def write_again(context: LakeContext, tag_id: int) -> None:
+    """Put what a tag's file should hold in the place of what it holds."""
+    with context.database.reading() as connection:
+        for tag in tags.list_noted(connection):
+            if tag.tag_id == tag_id:
+                context.root.delete(tag_path(tag_id))
+                context.root.put_new(tag_path(tag_id), _to_bytes(context, tag))
+
+
 def _to_bytes(context: LakeContext, tag: Tag) -> bytes:
     # the same tag must give the same bytes: another process may be writing it at this moment
     values = {

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 
 from lakepart.catalog import upkeep
@@ -25,11 +25,12 @@ from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.leftovers import (
     LAKE,
     LeftoverKind,
-    find_dead_leftovers,
+    find_leftovers,
     find_own_leftovers,
     intent_of,
     kind_of,
     store_of,
+    walk_ours,
 )
 from lakepart.engine.tags import settle_tags
 from lakepart.errors import ErrorCode, InvalidInputError
@@ -160,11 +161,15 @@ def _as_of_a_clock_set_back(plan: VacuumPlan, now_us: int) -> VacuumPlan:
 
 
 def _dead_leftovers(context: LakeContext, dead_before_us: int) -> Iterator[Planned]:
-    for left in (
-        *find_own_leftovers(context),
-        *(one for tier in context.stores for one in find_dead_leftovers(context, tier, dead_before_us)),
-    ):
-        if left.kind in _LEFT and to_microseconds(left.stored.modified_at) < dead_before_us:
+    found = chain(
+        find_own_leftovers(context),
+        *(
+            find_leftovers(context, tier, walk_ours(context, tier), alive_since_us=dead_before_us)
+            for tier in context.stores
+        ),
+    )
+    for left in found:
+        if to_microseconds(left.stored.modified_at) < dead_before_us:
             yield left.tier, left.stored.path, left.stored.size_bytes, _LEFT[left.kind]
 
 

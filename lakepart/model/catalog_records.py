@@ -73,6 +73,8 @@ class CopyRecord:
     size_bytes: int
     row_count: int
     checksum: str
+    row_groups: int
+    schema_id: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakepart.errors import ErrorCode, InvalidInputError, SchemaMismatchError, did_you_mean
+from lakepart.errors import CorruptionError, ErrorCode, InvalidInputError, SchemaMismatchError, did_you_mean
 from lakepart.model.definitions import OneDimensional, PartitionsDefinition, TimeDefinition
 from lakepart.parquet.casting import cast_column
 from lakepart.parquet.merging import merge_schemas
@@ -122,7 +122,13 @@ def serialise(schema: pa.Schema) -> bytes:
 
 def deserialise(data: bytes) -> pa.Schema:
     """Read what :func:`serialise` wrote."""
-    return pa.ipc.read_schema(pa.BufferReader(data))
+    try:
+        return pa.ipc.read_schema(pa.BufferReader(data))
+    except (pa.ArrowException, OSError) as error:  # Arrow has no error of its own for bytes that are no schema
+        raise CorruptionError(
+            f"A schema in the catalog cannot be read: {error}.",
+            hint="restore the catalog from a backup, or rebuild it.",
+        ) from error
 
 
 def fingerprint(schema: pa.Schema) -> str:

@@ -897,7 +897,7 @@ class CatalogContract:
             scope = Scope(asset.asset_id, MAIN)
             assert tiers_of(connection, scope, ALL) == ([1, 1, 2], ["cold", "cold", "hot"])
             assert {file.tier for _, file in find_files(connection, scope, [(1, 1)])} == {"cold"}
-            assert {(one.tier, one.state) for one in upkeep.iter_copies(connection) if one.row_count == 10} >= {
+            assert {(one.tier, one.state) for one in upkeep.iter_copies(database) if one.row_count == 10} >= {
                 ("hot", CopyState.RETIRED),
                 ("cold", CopyState.LIVE),
             }
@@ -1005,7 +1005,7 @@ class CatalogContract:
 
         with database.reading() as connection:
             assert tiers_of(connection, Scope(asset.asset_id, MAIN), ALL) == ([1], ["cold"])
-            assert [one.state for one in upkeep.iter_copies(connection)] == [CopyState.LIVE, CopyState.RETIRED]
+            assert [one.state for one in upkeep.iter_copies(database)] == [CopyState.LIVE, CopyState.RETIRED]
 
     # upkeep
 
@@ -1060,7 +1060,7 @@ class CatalogContract:
         granted = upkeep.begin_deletion(database, found, retired_before_us=far)
         upkeep.delete_copies(database, granted)
         with database.reading() as connection:
-            assert [one.checksum for one in upkeep.iter_copies(connection)] == ["checksum of c"]
+            assert [one.checksum for one in upkeep.iter_copies(database)] == ["checksum of c"]
 
     def test_a_deletion_cut_short_is_offered_again(self, database: Database, asset: AssetRecord) -> None:
         run(database, change(asset, 1, "a"))

@@ -1,0 +1,151 @@
+"""Mending what a check has found, where that is safe: done again, or after a crash, it goes on.
+
+Nothing is mended that needs a decision: what only one place holds and lost, what others may still be at work on, and
+what is not ours. Damaged bytes go only where whole ones are proven to lie elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from lakepart.catalog import moves, upkeep
+from lakepart.catalog.intents import expire_intents
+from lakepart.catalog.lookups import get_head
+from lakepart.catalog.manifests import unmanifested
+from lakepart.engine.check import Finding
+from lakepart.engine.context import LakeContext, View, require_writable
+from lakepart.engine.manifests import Span, list_spans, set_aside, span_of, write_checkpoint, write_manifests
+from lakepart.engine.move import finish_interrupted
+from lakepart.engine.tags import settle_tags, tag_id_of, write_again
+from lakepart.errors import NotFoundError
+from lakepart.model.catalog_records import CopyRecord, CopyState
+from lakepart.model.instants import to_microseconds
+from lakepart.storage.copying import checksum
+
+_DEAD_AFTER = timedelta(hours=1)  # writers that were silent for that long; five minutes is a machine asleep
+Subjects = Sequence[str]
+
+
+def mend(context: LakeContext, findings: Sequence[Finding]) -> list[Finding]:
+    """Mend what is safe to mend; gives all findings, those that are mended marked so."""
+    require_writable(context, View(), "mend the lake")
+    mended: set[tuple[str, str]] = set()
+    for kinds, act in _MENDS.items():
+        subjects = [finding.subject for finding in findings if finding.kind in kinds]
+        if subjects:
+            done = act(context, subjects)
+            mended |= {(kind, subject) for kind in kinds for subject in done}
+    return [replace(one, fixed=(one.kind, one.subject) in mended) for one in findings]
+
+
+def _finish_moves(context: LakeContext, subjects: Subjects) -> set[str]:
+    finish_interrupted(context)
+    with context.database.reading() as connection:
+        still_open = {str(move.move_id) for move in moves.open_moves(connection)}
+    return set(subjects) - still_open
+
+
+def _finish_deletions(context: LakeContext, subjects: Subjects) -> set[str]:
+    with context.database.reading() as connection:
+        half_deleted = upkeep.list_half_deleted(connection)
+    found = [copy for copy in half_deleted if copy.owned and _subject(copy) in subjects]
+    _delete(context, found)
+    return {_subject(copy) for copy in found}
+
+
+def _give_up_damaged_copies(context: LakeContext, subjects: Subjects) -> set[str]:
+    """Let readers open another copy that is whole, where a tier still has one, and drop spare ones that are damaged."""
+    done = set()
+    bad = [copy for copy in upkeep.iter_copies(context.database) if copy.owned and _subject(copy) in subjects]
+    read_by_nobody = {copy.file_id for copy in bad if copy.state is CopyState.LIVE}  # what is left of these is kept
+    for copy in bad:
+        is_live = copy.state is CopyState.LIVE
+        instead = _whole_copy(context, copy) if is_live else None
+        if (instead is None) == is_live or (not is_live and copy.file_id in read_by_nobody):
+            continue
+        if upkeep.give_up_copy(context.database, copy, instead):
+            _delete(context, [copy])
+            done.add(_subject(copy))
+    return done
+
+
+def _whole_copy(context: LakeContext, bad: CopyRecord) -> CopyRecord | None:
+    with context.database.reading() as connection:
+        copies = upkeep.copies_of_files(connection, [bad.file_id])
+    for copy in copies:
+        if copy.state is CopyState.RETIRED and copy.tier != bad.tier:
+            try:
+                if checksum(context.stores[copy.tier], copy.path) == copy.checksum:
+                    return copy
+            except NotFoundError:
+                continue
+    return None
+
+
+def _delete(context: LakeContext, copies: Iterable[CopyRecord]) -> None:
+    gone = []
+    for copy in copies:
+        context.stores[copy.tier].delete(copy.path)
+        gone.append(copy)
+    upkeep.delete_copies(context.database, gone)
+
+
+def _expire_silent_writers(context: LakeContext, subjects: Subjects) -> set[str]:
+    expired = expire_intents(context.database, to_microseconds(context.clock() - _DEAD_AFTER))
+    return set(expired) & set(subjects)
+
+
+def _tell_tags(context: LakeContext, subjects: Subjects) -> set[str]:
+    settle_tags(context)
+    return set(subjects)
+
+
+def _write_tags_again(context: LakeContext, subjects: Subjects) -> set[str]:
+    for path in subjects:
+        write_again(context, tag_id_of(path))
+    return set(subjects)
+
+
+def _write_manifests(context: LakeContext, subjects: Subjects) -> set[str]:
+    """Write manifests that are not there; in the place of lost ones, a checkpoint of the first of them and all since.
+
+    What vacuum has forgotten meanwhile is left out of one manifest as little as of the next, so a lost one cannot be
+    written alone. Damaged ones are set aside, not deleted.
+    """
+    damaged = [span for path in subjects if (span := span_of(path)) is not None]
+    set_aside(context.root, damaged, context.clock())
+    write_manifests(context)
+    gap = _first_gap(context)
+    if gap is not None:
+        write_checkpoint(context, gap)
+    left = _first_gap(context)
+    return set() if left is not None else set(subjects)
+
+
+def _first_gap(context: LakeContext) -> Span | None:
+    with context.database.reading() as connection:
+        under_way = set(unmanifested(connection))
+        newest = get_head(connection).snapshot
+    covered = {number for span in list_spans(context.root) for number in range(span.first, span.last + 1)}
+    for number in range(1, newest + 1):
+        if number not in covered and number not in under_way:
+            return Span(number, newest, True)
+    return None
+
+
+def _subject(copy: CopyRecord) -> str:
+    return f"{copy.tier}:{copy.path}"
+
+
+_DAMAGED_COPIES = ("missing-file", "size-mismatch", "checksum-mismatch", "footer-mismatch")
+_MENDS: Mapping[tuple[str, ...], Callable[[LakeContext, Subjects], set[str]]] = {
+    ("interrupted-move",): _finish_moves,
+    ("half-deleted-file",): _finish_deletions,
+    _DAMAGED_COPIES: _give_up_damaged_copies,
+    ("silent-writer",): _expire_silent_writers,
+    ("unwritten-tag",): _tell_tags,
+    ("damaged-tag",): _write_tags_again,
+    ("damaged-manifest", "unwritten-manifest", "missing-manifest"): _write_manifests,
+}
