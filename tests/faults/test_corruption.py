@@ -22,8 +22,8 @@ import lakepart as lp
 from lakepart.testing import clock_of, copied, frozen_lake, query_catalog, reopened
 
 LONG = os.environ.get("LAKEPART_LONG") == "1"
-FLIPS = 40 if LONG else 3  # of one file of each kind
-PAGES = 4000 if LONG else 24  # flips in the catalog
+FLIPS = 40 if LONG else 2  # of one file of each kind
+PAGES = 4000 if LONG else 12  # flips in the catalog
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_damage_to_what_the_catalog_knows_too_is_mended_so_that_it_can_be_lost(w
     pattern, _ = KINDS[kind]
     relative = min(Path(whole.url).glob(pattern)).relative_to(whole.url)
     expected = everything(whole)
-    for number, damage in enumerate((cut, empty, put_another, Path.unlink)):
+    for number, damage in enumerate((cut, empty, put_another, Path.unlink) if LONG else (cut, Path.unlink)):
         lake = copied(whole, tmp_path / str(number))
         damage(Path(lake.url) / relative)
 

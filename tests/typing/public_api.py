@@ -281,6 +281,7 @@ def tiers_and_care(lake: lp.Lake, flights: lp.Asset) -> None:
     assert_type(flights["2013-01"].promote().skipped, tuple[tuple[str, str], ...])
     assert_type(lake.tier_report(), pd.DataFrame)
     assert_type([finding.kind for finding in lake.check(checksums=True)], list[str])
+    assert_type([finding.fixed for finding in lake.check(footers=True, fix=True)], list[bool])
     assert_type(lake.plan_vacuum(retention=timedelta(days=1)).versions, int)
     assert_type(lake.vacuum(grace=timedelta(days=2)).files, int)
     assert_type(lake.vacuum(retention="30d", keep_last=2, grace="1h", force=True, progress=False).bytes, int)

@@ -1,0 +1,112 @@
+"""A disk that is full, whatever verb meets it: the error says so, nothing has changed, and with room the verb works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import lakepart as lp
+from lakepart.testing import FullDiskStore, clock_of, files_of, query_catalog, with_stores
+
+Act = Callable[[lp.Lake, Any], object]
+KEY = "2024-01-01"
+
+
+def write_in_a_transaction(lake, frame):
+    with lake.transaction() as tx:
+        tx.asset("numbers").write(frame((1, 100)), KEY)
+        tx.asset("tens").write(frame((1, 1000)), KEY)
+
+
+def repartition(lake, frame):
+    with suppress(lp.BranchNotFoundError):
+        lake.branch("draft").discard()  # an open one with versions of its own is in the way
+    lake.asset("numbers").repartition(lp.Monthly("2024-01", by="day"))
+
+
+def demote(lake, frame):
+    lake.asset("numbers")[KEY].demote("cold", progress=False)
+
+
+WRITE_FILES: dict[str, Act] = {
+    "append": lambda lake, frame: lake.asset("numbers").append(frame((1, 100))),
+    "upsert": lambda lake, frame: lake.asset("numbers").upsert(frame((1, 100), (2, 2)), on=["day"]),
+    "transaction": write_in_a_transaction,
+    "write on a branch": lambda lake, frame: lake.branch("draft").asset("numbers").write(frame((2, 9)), "2024-01-02"),
+    "repartition": repartition,
+    "demote": demote,
+}
+WRITE_ROWS_ONLY: dict[str, Act] = {
+    "rollback": lambda lake, frame: lake.asset("numbers").rollback(to=1),
+    "publish": lambda lake, frame: lake.branch("draft").publish(),
+    "alter": lambda lake, frame: lake.asset("numbers").alter(add={"more": pa.float64()}),
+    "tag": lambda lake, frame: lake.tag("full"),
+}
+
+
+def cramped(lake: lp.Lake, free_bytes: int) -> tuple[lp.Lake, dict[str, FullDiskStore]]:
+    stores = {tier: FullDiskStore(store, free_bytes) for tier, store in lake._home.context.stores.items()}
+    return with_stores(lake, stores), stores
+
+
+def state(lake: lp.Lake) -> Any:
+    rows = [query_catalog(lake.url, f"SELECT * FROM {table}") for table in ("version", "file", "copy", "intent")]
+    return files_of(lake.url), query_catalog(lake.url, "SELECT snapshot FROM head"), rows
+
+
+@pytest.mark.parametrize("verb", WRITE_FILES)
+def test_on_a_full_disk_a_verb_that_writes_files_changes_nothing_and_works_once_there_is_room(
+    make, frame, verb
+) -> None:
+    lake = make()
+    before = state(lake)
+    small, stores = cramped(lake, 600)
+
+    with pytest.raises(lp.StorageError) as caught:
+        WRITE_FILES[verb](small, frame)
+
+    assert caught.value.code == "disk-full"
+    assert state(lake) == before
+    assert lake.check(checksums=True) == []
+    for store in stores.values():
+        store.give_back(1_000_000)
+    WRITE_FILES[verb](small, frame)
+    assert state(lake) != before
+    assert [one for one in lake.check(checksums=True) if one.severity == "damage"] == []
+
+
+@pytest.mark.parametrize("verb", WRITE_ROWS_ONLY)
+def test_with_no_room_beside_the_catalog_a_verb_of_rows_is_done_and_what_is_unwritten_is_mended(
+    make, frame, verb
+) -> None:
+    lake = make()
+    root = FullDiskStore(lake._home.context.root, 0)
+    context = lake._home.context
+    plain = context.root
+    object.__setattr__(context, "root", root)
+    before = query_catalog(lake.url, "SELECT snapshot FROM head") + query_catalog(lake.url, "SELECT * FROM tag")
+
+    with pytest.warns(RuntimeWarning, match=r"not written yet|storage does not know yet"):
+        WRITE_ROWS_ONLY[verb](lake, frame)
+
+    after = query_catalog(lake.url, "SELECT snapshot FROM head") + query_catalog(lake.url, "SELECT * FROM tag")
+    assert after != before
+    assert {one.kind for one in lake.check()} <= {"unwritten-manifest", "unwritten-tag"}
+    object.__setattr__(context, "root", plain)
+    assert all(one.fixed for one in lake.check(fix=True))
+    assert lake.check(checksums=True) == []
+
+
+def test_a_vacuum_needs_no_room(make, frame) -> None:
+    lake = make()
+    lake.asset("numbers")[KEY].demote("cold", progress=False)
+    clock_of(lake).advance(timedelta(days=30))
+    small, _ = cramped(lake, 0)
+
+    assert small.vacuum(progress=False).files == 1
+    assert lake.check(checksums=True) == []
