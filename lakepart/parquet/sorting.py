@@ -11,6 +11,7 @@ from lakepart.errors import ErrorCode, InvalidInputError, did_you_mean
 from lakepart.parquet.writing import granules
 
 STRETCH_BYTES = 128 * 1024 * 1024  # in memory; sorting needs it about twice
+_BLOCK_ROWS = 65_536
 
 
 def check_sort_columns(by: Sequence[str], schema: pa.Schema) -> None:
@@ -54,16 +55,21 @@ def in_order(tables: Iterable[pa.Table], by: Sequence[str]) -> Iterator[pa.Table
         held.append(granule)
         size_bytes += granule.nbytes
         if size_bytes >= STRETCH_BYTES:
-            yield _sorted(held, by)
-            held, size_bytes = [], 0
+            yield from _sorted(held, by)
+            size_bytes = 0
     if held:
-        yield _sorted(held, by)
+        yield from _sorted(held, by)
 
 
-def _sorted(tables: list[pa.Table], by: Sequence[str]) -> pa.Table:
-    table = pa.concat_tables(tables)
+def _sorted(held: list[pa.Table], by: Sequence[str]) -> Iterator[pa.Table]:
+    """Give the rows of tables, which are held no longer, block by block: sorted, they are never there a second time."""
+    table = pa.concat_tables(held).combine_chunks()
+    held.clear()
     comparable = [name for name in by if not pa.types.is_null(table.schema.field(name).type)]
     if not comparable:
-        return table
+        yield table
+        return
     keys = [(name, "ascending") for name in comparable]
-    return table.take(pc.sort_indices(table.select(comparable), sort_keys=keys))
+    order = pc.sort_indices(table.select(comparable), sort_keys=keys)
+    for start in range(0, table.num_rows, _BLOCK_ROWS):
+        yield table.take(order.slice(start, _BLOCK_ROWS))
