@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 import lakepart as lp
-from lakepart.testing import clock_of, copied, crash_everywhere, frozen_lake, stray_files
+from lakepart.testing import Effects, clock_of, copied, crash_everywhere, frozen_lake, stray_files, with_effects
 
 LEASE = timedelta(minutes=11)
 LONG = timedelta(days=30)
@@ -114,17 +114,22 @@ def assert_cleaned_up() -> Callable[..., None]:
 
 @pytest.fixture
 def survives(make: Any, assert_undamaged: Any, assert_cleaned_up: Any) -> Callable[..., int]:
-    """Prove that an action crashed anywhere is done whole or not at all, can be done again, and leaves no waste."""
+    """Prove that an action crashed anywhere is done whole or not at all, can be done again, and leaves no waste.
 
-    def prove(act: Act, when: Any) -> int:
+    ``choose`` picks some of its effects to crash at, from their names.
+    """
+
+    def prove(act: Act, when: Any, choose: Callable[[tuple[str, ...]], Iterable[int]] | None = None) -> int:
         before = rows_of(make())
         done = make()
-        first = _outcome(act, done)
+        effects = Effects()
+        first = _outcome(act, with_effects(done, effects))
+        at = None if choose is None else choose(effects.names)
         after = rows_of(done)
         second = _outcome(act, done)
 
         crashes = 0
-        for crashed in crash_everywhere(make, act, when=when):
+        for crashed in crash_everywhere(make, act, when=when, at=at):
             lake, at = crashed.lake, crashed.at
             found = rows_of(lake)
             assert found in (before, after), at
