@@ -41,7 +41,7 @@ def compact(lake):
 def vacuum(lake):
     clock_of(lake).advance(timedelta(seconds=1))
     for _ in range(2):
-        lake.vacuum(retention=timedelta(0), grace=timedelta(0))
+        lake.vacuum(retention=timedelta(0), grace=timedelta(0), force=True, progress=False)
 
 
 def rename(lake):
@@ -75,7 +75,9 @@ def test_both_are_done_or_the_compaction_leaves_out_what_the_other_took_away(mak
 
     def compacting(lake):
         with suppress(*([lp.StateError] if other == "vacuum" else [])):  # without grace, its intent has expired
-            reports.append(compact(lake))
+            numbers = lake.asset("numbers")
+            chosen = numbers[KEY] if other == "publish" else numbers  # alone, there may be nothing left to commit
+            reports.append(chosen.compact(progress=False))
 
     def acting(lake):
         try:
@@ -89,12 +91,12 @@ def test_both_are_done_or_the_compaction_leaves_out_what_the_other_took_away(mak
         assert rows_of(met.lake) == [expected, [2, 20]], met.at
         left = {"abandoned-file"} if other in {"demote", "vacuum"} else set()  # by a move or a writer that gave up
         assert {one.kind for one in met.lake.check(checksums=True)} <= left, met.at
-        if other not in {"vacuum", "compact"}:
+        if other not in {"vacuum", "publish"}:
             files = query_catalog(
                 met.lake.url, f"SELECT file_count FROM version WHERE key = '{QUIET}' AND ended IS NULL"
             )
             assert files == [(1,)], met.at  # of what nobody touched
-        assert set(met.lake.snapshots()["operation"]) >= {"compact"} or other == "vacuum", met.at
+        assert query_catalog(met.lake.url, "SELECT count(*) FROM intent") == [(0,)], met.at
         met.lake.close()
 
     assert bool(refused) <= (other == "delete")
