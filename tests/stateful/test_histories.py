@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from lakepart.testing import (
     Crash,
     Effects,
     clock_of,
+    copied,
     frozen_lake,
     query_catalog,
     reopened,
@@ -67,7 +68,9 @@ def doubled(part: Any, numbers: Any) -> pa.Table:
     table = numbers.to_arrow()
     if table.num_columns == 0:
         return frame({})
-    return table.set_column(1, "value", pa.array([2 * value for value in table["value"].to_pylist()], pa.int64()))
+    return table.select(["day", "value"]).set_column(
+        1, "value", pa.array([2 * value for value in table["value"].to_pylist()], pa.int64())
+    )
 
 
 def contents_of(view: Any, asset: str) -> Contents:
@@ -87,7 +90,7 @@ class Histories(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="lakepart-history-"))
-        self.lake = frozen_lake(self.folder / "lake")
+        self.lake = self.make(self.folder / "lake")
         self.world: World = {"numbers": {}, "doubles": {}}
         self.past: dict[int, World] = {}
         self.branch: str | None = None
@@ -95,9 +98,16 @@ class Histories(RuleBasedStateMachine):
         self.fork: Contents = {}
         self.base: dict[int, tuple[int, ...] | None] = {}
         self.names = 0
-        self.lake.asset("numbers", partitions=DEFINITION)
-        self.lake.asset("doubles", partitions=DEFINITION)
+        self.columns: set[str] = set()
+        self.tags: dict[str, int] = {}
         self.remember()
+
+    @classmethod
+    def make(cls, folder: Path) -> lp.Lake:
+        lake = frozen_lake(folder)
+        lake.asset("numbers", partitions=DEFINITION, on_schema_change="add")  # columns that a frame has not are null
+        lake.asset("doubles", partitions=DEFINITION)
+        return lake
 
     def teardown(self) -> None:
         try:
@@ -109,8 +119,12 @@ class Histories(RuleBasedStateMachine):
     # Looking
 
     @property
+    def horizon(self) -> int:
+        return query_catalog(self.lake, "SELECT horizon FROM head")[0][0]
+
+    @property
     def head(self) -> int:
-        return query_catalog(self.lake.url, "SELECT snapshot FROM head")[0][0]
+        return query_catalog(self.lake, "SELECT snapshot FROM head")[0][0]
 
     def remember(self) -> None:
         self.past[self.head] = {name: dict(contents) for name, contents in self.world.items()}
@@ -126,7 +140,7 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def snapshots_are_numbered_without_gaps(self) -> None:
-        numbers = [number for (number,) in query_catalog(self.lake.url, "SELECT snapshot FROM snapshot ORDER BY 1")]
+        numbers = [number for (number,) in query_catalog(self.lake, "SELECT snapshot FROM snapshot ORDER BY 1")]
         assert numbers == list(range(self.head + 1))
 
     # Writing
@@ -217,11 +231,11 @@ class Histories(RuleBasedStateMachine):
         self.world["numbers"][day] = listed
         self.remember()
 
-    def content_id(self, day: int, at: int) -> str | None:
+    def content_id(self, day: int, at: int, asset: str = "numbers") -> str | None:
         """Equal rows are one content only in equal files: appended rows may lie otherwise."""
         found = query_catalog(
-            self.lake.url,
-            f"""SELECT content_id FROM version JOIN asset USING (asset_id) WHERE name = 'numbers' AND branch_id = 0
+            self.lake,
+            f"""SELECT content_id FROM version JOIN asset USING (asset_id) WHERE name = '{asset}' AND branch_id = 0
             AND key = '{key_of(day)}' AND began <= {at} AND (ended IS NULL OR ended > {at})""",
         )
         return found[0][0] if found else None
@@ -295,6 +309,68 @@ class Histories(RuleBasedStateMachine):
         self.world["numbers"] = dict(then)
         self.remember()
 
+    @rule(which=st.integers(0, 60))
+    def undo_a_commit(self, which: int) -> None:
+        """Undo what one commit did, but for the partitions that others have changed since."""
+        undoable = [number for number in sorted(self.past) if number - 1 in self.past and number > self.horizon]
+        if not undoable:
+            return
+        number = undoable[which % len(undoable)]
+        touched = query_catalog(
+            self.lake,
+            f"""SELECT DISTINCT name, key FROM version JOIN asset USING (asset_id)
+            WHERE branch_id = 0 AND {number} IN (began, ended)""",
+        )
+        after = {name: dict(contents) for name, contents in self.world.items()}
+        for asset, key in touched:
+            day = int(key[-2:])
+            made, now = (self.content_id(day, at, asset) for at in (number, self.head))
+            if made == now:
+                before = self.past[number - 1][asset].get(day)
+                after[asset] = {at: listed for at, listed in after[asset].items() if at != day}
+                after[asset] |= {} if before is None else {day: before}
+        try:
+            self.lake.rollback(commit=number, on_conflict="skip")
+        except lp.StateError:  # nothing is left of it, or it changed columns
+            assert after == self.world
+            return
+        self.world = after
+        self.remember()
+
+    @rule(which=st.integers(0, 60))
+    def tag(self, which: int) -> None:
+        number = sorted(self.past)[which % len(self.past)]
+        self.names += 1
+        self.lake.tag(f"tag-{self.names}", at=number)
+        self.tags[f"tag-{self.names}"] = number
+
+    @precondition(lambda self: self.tags)
+    @rule(which=st.integers(0, 60), deleted=st.booleans())
+    def look_at_a_tag(self, which: int, deleted: bool) -> None:
+        name = sorted(self.tags)[which % len(self.tags)]
+        for asset, expected in self.past[self.tags[name]].items():
+            assert contents_of(self.lake.at(name), asset) == expected
+        if deleted:
+            self.lake.delete_tag(name)
+            del self.tags[name]
+
+    # Columns
+
+    @rule(which=st.integers(0, 3))
+    def change_columns(self, which: int) -> None:
+        """Add a column, or drop one that is there; what is read of the others stays."""
+        name = f"extra_{which}"
+        if not self.lake.asset("numbers").schema.names:
+            return  # before the first write there is nothing to change
+        numbers = self.lake.asset("numbers")
+        if name in self.columns:
+            numbers.alter(drop=[name])
+        else:
+            numbers.alter(add={name: pa.int8()})
+        self.columns ^= {name}
+        assert set(self.lake.asset("numbers").schema.names) == {"day", "value"} | self.columns
+        self.remember()
+
     # Branches
 
     @precondition(lambda self: self.branch is None)
@@ -341,6 +417,46 @@ class Histories(RuleBasedStateMachine):
         self.branch = None
 
     @precondition(lambda self: self.branch is not None)
+    @rule(choice=st.sampled_from(["drop", "theirs", "ours"]))
+    def publish_and_settle_conflicts(self, choice: str) -> None:
+        branch = self.lake.branch(self.branch or "")
+        conflicts = {int(one.key[-2:]) for one in branch.plan_publish(on_conflict=choice).conflicts}
+        assert conflicts >= {day for day, base in self.base.items() if self.world["numbers"].get(day) != base}
+        assert conflicts <= self.base.keys()
+        published = self.base.keys() - (conflicts if choice != "ours" else set())
+        try:
+            branch.publish(on_conflict=choice)
+        except lp.StateError:
+            assert not published
+            return
+        self.world["numbers"] |= {day: self.on_branch[day] for day in published}
+        self.remember()
+        if choice == "drop" and conflicts:  # the branch lives on with them, forked from the publication
+            self.base = {day: self.base[day] for day in conflicts}
+            self.fork_again()
+        else:
+            self.branch = None
+
+    @precondition(lambda self: self.branch is not None)
+    @rule()
+    def refresh_the_branch(self) -> None:
+        moved = {day for day, base in self.base.items() if self.world["numbers"].get(day) != base}
+        try:
+            self.lake.branch(self.branch or "").refresh()
+        except lp.ConflictError as error:
+            conflicts = {int(one["key"][-2:]) for one in error.context["conflicts"]}
+            assert moved <= conflicts
+            assert conflicts <= self.base.keys()
+        else:
+            assert not moved
+            self.fork_again()
+
+    def fork_again(self) -> None:
+        """Let the branch fall through to main as it is now."""
+        self.fork = dict(self.world["numbers"])
+        self.on_branch = self.fork | {day: self.on_branch[day] for day in self.base}
+
+    @precondition(lambda self: self.branch is not None)
     @rule()
     def discard_the_branch(self) -> None:
         self.lake.branch(self.branch or "").discard()
@@ -379,7 +495,7 @@ class Histories(RuleBasedStateMachine):
     @rule(chosen=st.sets(days, min_size=1), colder=st.booleans())
     def move(self, chosen: set[int], colder: bool) -> None:
         selection = self.lake.asset("numbers")[[key_of(day) for day in sorted(chosen)]]
-        interrupted = query_catalog(self.lake.url, "SELECT count(*) FROM move WHERE closed_at_us IS NULL") != [(0,)]
+        interrupted = query_catalog(self.lake, "SELECT count(*) FROM move WHERE closed_at_us IS NULL") != [(0,)]
         if colder:
             selection.demote("cold", progress=False)
         else:
@@ -404,11 +520,14 @@ class Histories(RuleBasedStateMachine):
     @rule(retained=st.integers(0, 200), grace=st.integers(0, 48))
     def vacuum(self, retained: int, grace: int) -> None:
         self.lake.vacuum(retention=timedelta(hours=retained), grace=timedelta(hours=grace), force=True)
-        horizon = query_catalog(self.lake.url, "SELECT horizon FROM head")[0][0]
-        for number in [number for number in self.past if number < horizon]:
-            for name, contents in self.past.pop(number).items():
-                with suppress(lp.SnapshotNotFoundError):  # what was forgotten of one asset may be kept of another
+        for number in [number for number in self.past if number < self.horizon]:
+            kept = number in self.tags.values()
+            for name, contents in self.past[number].items():
+                # what was forgotten of one asset may be kept of another, and what has a tag is kept of all
+                with nullcontext() if kept else suppress(lp.SnapshotNotFoundError):
                     assert contents_of(self.lake.at(number), name) == contents
+            if not kept:
+                del self.past[number]
 
     @rule()
     def reopen(self) -> None:
@@ -494,8 +613,8 @@ class Histories(RuleBasedStateMachine):
 
     def settle(self, action: str, numbers: Contents, after: Contents | None, contents: Contents, before: int) -> None:
         """Learn from the head whether the crashed action had committed, and take its result as the expected one."""
-        horizon = query_catalog(self.lake.url, "SELECT horizon FROM head")[0][0]
-        self.past = {number: world for number, world in self.past.items() if number >= horizon}
+        kept = {number for number in self.past if number >= self.horizon} | set(self.tags.values())
+        self.past = {number: world for number, world in self.past.items() if number in kept}
         if action == "backfill":
             for name in self.lake.backfills().query("state == 'running'")["name"]:
                 self.lake.backfill(name).resume(doubled, progress=False)
@@ -517,6 +636,7 @@ class Histories(RuleBasedStateMachine):
         """Let a long time pass: what crashes left behind is gone, and nothing else."""
         for name in self.lake.backfills().query("state == 'running'")["name"]:
             self.lake.backfill(name).resume(doubled, progress=False)
+        clock_of(self.lake).advance(timedelta(hours=1))  # whoever has not written a manifest by now is dead
         self.replace({1: (1,)})
         for _ in range(2):
             clock_of(self.lake).advance(timedelta(days=60))
@@ -527,19 +647,46 @@ class Histories(RuleBasedStateMachine):
         self.lake.vacuum()
         self.what_is_read_is_what_was_written()
         assert [str(found) for found in self.lake.check(checksums=True)] == []
-        assert stray_files(self.lake.url) == set()
+        assert stray_files(self.lake) == set()
 
 
-TestHistories = Histories.TestCase
-TestHistories.settings = settings(
-    max_examples=1000 if LONG else 25,
-    stateful_step_count=60 if LONG else 25,
-    deadline=None,
-    print_blob=True,
-    suppress_health_check=list(HealthCheck),
-    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
-)
-TestHistories.pytestmark = [
+class HistoriesOnPostgresql(Histories):
+    """The same with a catalog in PostgreSQL: every history gets the rows of a new lake into one schema."""
+
+    pattern: lp.Lake
+    scratch: str
+
+    @classmethod
+    def make(cls, folder: Path) -> lp.Lake:
+        return copied(cls.pattern, folder, catalog=cls.scratch)
+
+
+def bounded(examples: int, steps: int) -> settings:
+    return settings(
+        max_examples=1000 if LONG else examples,
+        stateful_step_count=60 if LONG else steps,
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
+    )
+
+
+marks = [
     pytest.mark.timeout(7200 if LONG else 300),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
 ]
+TestHistories = Histories.TestCase
+TestHistories.settings = bounded(25, 25)
+TestHistories.pytestmark = marks
+
+
+class TestHistoriesOnPostgresql(HistoriesOnPostgresql.TestCase):  # type: ignore[name-defined, misc]
+    settings = bounded(3, 15)
+    pytestmark = marks
+
+    @pytest.fixture(autouse=True)
+    def catalogs(self, tmp_path: Path, new_schema: Any) -> None:
+        lake = Histories.make(tmp_path / "lake")
+        HistoriesOnPostgresql.pattern = copied(lake, tmp_path / "pattern", catalog=new_schema())
+        HistoriesOnPostgresql.scratch = new_schema()
