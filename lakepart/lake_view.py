@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import pyarrow as pa
 
-from lakepart.asset import Asset, declared_options
+from lakepart.asset import Asset
 from lakepart.catalog.declaring import declare_asset, register_producer
+from lakepart.declaration import declared_options
 from lakepart.engine import history as histories
 from lakepart.engine import overview
 from lakepart.engine import rollback as rollbacks

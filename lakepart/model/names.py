@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from lakepart.errors import ErrorCode, InvalidInputError
 from lakepart.model.instants import is_instant
@@ -117,3 +118,8 @@ def _broken(kind: str, name: str, rule: str) -> InvalidInputError:
         code=ErrorCode.INVALID_NAME,
         context={"kind": kind, "name": name},
     )
+
+
+def names_in(given: Sequence[str]) -> tuple[str, ...]:
+    """Take one name for a list of one: the letters of a text are nobody's columns."""
+    return (given,) if isinstance(given, str) else tuple(given)
