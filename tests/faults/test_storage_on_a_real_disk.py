@@ -1,4 +1,4 @@
-"""The local store on a disk that is full or read-only, and in a process that is killed; needs Linux and privileges."""
+"""Stores and lakes on a disk that is full or read-only, and in a process that is killed; needs Linux and privileges."""
 
 import shutil
 import subprocess
@@ -43,7 +43,40 @@ for call in (lambda: store.put_new("a/b", b""), lambda: store.open_new("a"), lam
     except StorageError as error:
         print(error.code, "read-only" in error.hint, store.read_bytes("kept"))
 """
-SHELL = 'mount -t tmpfs -o size=1m none "$1" && exec "$2" -c "$3" "$1"'
+LAKE = """
+import os
+import random
+from datetime import date
+import pyarrow as pa
+import lakepart as lp
+def frame(rows):
+    noise = pa.array([random.randbytes(64) for _ in range(rows)], pa.binary())
+    return pa.table({"day": [date(2024, 1, 1)] * rows, "noise": noise})
+def fill(leaving):
+    free = os.statvfs(root)
+    with open(root / "filler", "wb") as filler:
+        filler.write(bytes(free.f_bavail * free.f_frsize - leaving))
+lake = lp.create(root / "lake")
+numbers = lake.asset("numbers", partitions=lp.Daily("2024-01-01", by="day"))
+numbers.write(frame(10))
+before = numbers.to_arrow()
+for leaving in (200_000, 0):
+    fill(leaving)
+    for rows in (1, 8_000):
+        seen = numbers.to_arrow()
+        try:
+            numbers.append(frame(rows))
+            print("room")
+        except StorageError as error:
+            print(error.code)
+            assert numbers.to_arrow().equals(seen)
+    (root / "filler").unlink()
+    damage = [str(found) for found in lake.check(checksums=True) if found.severity == "damage"]
+    assert not damage, damage
+    numbers.write(before, "2024-01-01")
+print(len(numbers.history()), numbers.to_arrow().equals(before))
+"""
+SHELL = 'mount -t tmpfs -o size=3m none "$1" && exec "$2" -c "$3" "$1"'
 
 
 def can_mount(folder: Path) -> bool:
@@ -69,6 +102,10 @@ def on_a_small_disk(tmp_path):
 
 def test_a_full_disk_is_said_so_and_nothing_torn_stays(on_a_small_disk):
     assert on_a_small_disk(FILL + FULL) == ["disk-full ['lake', 'lake/kept']"] * 3
+
+
+def test_a_lake_on_a_full_disk_says_so_loses_nothing_and_goes_on_with_room(on_a_small_disk):
+    assert on_a_small_disk(LAKE) == ["room", "disk-full", "disk-full", "disk-full", "4 True"]
 
 
 def test_a_read_only_disk_is_said_so_and_still_read(on_a_small_disk):
