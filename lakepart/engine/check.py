@@ -202,7 +202,7 @@ def _check_manifests(context: LakeContext, *, checksums: bool) -> Iterator[Findi
         if snapshot == 0 or snapshot in covered:
             continue  # of the empty lake nobody needs to be told
         if snapshot in unwritten:
-            text = f"The manifest of snapshot {snapshot} is not written yet; the next commit writes it."
+            text = f"The manifest of snapshot {snapshot} is not written yet; a later commit writes it."
             yield Finding("unwritten-manifest", LEFTOVER, str(snapshot), text)
         else:
             text = f"The manifest of snapshot {snapshot} is gone; it would be needed to rebuild a lost catalog."
