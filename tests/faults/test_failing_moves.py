@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 import lakepart as lp
-from lakepart.engine import move
+from lakepart.engine import side_by_side
 from lakepart.model.instants import to_microseconds
 from lakepart.storage.local import LocalStore
 from lakepart.testing import clock_of, files_of, query_catalog, reopened, with_stores
@@ -60,7 +60,7 @@ def test_a_failed_copy_is_reported_after_those_beside_it_have_ended(lake, rows_o
 
 
 def test_the_leases_of_a_long_group_are_renewed_while_it_is_copied(lake, monkeypatch):
-    monkeypatch.setattr(move, "_RENEWED_EVERY_S", 0.01)
+    monkeypatch.setattr(side_by_side, "_SAID_EVERY_S", 0.01)
     clock = clock_of(lake)
     reports = []
 
