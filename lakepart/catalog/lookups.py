@@ -178,6 +178,7 @@ def visible_snapshot(
     number: int | None = None,
     at_us: int | None = None,
     whole: bool = True,
+    of_all_assets: bool = False,
 ) -> SnapshotRecord:
     """Give the snapshot to travel to, by number or instant; it must be ``branch``'s to see, and whole of some asset.
 
@@ -208,7 +209,8 @@ def visible_snapshot(
     if (
         whole
         and found.snapshot < horizon
-        and not (is_tagged(connection, found.snapshot) or _shows_a_whole_asset(connection, found.snapshot))
+        and not (branch.branch_id == MAIN_BRANCH_ID and is_tagged(connection, found.snapshot))
+        and (of_all_assets or not _shows_a_whole_asset(connection, found.snapshot))
     ):
         raise SnapshotNotFoundError(
             f"Snapshot {found.snapshot} can no longer be read: vacuum has forgotten versions from before {horizon}.",

@@ -34,7 +34,7 @@ def create_tag(
             (newest,) = list_snapshots(connection, branch=MAIN, limit=1)
             snapshot = newest.snapshot
         else:
-            snapshot = visible_snapshot(connection, MAIN, number=snapshot).snapshot
+            snapshot = visible_snapshot(connection, MAIN, number=snapshot, of_all_assets=True).snapshot
         found = find_tag(connection, name)
         if found is not None and found.snapshot == snapshot:
             return found

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from lakepart.catalog.database import Database
 from lakepart.catalog.encoding import to_json
 from lakepart.catalog.scopes import in_json
-from lakepart.catalog.tables import TEXT, copy, file, move, move_file, tier, version_file
+from lakepart.catalog.tables import BIG, TEXT, copy, file, move, move_file, tier, version_file
 from lakepart.model.catalog_records import CopyRecord, CopyState
 
 _COPY_COLUMNS = (
@@ -65,7 +65,8 @@ def begin_deletion(database: Database, copies: Sequence[CopyRecord], *, retired_
         free = {(file_id, tier) for file_id, tier in rows}
         granted = [one for one in copies if (one.file_id, one.tier) in free]
         if granted:
-            connection.execute(_MARK, [{"of": one.file_id, "on": one.tier} for one in granted])
+            now_us = database.now_us()
+            connection.execute(_MARK, [{"of": one.file_id, "on": one.tier, "now": now_us} for one in granted])
         return granted
 
 
@@ -131,9 +132,10 @@ def copies_of_files(connection: Connection, file_ids: Sequence[int]) -> list[Cop
     return [_from_row(row) for row in connection.execute(_COPIES_OF_FILES, {"files": to_json(sorted(file_ids))})]
 
 
-def list_half_deleted(connection: Connection) -> list[CopyRecord]:
-    """Give the copies that a vacuum had begun to delete."""
-    return [_from_row(row) for row in connection.execute(_COPIES.where(copy.c.state == CopyState.DELETING.value))]
+def list_half_deleted(connection: Connection, before_us: int) -> list[CopyRecord]:
+    """Give the copies that a vacuum began to delete before an instant."""
+    begun = and_(copy.c.state == CopyState.DELETING.value, copy.c.since_us < before_us)
+    return [_from_row(row) for row in connection.execute(_COPIES.where(begun))]
 
 
 def give_up_copy(database: Database, bad: CopyRecord, instead: CopyRecord | None) -> bool:
@@ -152,7 +154,7 @@ def give_up_copy(database: Database, bad: CopyRecord, instead: CopyRecord | None
                 return False
         elif not connection.execute(_IS_SPARE, {"of": bad.file_id, "on": bad.tier}).scalar_one():
             return False
-        connection.execute(_MARK, [{"of": bad.file_id, "on": bad.tier}])
+        connection.execute(_MARK, [{"of": bad.file_id, "on": bad.tier, "now": database.now_us()}])
         return True
 
 
@@ -168,12 +170,9 @@ def _deletable(retired_before_us: int) -> ColumnElement[bool]:
     moving = exists().where(
         move_file.c.file_id == copy.c.file_id, move_file.c.move_id == move.c.move_id, move.c.closed_at_us.is_(None)
     )
-    retired = and_(copy.c.state == CopyState.RETIRED.value, copy.c.since_us < retired_before_us)
-    return and_(
-        copy.c.state != CopyState.LIVE.value,
-        copy.c.owned == 1,
-        or_(copy.c.state == CopyState.DELETING.value, and_(retired, or_(unused, elsewhere), ~moving)),
-    )
+    retired = and_(copy.c.state == CopyState.RETIRED.value, or_(unused, elsewhere), ~moving)
+    given_up = copy.c.state == CopyState.DELETING.value  # by somebody who has died since, for that is long ago
+    return and_(copy.c.owned == 1, copy.c.since_us < retired_before_us, or_(given_up, retired))
 
 
 _ONE = and_(copy.c.file_id == bindparam("of"), copy.c.tier == bindparam("on"))
@@ -201,7 +200,7 @@ _IS_SPARE: Select[Any] = select(
         ),
     )
 )
-_MARK = update(copy).where(_ONE).values(state=CopyState.DELETING.value)
+_MARK = update(copy).where(_ONE).values(state=CopyState.DELETING.value, since_us=bindparam("now", type_=BIG))
 _ON_TIER = copy.c.tier == bindparam("tier", type_=TEXT)
 _TAKEN = union(
     select(copy.c.path).where(_ON_TIER, in_json(copy.c.path, "paths")),

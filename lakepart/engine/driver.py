@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from lakepart.catalog import campaigns
-from lakepart.catalog.committing import publish
+from lakepart.catalog.committing import Publication, publish
 from lakepart.catalog.intents import close_intent, open_lease, renew_intents
 from lakepart.catalog.lookups import get_asset
 from lakepart.catalog.reading import branch_changes
@@ -73,6 +73,7 @@ class _Work:
 
     number: int
     targets: tuple[TargetRecord, ...]
+    asset: AssetRecord  # as the newest attempt was told that it is
     attempts: int = 0  # since the backfill was planned; by these, outcomes are told apart
     tries: int = 0  # by this driver; whoever resumes grants all retries anew
     lineage: Mapping[int, tuple[InputRecord, ...]] = field(default_factory=dict)
@@ -132,7 +133,7 @@ class Driver:
         open_lease(self.context.database, self._intent_id, "backfill")  # what orders read stays until they are done
         workers: Workers[Order, Outcome] = Workers(self._run_order, self.count)
         try:
-            self._waiting = _works(targets)
+            self._waiting = _works(targets, self._asset)
             self._work_off(workers)
             ends = self._end()
         except (Exception, KeyboardInterrupt):
@@ -223,6 +224,7 @@ class Driver:
         """Fix everything the worker needs: the inputs' files, and what is noted of having read them."""
         if self._turns is not None:
             self._turns.refuse_failed(work.ordinals)
+        work.asset = self._asset
         definition = self._asset.partitions
         inputs = read_inputs(
             self.context,
@@ -313,7 +315,7 @@ class Driver:
             context, view = show_uncommitted(
                 self.context,
                 self.view.branch,
-                self._asset,
+                work.asset,
                 list(self._changes(work, outcome)),
                 outcome.schema if outcome.schema_changed else None,
             )
@@ -329,9 +331,9 @@ class Driver:
 
     def _commit(self, computed: Sequence[tuple[_Work, Outcome]]) -> None:
         """Commit a group under one schema; where a partition has moved, that order fails and the rest is committed."""
-        schemas = {outcome.schema for _, outcome in computed if outcome.schema is not None}
-        if len(schemas) > 1:  # the group met the asset's first schema, or a column's first type, at the same time
-            for pair in computed:
+        asset, schema = computed[0][0].asset, computed[0][1].schema
+        if any((work.asset.revision, outcome.schema) != (asset.revision, schema) for work, outcome in computed):
+            for pair in computed:  # they were begun under other columns, or bring other ones
                 self._commit([pair])
             return
         claim = BackfillClaim(
@@ -346,7 +348,7 @@ class Driver:
             token=self.context.new_id(),
             operation="backfill",
             changes=changes,
-            assets=(AssetGuard(self._asset.asset_id, self._asset.revision, new_schema),),
+            assets=(AssetGuard(asset.asset_id, asset.revision, new_schema),),
             branch_id=self.view.branch.branch_id,
             intent_id=self._intent_id,
             keeps_intent=True,
@@ -354,12 +356,15 @@ class Driver:
             message=f"backfill {self.record.name}",
             metadata=self._metadata([one for work, _ in computed for one in work.audits]),
             backfill=claim,
-            written_keys=written_keys(self._asset, changes),
+            written_keys=written_keys(asset, changes),
         )
         try:
-            based_on = {self._asset.asset_id: (next(iter(schemas), None), self._asset.partitions)}
+            based_on = {asset.asset_id: (schema, asset.partitions)}
             commit_under_current_schema(self.context, request, based_on)
         except ConflictError as error:
+            if error.code is ErrorCode.ASSET_CHANGED and self._has_other_columns(asset):
+                self._compute_anew(computed)
+                return
             lost = {conflict["key"] for conflict in error.context.get("conflicts", ())}
             for work, outcome in computed:
                 if not lost or any(target.key in lost for target in work.targets):
@@ -374,8 +379,24 @@ class Driver:
             return
         self._finish(claim.ordinals, TargetState(claim.state))
         if new_schema is not None or self._asset.schema_id is None:
-            with self.context.database.reading() as connection:
-                self._asset = get_asset(connection, self._asset.asset_id)
+            self._look_asset_up()
+
+    def _look_asset_up(self) -> None:
+        with self.context.database.reading() as connection:
+            self._asset = get_asset(connection, self._asset.asset_id)
+
+    def _has_other_columns(self, asset: AssetRecord) -> bool:
+        """Say whether the columns alone have changed since an order was begun."""
+        self._look_asset_up()
+        return self._asset.schema_id != asset.schema_id and self._asset.definition == asset.definition
+
+    def _compute_anew(self, computed: Sequence[tuple[_Work, Outcome]]) -> None:
+        """Let orders wait whose columns do not go with those that another brought meanwhile; that is no failed try."""
+        self._let_wait(work for work, _ in computed)
+        for work, outcome in computed:
+            discard_files(self.context.stores, (file for files in outcome.files.values() for file in files))
+            work.tries -= 1
+            self._waiting.append(work)
 
     def _changes(self, work: _Work, outcome: Outcome) -> Iterable[Change]:
         for target in work.targets:
@@ -449,9 +470,13 @@ class Driver:
     def _publish(self, staged: Sequence[TargetRecord]) -> None:
         record = self.record
         audits: list[dict[str, Any]] = []
+        choice = None
         if self.audit is not None:
             self._beat()
-            partitions = self._partitions([target.ordinal for target in staged])
+            with self.context.database.reading() as connection:
+                written = branch_changes(connection, self.view.branch.branch_id)
+            choice = Publication({one.version_id: base for one, base in written}, frozenset(), stays_open=False)
+            partitions = self._partitions([one.ordinal for one, _ in written if one.asset_id == self._asset.asset_id])
             audits = self.audit(self.context, self.view, self._asset.name, partitions)
         try:
             publish(
@@ -465,6 +490,7 @@ class Driver:
                 backfill=BackfillClaim(
                     record.backfill_id, record.epoch, tuple(target.ordinal for target in staged), TargetState.DONE.value
                 ),
+                choice=choice,
             )
         except ConflictError:
             campaigns.set_state(self.context.database, record.backfill_id, record.epoch, BackfillState.FAILED)
@@ -519,12 +545,12 @@ class Driver:
 _FINAL_ERRORS = frozenset({"PartitionKeyError", "SchemaMismatchError", "PartitionNotFoundError", "InvalidInputError"})
 
 
-def _works(targets: Sequence[TargetRecord]) -> deque[_Work]:
+def _works(targets: Sequence[TargetRecord], asset: AssetRecord) -> deque[_Work]:
     orders: dict[int, list[TargetRecord]] = {}
     for target in targets:
         if target.state is TargetState.WAITING:
             orders.setdefault(target.order_number, []).append(target)
-    return deque(_Work(number, tuple(listed)) for number, listed in orders.items())
+    return deque(_Work(number, tuple(listed), asset) for number, listed in orders.items())
 
 
 def _ticket(number: int, attempt: int) -> int:

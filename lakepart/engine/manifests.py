@@ -2,9 +2,9 @@
 
 They follow the commit, never precede it. A manifest that could not be written is a warning, and a later commit
 writes it: the catalog remembers which are missing. Every thousandth snapshot, a checkpoint says in one object what
-many manifests say: of the last thousand snapshots, every second time of the last two thousand, every fourth time of
-the last four thousand. So each row is written three times at most, the commit that writes one waits no longer however
-long the history is, and one checkpoint for every four thousand snapshots and less than a thousand manifests say it all.
+all manifests so far say, without what vacuum has forgotten since; so one checkpoint and less than a thousand manifests
+say it all. It begins at the first snapshot, for of a version that was forgotten nobody could say any more when it
+ended. The two newest are kept, in case that one is damaged.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _CHECKPOINT_SUFFIX = ".checkpoint.jsonl.gz"
 _MANIFEST_SUFFIX = ".json"
 
 
-_WRITTEN_WITHIN_US = 10_000_000
-_LARGEST = 4  # of thousands of snapshots in one checkpoint
+_WRITTEN_WITHIN_US = 2_000_000
+_KEPT = 2  # checkpoints
 
 
 class Span(NamedTuple):
@@ -83,11 +83,7 @@ def set_aside(root: Store, spans: Iterable[Span], now: datetime) -> list[str]:
 
 def due_checkpoint(snapshot: int, every: int) -> Span | None:
     """Say which snapshots the checkpoint at a snapshot is of; None where none is due."""
-    count, rest = divmod(snapshot, every)
-    if rest or not count:
-        return None
-    carried = min(count & -count, _LARGEST)  # the largest power of two that divides it
-    return Span(snapshot - carried * every + 1, snapshot, True)
+    return Span(1, snapshot, True) if snapshot and snapshot % every == 0 else None
 
 
 def write_manifests(context: LakeContext, record: Commit | None = None) -> None:
@@ -139,6 +135,9 @@ def write_checkpoint(context: LakeContext, span: Span) -> None:
         context.root.make_durable([span.path])
     except AlreadyExistsError:
         return
+    checkpoints = sorted(one for one in list_spans(context.root) if one.is_checkpoint and one.last <= span.last)
+    for superseded in checkpoints[:-_KEPT]:
+        context.root.delete(superseded.path)
 
 
 def _lines(records: Iterator[tuple[str, Any]]) -> Iterator[bytes]:

@@ -49,16 +49,17 @@ def _finish_moves(context: LakeContext, subjects: Subjects) -> set[str]:
 
 def _finish_deletions(context: LakeContext, subjects: Subjects) -> set[str]:
     with context.database.reading() as connection:
-        half_deleted = upkeep.list_half_deleted(connection)
-    found = [copy for copy in half_deleted if copy.owned and _subject(copy) in subjects]
+        half_deleted = upkeep.list_half_deleted(connection, to_microseconds(context.clock() - _DEAD_AFTER))
+    wanted = set(subjects)
+    found = [copy for copy in half_deleted if copy.owned and _subject(copy) in wanted]
     _delete(context, found)
     return {_subject(copy) for copy in found}
 
 
 def _give_up_damaged_copies(context: LakeContext, subjects: Subjects) -> set[str]:
     """Let readers open another copy that is whole, where a tier still has one, and drop spare ones that are damaged."""
-    done = set()
-    bad = [copy for copy in upkeep.iter_copies(context.database) if copy.owned and _subject(copy) in subjects]
+    done, wanted = set(), set(subjects)
+    bad = [copy for copy in upkeep.iter_copies(context.database) if copy.owned and _subject(copy) in wanted]
     read_by_nobody = {copy.file_id for copy in bad if copy.state is CopyState.LIVE}  # what is left of these is kept
     for copy in bad:
         is_live = copy.state is CopyState.LIVE
@@ -109,7 +110,7 @@ def _write_tags_again(context: LakeContext, subjects: Subjects) -> set[str]:
 
 
 def _write_manifests(context: LakeContext, subjects: Subjects) -> set[str]:
-    """Write manifests that are not there; in the place of lost ones, a checkpoint of the first of them and all since.
+    """Write manifests that are not there; in the place of lost ones, a checkpoint of all up to now.
 
     What vacuum has forgotten meanwhile is left out of one manifest as little as of the next, so a lost one cannot be
     written alone. Damaged ones are set aside, not deleted.
@@ -131,7 +132,7 @@ def _first_gap(context: LakeContext) -> Span | None:
     covered = {number for span in list_spans(context.root) for number in range(span.first, span.last + 1)}
     for number in range(1, newest + 1):
         if number not in covered and number not in under_way:
-            return Span(number, newest, True)
+            return Span(1, newest, True)
     return None
 
 

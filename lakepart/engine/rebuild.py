@@ -184,8 +184,9 @@ def apply_rebuild(
             unknown = tuple(one for one in rebuilding.iter_unknown(database) if intent_of(one[1]) is not None)
             rebuilding.end(database)
             _require_sound(database, plan)
-        aside = replacing.put_in_place(building, location, now=clock())
-    aside += set_aside(root, [span for span in list_spans(root) if span.last > plan.snapshot], clock())
+        # first, so that no crash leaves a new catalog beside what tells of another future
+        aside = set_aside(root, [span for span in list_spans(root) if span.last > plan.snapshot], clock())
+        aside += replacing.put_in_place(building, location, now=clock())
     return RebuildReport(
         plan.snapshot,
         recovered.versions,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import chain, groupby
 from operator import itemgetter
 
@@ -32,6 +32,7 @@ from lakepart.engine.leftovers import (
     store_of,
     walk_ours,
 )
+from lakepart.engine.manifests import write_manifests
 from lakepart.engine.tags import settle_tags
 from lakepart.errors import ErrorCode, InvalidInputError
 from lakepart.model.batches import in_batches
@@ -48,6 +49,7 @@ _RETIRED = "moved away, or in no version any more"
 _LEFT = {LeftoverKind.ABANDONED: "left by a writer that failed", LeftoverKind.TEMPORARY: "left unfinished"}
 _AT_ONCE = 1000  # deletions asked for in one transaction
 _THREADS = 16  # they wait for the store
+_GRANTED_FOR = timedelta(minutes=30)  # so long, nobody else takes a deletion over
 OnDeleted = Callable[[int, int], None]
 Planned = tuple[str, str, int, str]
 
@@ -104,6 +106,7 @@ def apply_vacuum(context: LakeContext, plan: VacuumPlan, *, on_progress: OnDelet
     """Carry out a plan; whatever has come to life since is left alone."""
     require_writable(context, View(), "vacuum")
     settle_tags(context)
+    write_manifests(context)  # of what is forgotten, none could be written any more
     plan = _as_of_a_clock_set_back(plan, to_microseconds(context.clock()))
     expire_intents(context.database, plan.dead_before_us)
     with context.database.reading() as connection:
@@ -180,30 +183,40 @@ def _delete(context: LakeContext, plan: VacuumPlan, pool: Executor) -> Iterator[
         retired = upkeep.list_deletable(connection, plan.dead_before_us)
     wanted = [copy for copy in retired if (copy.tier, copy.path) in planned]
     for some in in_batches(wanted, _AT_ONCE):
+        until = context.clock() + _GRANTED_FOR
         granted = upkeep.begin_deletion(context.database, some, retired_before_us=plan.dead_before_us)
-        yield _delete_copies(context, granted, pool)
+        yield _delete_copies(context, granted, pool, until)
     left = [one for one in plan.files if one[3] != _RETIRED and kind_of(one[1]) in _LEFT]
     for tier, of_tier in groupby(sorted(left), key=itemgetter(0)):
         for group in in_batches(of_tier, _AT_ONCE):
             yield _delete_leftovers(context, tier, {path: size for _, path, size, _ in group}, pool)
 
 
-def _delete_copies(context: LakeContext, granted: Sequence[CopyRecord], pool: Executor) -> tuple[int, int]:
-    list(pool.map(lambda copy: context.stores[copy.tier].delete(copy.path), granted))  # to the end of each
-    upkeep.delete_copies(context.database, granted)
-    return len(granted), sum(copy.size_bytes for copy in granted)
+def _delete_copies(
+    context: LakeContext, granted: Sequence[CopyRecord], pool: Executor, until: datetime
+) -> tuple[int, int]:
+    def delete(copy: CopyRecord) -> bool:
+        if context.clock() > until:  # this machine slept: others may have deleted the file, and made it anew
+            return False
+        context.stores[copy.tier].delete(copy.path)
+        return True
+
+    done = list(pool.map(delete, granted))  # to the end of each
+    gone = [copy for copy, is_gone in zip(granted, done, strict=True) if is_gone]
+    upkeep.delete_copies(context.database, gone)
+    return len(gone), sum(copy.size_bytes for copy in gone)
 
 
 def _delete_leftovers(context: LakeContext, tier: str, size_of: dict[str, int], pool: Executor) -> tuple[int, int]:
     """Delete objects that have no row, unless a writer at work made them or a row has come to speak of them."""
     copies: list[CopyRecord] = []
-    free = list(size_of)
+    free, until = list(size_of), context.clock() + _GRANTED_FOR
     if tier != LAKE:
         with context.database.reading() as connection:
             writers = {intent.intent_id for intent in list_intents(connection)}
         dead = [path for path in free if intent_of(path) not in writers]
         free, copies = upkeep.begin_leftover_deletion(context.database, tier, dead)
     deleted = list(pool.map(store_of(context, tier).delete, free))
-    files, size_bytes = _delete_copies(context, copies, pool)
+    files, size_bytes = _delete_copies(context, copies, pool, until)
     gone = [path for path, was_there in zip(free, deleted, strict=True) if was_there]
     return files + len(gone), size_bytes + sum(size_of[path] for path in gone)

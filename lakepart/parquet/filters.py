@@ -185,9 +185,11 @@ def _scalar(value: Any, data_type: pa.DataType, column: str) -> pa.Scalar:
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise InvalidInputError(f"The filter compares {column!r} with {value!r}: {error}.", hint=_FORMS) from error
     try:
-        return scalar.cast(data_type)
+        cast = scalar.cast(data_type)
+        same = pa.types.is_float32(data_type) or cast.cast(scalar.type).equals(scalar)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return scalar  # 5.5 against integers: Arrow compares both as floats
+    return cast if same else scalar  # noon against dates: a cast would make it midnight
 
 
 def _check_instant(value: Any, data_type: pa.DataType, column: str) -> None:

@@ -1071,7 +1071,8 @@ class CatalogContract:
         upkeep.begin_deletion(database, found, retired_before_us=database.now_us() + 10**12)
 
         with database.reading() as connection:
-            again = upkeep.list_deletable(connection, 0)
+            assert upkeep.list_deletable(connection, database.now_us()) == []  # whoever has begun may still be at it
+            again = upkeep.list_deletable(connection, database.now_us() + 10**12)
 
         assert [(one.checksum, one.state) for one in again] == [("checksum of a", CopyState.DELETING)]
 

@@ -185,3 +185,17 @@ def test_an_audit_can_change_nothing(lake) -> None:
         lake.asset("new")[FIRST].backfill(sound, audit=[meddle], progress=False)
 
     assert lake.asset("new").keys == []
+
+
+def test_what_somebody_writes_while_the_whole_is_audited_is_not_published(lake) -> None:
+    def audit_and_be_overtaken(selection: lp.Selection) -> list[str]:
+        staging = next(name for name in lake.branches()["name"] if name.startswith("backfill-"))
+        lake.branch(staging).asset("old").write(frame((1, -1)), FIRST)
+        return []
+
+    with pytest.raises(lp.ConflictError, match="written to"):
+        lake.asset("old")[FIRST].backfill(
+            sound, which="all", publish="together", audit=[audit_and_be_overtaken], progress=False
+        )
+
+    assert lake.asset("old")[FIRST].to_arrow()["x"].to_pylist() == [0, 0, 0, 0]

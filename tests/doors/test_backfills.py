@@ -890,3 +890,29 @@ def test_a_producer_of_an_asset_declared_with_options_leaves_them_as_they_are(tm
         described.register(lp.producer("words", partitions=partitions)(lambda part: None))
 
         assert described.asset("words").description == "what was said"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_orders_that_bring_columns_of_their_own_lose_none(tmp_path, workers):
+    days = lp.Daily("2024-01-01", by="day")
+    lake = lp.create(tmp_path / "lake")
+    lake.asset("made", partitions=days, on_schema_change="add").write(pa.table({"day": [date(2024, 1, 9)]}))
+
+    @lp.producer("made", partitions=days)
+    def make(part):
+        return pa.table({"day": [date.fromisoformat(part.key)], **OWN.get(part.key, {})})
+
+    lake.register(make)["2024-01-01":"2024-01-04"].backfill(workers=workers, progress=False)
+
+    rows = lake.asset("made").to_arrow().select(["x", "y"]).to_pylist()
+    assert rows == [
+        {"x": 111, "y": None},
+        {"x": None, "y": "text"},
+        {"x": None, "y": None},
+        {"x": 4, "y": "four"},
+        {"x": None, "y": None},
+    ]
+    assert lake.check(checksums=True) == []
+
+
+OWN = {"2024-01-01": {"x": [111]}, "2024-01-02": {"y": ["text"]}, "2024-01-04": {"y": ["four"], "x": [4]}}

@@ -469,3 +469,24 @@ def test_many_columns_of_many_values_make_one_key(lake):
 
     assert (done.rows_updated, done.rows_inserted) == (50, 0)
     assert asset.to_arrow()["v"].to_pylist().count("new") == 50
+
+
+@pytest.mark.parametrize(
+    ("value", "data_type", "condition"),
+    [
+        (date(2013, 1, 5), pa.date32(), (">=", datetime(2013, 1, 5, 12))),  # noqa: DTZ001
+        (Decimal("0.12"), pa.decimal128(10, 2), ("==", 0.123)),
+        (True, pa.bool_(), ("==", 2)),
+    ],
+    ids=["noon and dates", "decimals", "truth"],
+)
+def test_a_filter_is_not_rounded_to_the_type_of_a_column(tmp_path, value, data_type, condition) -> None:
+    asset = lp.create(tmp_path / "lake").asset("values", partitions=lp.Unpartitioned())
+    asset.write(pa.table({"v": pa.array([value], data_type)}))
+
+    try:
+        found = asset.to_arrow(filter=[("v", *condition)]).num_rows
+    except lp.InvalidInputError:  # the two are not compared at all
+        found = 0
+
+    assert found == 0

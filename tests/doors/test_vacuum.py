@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 import lakepart as lp
+from lakepart.catalog import upkeep
 from lakepart.testing import (
     Crash,
     clock_of,
@@ -431,3 +432,39 @@ def test_old_times_of_files_do_not_make_a_writer_at_work_lose_them(lake) -> None
 
     assert values(lake) == [1, 2]
     assert lake.check(checksums=True) == []
+
+
+def test_a_vacuum_that_slept_deletes_nothing_that_came_back_meanwhile(lake, monkeypatch) -> None:
+    days(lake).write(frame(1), KEYS[0])
+    days(lake)[KEYS[0]].demote("cold", progress=False)
+    clock_of(lake).advance(3 * DAY)
+    other, begin = reopened(lake), upkeep.begin_deletion
+
+    def sleep(*arguments, **options):
+        granted = begin(*arguments, **options)
+        monkeypatch.undo()
+        clock_of(lake).advance(2 * DAY)  # somebody else takes over what this one had begun
+        other.vacuum(progress=False)
+        days(other)[KEYS[0]].promote(progress=False)
+        return granted
+
+    monkeypatch.setattr(upkeep, "begin_deletion", sleep)
+
+    lake.vacuum(progress=False)
+
+    assert values(reopened(lake)) == [1]
+    assert lake.check(checksums=True) == []
+
+
+def test_a_snapshot_that_lacks_versions_of_any_asset_gets_no_tag(lake) -> None:
+    for name, retention in (("short", "1d"), ("long", "100d")):
+        days(lake, name, retention=retention).write(frame(1), KEYS[0])
+    for value in (2, 3):
+        for name in ("short", "long"):
+            lake.asset(name).write(frame(value), KEYS[0])
+    clock_of(lake).advance(10 * DAY)
+    lake.vacuum(progress=False)
+    assert lake.at(3).asset("long").to_arrow()["x"].to_pylist() == [1]
+
+    with pytest.raises(lp.SnapshotNotFoundError, match="no longer"):
+        lake.tag("t", at=3)

@@ -366,3 +366,27 @@ def test_a_crash_while_rebuilding_leaves_nothing_or_a_whole_catalog(make, rows_o
         assert [one for one in Path(lake.url).iterdir() if one.name.endswith(".rebuilding")] == []
         assert not manifest(lake, "000000000006.json").exists()
     assert crashes > 8
+
+
+@pytest.mark.parametrize("then", ["replaced", "dropped"])
+def test_what_vacuum_forgot_before_a_checkpoint_does_not_come_back(tmp_path, frame, rows_of, then):
+    lake = checkpointing(frozen_lake(tmp_path / "lake"), 2)
+    numbers = lake.asset("numbers", partitions=lp.Daily("2024-01-01", by="day"))
+    numbers.write(frame((1, 1)))
+    numbers.write(frame((2, 2)))
+    if then == "replaced":
+        numbers.write(frame((1, 10)), "2024-01-01")
+    else:
+        numbers["2024-01-01"].drop()
+    for _ in range(2):
+        clock_of(lake).advance(timedelta(days=30))
+        lake.vacuum()
+    numbers.write(frame((3, 3)))
+    numbers.write(frame((4, 4)))
+    before = rows_of(lake)
+    destroy(lake)
+
+    report = lp.rebuild(tmp_path / "lake")
+
+    assert report.lost == ()
+    assert rows_of(lp.connect(tmp_path / "lake")) == before
