@@ -14,6 +14,7 @@ from lakepart.catalog import moves, upkeep
 from lakepart.catalog.intents import expire_intents
 from lakepart.catalog.lookups import get_head
 from lakepart.catalog.manifests import unmanifested
+from lakepart.catalog.tags import list_unnoted
 from lakepart.engine.check import Finding
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.manifests import Span, list_spans, set_aside, span_of, write_checkpoint, write_manifests
@@ -100,7 +101,8 @@ def _expire_silent_writers(context: LakeContext, subjects: Subjects) -> set[str]
 
 def _tell_tags(context: LakeContext, subjects: Subjects) -> set[str]:
     settle_tags(context)
-    return set(subjects)
+    with context.database.reading() as connection:
+        return set(subjects) - {tag.name for tag, _ in list_unnoted(connection)}
 
 
 def _write_tags_again(context: LakeContext, subjects: Subjects) -> set[str]:

@@ -237,7 +237,12 @@ class Uncommitted:
         ConflictError
             A change expects another content than the transaction sees.
         """
-        blind = [change for change in changes if not _is_based(change)]
+        dropped = {at for at, one in self.changes.get(scope.asset_id, {}).items() if one.kind is ChangeKind.REMOVE}
+        blind = [  # to what the block itself has dropped, nothing committed is in the way: the drop has its own guard
+            replace(change, expected=ANYTHING) if change.ordinal in dropped and change.expected is None else change
+            for change in changes
+            if not _is_based(change)
+        ]
         require_unmoved(connection, scope.branch, blind, self._committed(connection, scope, blind))
         with self._lock:
             self.require_open()

@@ -276,3 +276,20 @@ def test_rows_changed_in_a_block_keep_the_columns_that_somebody_adds_meanwhile(l
 
     assert lake.asset("rows")[FIRST].to_arrow()["x"].null_count == 3
     assert_undamaged(lake)
+
+
+def test_what_the_block_has_dropped_may_be_written_and_is_still_guarded(tmp_path) -> None:
+    lake = lp.create(tmp_path / "lake")
+    asset = lake.asset("shops", partitions=lp.Static(["a", "b"], by="shop"))
+    asset.write(pa.table({"shop": ["a", "b"], "x": [1, 2]}))
+
+    with lake.transaction("move in again") as tx:
+        tx.asset("shops")["a"].drop()
+        tx.asset("shops").write(pa.table({"shop": ["a"], "x": [10]}))
+    assert asset.to_arrow()["x"].to_pylist() == [10, 2]
+
+    with pytest.raises(lp.ConflictError), lake.transaction("too late") as tx:  # noqa: PT012 - the block is the point
+        tx.asset("shops")["a"].drop()
+        tx.asset("shops").write(pa.table({"shop": ["a"], "x": [11]}))
+        asset.write(pa.table({"shop": ["a"], "x": [99]}), "a")
+    assert asset.to_arrow()["x"].to_pylist() == [99, 2]
