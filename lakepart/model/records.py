@@ -108,7 +108,7 @@ class NewFile:
     """A data file that was written and synced but is in no version yet: what a worker's manifest lists.
 
     ``statistics`` maps a column to ``[min, max, null_count]`` in JSON values; ``data_digest`` identifies the rows
-    (in their order) whatever the file's own metadata says.
+    (in their order, with the types and field ids of their columns) whatever the file's own metadata says.
     """
 
     tier: str

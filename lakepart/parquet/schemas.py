@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
 from typing import Any
 
@@ -136,6 +138,14 @@ def fingerprint(schema: pa.Schema) -> str:
     return hashlib.sha256(serialise(schema)).hexdigest()[:16]
 
 
+def meaning_of(schema: pa.Schema) -> bytes:
+    """Say what stored values mean: the field id and type of each column, fields inside it too, in their order.
+
+    Names and whether there may be nulls are left out: a column that is renamed or loosened means what it meant.
+    """
+    return _meaning_of_serialised(serialise(schema))  # schemas that differ in field ids alone are equal to a cache
+
+
 def check_partition_column(definition: PartitionsDefinition, schema: pa.Schema) -> None:
     """Refuse a schema whose rows cannot find their partitions: no such column, or not of a fitting type.
 
@@ -262,6 +272,16 @@ def _check_filled(name: str, column: Any) -> None:
         hint=f"fill the values in, or allow nulls: asset.alter(nullable=[{name!r}]).",
         context={"column": name, "rows": column.null_count, "first_row": row},
     )
+
+
+@lru_cache(maxsize=256)
+def _meaning_of_serialised(data: bytes) -> bytes:
+    return json.dumps([_meaning(field) for field in deserialise(data)], separators=(",", ":")).encode()
+
+
+def _meaning(field: pa.Field) -> list[Any]:
+    kind = str(field.type).partition("<")[0] if pa.types.is_nested(field.type) else str(field.type)
+    return [identifier_of(field), kind, *(_meaning(child) for child in children_of(field.type))]
 
 
 def _identifiers(field: pa.Field) -> Iterator[int]:

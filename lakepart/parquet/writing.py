@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lakepart.parquet.schemas import meaning_of
 from lakepart.parquet.statistics import file_statistics
 
 ROW_GROUP_ROWS = 1_048_576
@@ -42,8 +43,9 @@ class Sink(Protocol):
 class FileFacts:
     """What was written.
 
-    ``checksum`` is the SHA-256 of the file. ``data_digest`` is that of its bytes before the footer: equal rows in
-    equal order have equal digests, whatever the key-value metadata. ``statistics`` maps columns to
+    ``checksum`` is the SHA-256 of the file. ``data_digest`` is that of what the bytes before the footer mean and of
+    their own SHA-256: equal rows in equal order have equal digests, whatever the key-value metadata and the names of
+    columns, while the same numbers of another type or column have others. ``statistics`` maps columns to
     ``[min, max, nulls]`` in JSON values.
     """
 
@@ -155,7 +157,7 @@ def _write_whole(
     data = memoryview(buffer.getvalue())
     footer_bytes = _footer_bytes(data)
     digest = hashlib.sha256(data[:-footer_bytes])
-    data_digest = digest.hexdigest()
+    data_digest = _data_digest(schema, digest)
     digest.update(data[-footer_bytes:])
     with open_sink() as sink:
         sink.write(data)
@@ -178,7 +180,7 @@ def _write_stream(
         output = pa.BufferedOutputStream(pa.PythonFile(hashing, mode="w"), _SINK_BYTES)
         footer = _encode(output, groups, schema, metadata, before_footer=hashing.hold_back)
         output.flush()
-        data_digest, footer_bytes = hashing.finish()
+        data_digest, footer_bytes = hashing.finish(schema)
     return FileFacts(
         size_bytes=hashing.size_bytes,
         row_count=footer.num_rows,
@@ -188,6 +190,11 @@ def _write_stream(
         footer_bytes=footer_bytes,
         statistics=file_statistics(schema, footer),
     )
+
+
+def _data_digest(schema: pa.Schema, pages: Any) -> str:
+    """Identify rows by what their columns are and the digest of their pages, where all of these have been hashed."""
+    return hashlib.sha256(meaning_of(schema) + pages.digest()).hexdigest()
 
 
 def _encode(
@@ -273,12 +280,12 @@ class _HashingFile:
     def hold_back(self) -> None:
         self._held = []
 
-    def finish(self) -> tuple[str, int]:
+    def finish(self, schema: pa.Schema) -> tuple[str, int]:
         """Give the digest of the data and the length of the footer; ``digest`` is the file's from here on."""
         end = b"".join(self._held or ())
         footer_bytes = _footer_bytes(end)
         self.digest.update(end[:-footer_bytes])
-        data_digest = self.digest.hexdigest()
+        data_digest = _data_digest(schema, self.digest)
         self.digest.update(end[-footer_bytes:])
         return data_digest, footer_bytes
 

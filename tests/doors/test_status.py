@@ -191,6 +191,22 @@ def test_equal_content_again_makes_nothing_stale(source, made) -> None:
     assert reasons_of(made) == {}
 
 
+def test_the_same_numbers_in_another_column_are_other_content(source, made) -> None:
+    with pytest.warns(RuntimeWarning, match="no longer goes by 'x'"):
+        source.alter(drop=["x"], add={"y": pa.int64()})
+    source.write(frame((1, 1)).rename_columns(["day", "y"]), FIRST)
+
+    assert made.stale().keys == [FIRST]
+
+
+def test_the_same_rows_in_a_renamed_column_are_the_same_content(source, made) -> None:
+    with pytest.warns(RuntimeWarning, match="no longer goes by 'x'"):
+        source.alter(rename={"x": "y"})
+    source.write(frame((1, 1)).rename_columns(["day", "y"]), FIRST)
+
+    assert made.stale().keys == []
+
+
 def test_moves_make_nothing_stale(source, made) -> None:
     source.demote("cold", progress=False)
     made.demote("cold", progress=False)

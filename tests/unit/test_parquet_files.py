@@ -49,6 +49,12 @@ def files(tmp_path: Path) -> list[Source]:
     return [Source(path.name, str(path), {"partition": path.stem}) for path in paths]
 
 
+def digest_of(pages: bytes) -> str:
+    """Give the data digest of pages that were written under ``SCHEMA``."""
+    meaning = b'[[1,"int64"],[2,"string"],[3,"timestamp[us, tz=America/New_York]"]]'
+    return hashlib.sha256(meaning + hashlib.sha256(pages).digest()).hexdigest()
+
+
 WITH_KEY = SCHEMA.append(pa.field("partition", pa.string()))
 
 
@@ -63,7 +69,7 @@ def test_a_file_is_what_its_facts_say(tmp_path: Path) -> None:
     assert facts.size_bytes == len(data)
     assert facts.checksum == hashlib.sha256(data).hexdigest()
     assert facts.footer_bytes == int.from_bytes(data[-8:-4], "little") + 8
-    assert facts.data_digest == hashlib.sha256(data[: -facts.footer_bytes]).hexdigest()
+    assert facts.data_digest == digest_of(data[: -facts.footer_bytes])
     assert (facts.row_count, facts.row_groups) == (15, 1) == (footer.num_rows, footer.num_row_groups)
     assert footer.row_group(0).column(0).compression == "ZSTD"
 
@@ -104,6 +110,76 @@ def test_equal_rows_have_equal_digests_whatever_the_metadata_and_the_cuts(tmp_pa
     assert whole.data_digest != others.data_digest
 
 
+def numbered(identifier: int, data_type: pa.DataType, name: str = "x", **options: Any) -> pa.Field:
+    return pa.field(name, data_type, metadata={"PARQUET:field_id": str(identifier)}, **options)
+
+
+ONE = numbered(1, pa.int64())
+MEANINGS = {  # columns, values in both, and whether the rows are the same
+    "another id": (ONE, numbered(2, pa.int64()), [1, 2], False),
+    "another name": (ONE, numbered(1, pa.int64(), name="y"), [1, 2], True),
+    "another type of the same numbers": (ONE, numbered(1, pa.timestamp("us")), [1, 2], False),
+    "another zone": (numbered(1, pa.timestamp("us", "UTC")), numbered(1, pa.timestamp("us", "Asia/Tokyo")), [1], False),
+    "another scale": (numbered(1, pa.decimal128(9, 1)), numbered(1, pa.decimal128(9, 2)), [110], False),
+    "a field of another id": (
+        numbered(1, pa.struct([numbered(2, pa.int64())])),
+        numbered(1, pa.struct([numbered(3, pa.int64())])),
+        [{"x": 1}],
+        False,
+    ),
+    "a field of another name": (
+        numbered(1, pa.struct([numbered(2, pa.int64())])),
+        numbered(1, pa.struct([numbered(2, pa.int64(), name="y")])),
+        [{"x": 1}],
+        True,
+    ),
+    "elements of another type": (
+        numbered(1, pa.list_(numbered(2, pa.int32()))),
+        numbered(1, pa.list_(numbered(2, pa.date32()))),
+        [[1, 2]],
+        False,
+    ),
+    "values of another type": (
+        numbered(1, pa.map_(numbered(2, pa.int32(), nullable=False), numbered(3, pa.int32()))),
+        numbered(1, pa.map_(numbered(2, pa.int32(), nullable=False), numbered(3, pa.date32()))),
+        [[(1, 2)]],
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("case", MEANINGS)
+def test_equal_pages_have_equal_digests_only_if_they_mean_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, streaming: bool
+) -> None:
+    if streaming:
+        monkeypatch.setattr(writing, "_WHOLE_BYTES", 1)
+    before, after, values, same = MEANINGS[case]
+
+    def written(name: str, field: pa.Field) -> tuple[str, bytes]:
+        column = _of_stored(values, field.type)
+        path = tmp_path / name
+        facts = write(path, pa.table([column], schema=pa.schema([field])), schema=pa.schema([field]))
+        return facts.data_digest, path.read_bytes()[: -facts.footer_bytes]
+
+    (digest, pages), (other_digest, other_pages) = written("a.parquet", before), written("b.parquet", after)
+
+    assert pages == other_pages
+    assert (digest == other_digest) == same
+
+
+def _of_stored(values: list[Any], data_type: pa.DataType) -> pa.Array:
+    """Make an array whose stored numbers are ``values``, whatever the type makes of them."""
+    if pa.types.is_decimal(data_type):
+        return pa.array([Decimal(value).scaleb(-data_type.scale) for value in values], data_type)
+    if pa.types.is_struct(data_type):
+        return pa.StructArray.from_arrays(
+            [pa.array([v for row in values for v in row.values()])], fields=list(data_type)
+        )
+    return pa.array(values, data_type)
+
+
 def test_a_file_that_streams_has_the_same_digest_however_it_was_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,7 +196,7 @@ def test_a_file_that_streams_has_the_same_digest_however_it_was_cut(
     assert facts[0].row_groups > 3
     data = (tmp_path / "b.parquet").read_bytes()
     assert facts[1].checksum == hashlib.sha256(data).hexdigest()
-    assert facts[1].data_digest == hashlib.sha256(data[: -facts[1].footer_bytes]).hexdigest()
+    assert facts[1].data_digest == digest_of(data[: -facts[1].footer_bytes])
     assert pq.read_table(tmp_path / "b.parquet").equals(table_of(0, 500))
 
 
