@@ -24,7 +24,7 @@ from lakepart.catalog.schemas import find_schema_id
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.dynamic_keys import definition_for_writing, written_keys
 from lakepart.engine.folding import files_of
-from lakepart.engine.joining import discarded_on_failure, join, require_its_columns, require_no_details
+from lakepart.engine.joining import discarded_on_failure, join, require_no_details
 from lakepart.engine.manifests import write_manifests
 from lakepart.engine.pieces import (
     Destination,
@@ -238,7 +238,7 @@ def _stage_in_transaction(
         raise AssertionError("the caller has looked")
     require_no_details(details.message, details.metadata)
     schema, intent_id = prepared.reconciled.schema, transaction.intent_id
-    require_its_columns(context, transaction, asset, schema)
+    transaction.require_columns(asset.asset_id, schema)  # before a byte is written
     stager = make_stager(
         context, asset, definition, schema, intent_id, details.code_version, series=transaction.next_series()
     )
@@ -248,7 +248,8 @@ def _stage_in_transaction(
             positions = [definition.position_at(change.ordinal) for change in changed]
             _refuse_existing(context, view, asset, definition, positions)
         new_schema = schema if prepared.reconciled.changed else None
-        join(context, view, asset, changed, new_schema=new_schema, stager=stager)
+        must_be_new = if_exists == "error"
+        join(context, view, asset, changed, new_schema=new_schema, stager=stager, must_be_new=must_be_new)
     return StagedWrite(transaction, changed)
 
 

@@ -46,6 +46,15 @@ def fold(before: Change | None, new: Change, id_of: Ids) -> Change:
     )
 
 
+def written_meanwhile(change: Change) -> ConflictError:
+    """Give the error for a change that relied on what the transaction no longer has."""
+    return ConflictError(
+        f"Another thread has written partition {change.key!r} in this transaction meanwhile.",
+        hint="change a partition in one thread after the other.",
+        context={"conflicts": [{"key": change.key, "ordinal": change.ordinal}]},
+    )
+
+
 def files_of(change: Change) -> list[NewFile]:
     """Give the new files of a change, those in the place of others first."""
     return [file for file in (*change.rewrites.values(), *change.files) if file is not None]
@@ -64,8 +73,4 @@ def _require_there(before: Change, new: Change, id_of: Ids) -> None:
         if (file_id not in own if file_id < 0 else before.kind in WHOLE or file_id in before.rewrites)
     ]
     if gone:
-        raise ConflictError(
-            f"Another thread has changed rows of partition {new.key!r} in this transaction meanwhile.",
-            hint="change the rows of one partition one after the other.",
-            context={"conflicts": [{"key": new.key, "ordinal": new.ordinal}]},
-        )
+        raise written_meanwhile(new)

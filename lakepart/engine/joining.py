@@ -9,12 +9,9 @@ from typing import Any
 import pyarrow as pa
 
 from lakepart.engine.context import LakeContext, View
-from lakepart.engine.schemas import stored_schema
 from lakepart.engine.staging import Stager
-from lakepart.engine.uncommitted import Uncommitted
-from lakepart.errors import InvalidInputError, StateError
+from lakepart.errors import InvalidInputError
 from lakepart.model.records import AssetRecord, Change
-from lakepart.parquet.schemas import gives_types_only
 
 
 def require_no_details(message: str | None, metadata: Mapping[str, Any]) -> None:
@@ -23,16 +20,6 @@ def require_no_details(message: str | None, metadata: Mapping[str, Any]) -> None
         raise InvalidInputError(
             "message= and metadata= are of the whole commit, so a write inside a transaction has none.",
             hint='lake.transaction("why", metadata={…}).',
-        )
-
-
-def require_its_columns(context: LakeContext, transaction: Uncommitted, asset: AssetRecord, schema: pa.Schema) -> None:
-    """Refuse columns that differ from those under which the transaction has written the asset already."""
-    before = stored_schema(context, asset)
-    if before is not None and transaction.has_written(asset.asset_id) and not gives_types_only(before, schema):
-        raise StateError(
-            f"This transaction wrote {asset.name!r} already, under the columns it had, and this frame changes them.",
-            hint="write that frame first, or change the columns with alter(…) before the block.",
         )
 
 
@@ -54,12 +41,13 @@ def join(
     *,
     new_schema: pa.Schema | None = None,
     stager: Stager | None = None,
+    must_be_new: bool = False,
 ) -> None:
     """Make changes part of the view's transaction; a failure leaves it as it was."""
     transaction = view.transaction
     if transaction is None:
         raise AssertionError("the caller has looked")
     with context.database.reading() as connection:
-        transaction.add(connection, view.scope(asset), changes, new_schema, stager)
-    if new_schema is not None:
-        context.schemas[transaction.schema_id_of(asset.asset_id)] = new_schema  # of this transaction's own context
+        transaction.add(
+            connection, view.scope(asset), changes, new_schema=new_schema, stager=stager, must_be_new=must_be_new
+        )

@@ -29,16 +29,14 @@ def show_uncommitted(
     ConflictError
         A change is based on a content that is no longer there.
     """
-    block = Uncommitted(context.new_id(), stage=Stage.OPEN, is_preview=True)
-    block.assets[asset.asset_id] = asset  # as the files were written for
     shown = replace(context, schemas=dict(context.schemas), read_only=True)
+    block = Uncommitted(context.new_id(), stage=Stage.OPEN, is_preview=True, schemas=shown.schemas)
+    block.assets[asset.asset_id] = asset  # as the files were written for
     schema = None if new_schema is None else deserialise(new_schema)
     with context.database.reading() as connection:
         block.snapshot = get_head(connection).snapshot
         view = View(branch, block.snapshot, block)
-        block.add(connection, view.scope(asset), changes, schema)
-    if schema is not None:
-        shown.schemas[block.schema_id_of(asset.asset_id)] = schema
+        block.add(connection, view.scope(asset), changes, new_schema=schema)
     return shown, view
 
 

@@ -100,9 +100,9 @@ def resolve(
         files = find_files(connection, scope, ranges, statistics=statistics)
         if view.transaction is not None:
             view.transaction.note_read(asset.asset_id, ranges)
-            own = view.transaction.versions(connection, scope, ranges)
-            files = view.transaction.files(own, asset.asset_id, files)
-            seen = {one.ordinal: one for one in versions} | own
+            own = view.transaction.changes_in(asset.asset_id, ranges)
+            files = view.transaction.files(own, files)
+            seen = {one.ordinal: one for one in versions} | view.transaction.versions_of(connection, scope, own)
             versions = sorted((one for one in seen.values() if one is not None), key=attrgetter("ordinal"))
         under = {file.schema_id for _, file in files if file.schema_id != UNCOMMITTED_SCHEMA}
         schemas = schemas_by_id(context, connection, under if schema_id is None else {*under, schema_id})

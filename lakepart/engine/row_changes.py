@@ -15,7 +15,7 @@ from lakepart.catalog.lookups import get_head
 from lakepart.engine.commit import make_stager, undone_on_failure
 from lakepart.engine.context import LakeContext, View
 from lakepart.engine.dynamic_keys import written_keys
-from lakepart.engine.joining import discarded_on_failure, join, require_its_columns, require_no_details
+from lakepart.engine.joining import discarded_on_failure, join, require_no_details
 from lakepart.engine.manifests import write_manifests
 from lakepart.engine.staged import StagedRowChanges
 from lakepart.engine.staging import Stager
@@ -97,7 +97,7 @@ def changing_rows(
         write_manifests(context, writer.record)
         return
     require_no_details(message, kept)
-    require_its_columns(context, transaction, asset, schema)
+    transaction.require_columns(asset.asset_id, schema)
     intent_id, series = transaction.intent_id, transaction.next_series()
     stager = make_stager(context, asset, definition, schema, intent_id, code_version, series=series)
     with discarded_on_failure(stager):

@@ -24,7 +24,8 @@ def prepare_transaction(home: Home) -> Home:
     """Give the lake in the view of a transaction that has not begun."""
     require_writable(home.context, home.view, "begin a transaction")
     context = replace(home.context, schemas=dict(home.context.schemas))  # those it adds are nobody else's
-    return replace(home, context=context, view=View(home.view.branch, None, Uncommitted(context.new_id())))
+    block = Uncommitted(context.new_id(), schemas=context.schemas)
+    return replace(home, context=context, view=View(home.view.branch, None, block))
 
 
 def begin_transaction(home: Home) -> Home:
@@ -46,7 +47,7 @@ def commit_transaction(home: Home, *, message: str | None, metadata: Mapping[str
     context, view = home.context, home.view
     transaction = transaction_of(view)
     transaction.require_open()
-    transaction.stage = Stage.ABANDONED  # until the commit has succeeded
+    transaction.end(Stage.ABANDONED)  # until the commit has succeeded
     with undone_on_failure(context, transaction, transaction.intent_id):
         with context.database.reading() as connection:
             changes = transaction.guarded_changes(connection, view.branch)
@@ -61,7 +62,9 @@ def commit_transaction(home: Home, *, message: str | None, metadata: Mapping[str
             operation="transaction",
             changes=changes,
             assets=tuple(
-                AssetGuard(asset_id, asset.revision, schemas[asset_id] if asset_id in transaction.schemas else None)
+                AssetGuard(
+                    asset_id, asset.revision, None if transaction.new_schema(asset_id) is None else schemas[asset_id]
+                )
                 for asset_id, asset in written.items()
             ),
             branch_id=view.branch.branch_id,
@@ -85,7 +88,7 @@ def abandon_transaction(home: Home) -> None:
     transaction = transaction_of(home.view)
     if transaction.is_foreign:
         return
-    transaction.stage = Stage.ABANDONED
+    transaction.end(Stage.ABANDONED)
     with suppress(LakepartError):  # the failure that led here is the one to report
         if close_intent(home.context.database, transaction.intent_id):
             transaction.discard()
@@ -99,7 +102,7 @@ def transaction_of(view: View) -> Uncommitted:
 
 
 def _schema_of(context: LakeContext, transaction: Uncommitted, asset_id: int) -> bytes | None:
-    new = transaction.schemas.get(asset_id)
+    new = transaction.new_schema(asset_id)
     schema = stored_schema(context, transaction.assets[asset_id]) if new is None else new
     return None if schema is None else serialise(schema)
 

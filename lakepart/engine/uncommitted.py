@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ from lakepart.catalog.guards import require_unmoved
 from lakepart.catalog.intents import renew_intents
 from lakepart.catalog.reading import contents, find_versions
 from lakepart.catalog.scopes import Scope
-from lakepart.engine.folding import WHOLE, files_of, fold
+from lakepart.engine.folding import WHOLE, files_of, fold, written_meanwhile
 from lakepart.errors import ConflictError, ErrorCode, StateError
 from lakepart.model.contents import content_id_of
 from lakepart.model.known_keys import KnownKey, KnownKeys
@@ -46,6 +46,7 @@ from lakepart.model.records import (
     NewFile,
     VersionRecord,
 )
+from lakepart.parquet.schemas import gives_types_only
 
 if TYPE_CHECKING:
     from lakepart.catalog.database import Database
@@ -87,7 +88,7 @@ class Uncommitted:
     record: Commit | None = None  # what came of it; None as long as nothing has, and where nothing was written
     changes: dict[int, dict[int, Change]] = field(default_factory=dict)  # by asset id and ordinal
     assets: dict[int, AssetRecord] = field(default_factory=dict)  # as they were when they were first looked up
-    schemas: dict[int, pa.Schema] = field(default_factory=dict)  # those that are new, by asset id
+    schemas: dict[int, pa.Schema] = field(default_factory=dict)  # by id, shared with the context; new ones below zero
     _reads: dict[int, list[_Read]] = field(default_factory=dict)
     _keys: dict[tuple[int, str], dict[str, KnownKey]] = field(default_factory=dict)
     _stagers: list[Stager] = field(default_factory=list)
@@ -160,18 +161,31 @@ class Uncommitted:
                     known = keys.get(dimension, KnownKeys())
                     new = [key for key in learned.values() if key.key not in known.ids]
                     keys[dimension] = KnownKeys(tuple(sorted((*known.entries, *new))))
-            changed = now.asset_id in self.schemas
-            schema_id = self.schema_id_of(now.asset_id) if changed else first.schema_id
+            schema_id = first.schema_id if self.new_schema(now.asset_id) is None else _new_schema_id(now.asset_id)
             return replace(first, schema_id=schema_id, keys=keys)
 
-    def schema_id_of(self, asset_id: int) -> int:
-        """Give what stands for an asset's new schema until the commit gives it an id."""
-        return -asset_id
+    def new_schema(self, asset_id: int) -> pa.Schema | None:
+        """Give the schema that a write of the transaction brought, if one did."""
+        return self.schemas.get(_new_schema_id(asset_id))
 
-    def has_written(self, asset_id: int) -> bool:
-        """Tell whether files of an asset were put in place."""
+    def require_columns(self, asset_id: int, schema: pa.Schema) -> pa.Schema:
+        """Refuse columns that differ from those under which an asset was written already; gives those of both.
+
+        All files of a transaction are committed under one schema. Types of columns that were all null so far may come.
+        """
         with self._lock:
-            return any(files_of(change) for change in self._of(asset_id).values())
+            before, asset = self.new_schema(asset_id), self.assets[asset_id]
+            written = before is not None or any(files_of(change) for change in self._of(asset_id).values())
+            if before is None and asset.schema_id is not None:
+                before = self.schemas[asset.schema_id]
+            if before is None or not written or gives_types_only(before, schema):
+                return schema
+            if gives_types_only(schema, before):
+                return before
+        raise StateError(
+            f"This transaction wrote {asset.name!r} already, under the columns it had, and this frame changes them.",
+            hint="write that frame first, or change the columns with alter(…) before the block.",
+        )
 
     def learn_keys(self, asset_id: int, dimension: str, keys: Iterable[KnownKey]) -> None:
         """Remember keys that were reserved for this transaction and that nobody else sees yet."""
@@ -184,26 +198,31 @@ class Uncommitted:
             own = (at for at, change in self._of(asset_id).items() if change.kind in WHOLE)
             self._reads.setdefault(asset_id, []).append(_Read(tuple(ranges), frozenset(own)))
 
+    def changes_in(self, asset_id: int, ranges: _Ranges) -> dict[int, Change]:
+        """Give what the transaction has done to partitions in ``ranges`` at one moment, by ordinal."""
+        with self._lock:
+            own = self._of(asset_id)
+            return {at: own[at] for at in _within(own, ranges)}
+
     def versions(self, connection: Connection, scope: Scope, ranges: _Ranges) -> dict[int, VersionRecord | None]:
         """Give what the transaction made of partitions in ``ranges``, by ordinal; None where it dropped one."""
-        with self._lock:
-            own = self._of(scope.asset_id)
-            wanted = {at: own[at] for at in _within(own, ranges)}
-        added_to = [(at, at) for at, change in wanted.items() if change.kind not in WHOLE]
+        return self.versions_of(connection, scope, self.changes_in(scope.asset_id, ranges))
+
+    def versions_of(
+        self, connection: Connection, scope: Scope, own: Mapping[int, Change]
+    ) -> dict[int, VersionRecord | None]:
+        """Give what some of its changes make of their partitions."""
+        added_to = [(at, at) for at, change in own.items() if change.kind not in WHOLE]
         kept = {one.ordinal: one for one in find_versions(connection, scope, added_to)} if added_to else {}
         files = kept_files(connection, [one.version_id for one in kept.values()])
         found: dict[int, VersionRecord | None] = {}
-        for at, change in wanted.items():
+        for at, change in own.items():
             before = files.get(kept[at].version_id, []) if at in kept else []
             found[at] = None if change.kind is ChangeKind.REMOVE else self._version(change, scope.branch, before)
         return found
 
-    def files(
-        self, ordinals: Iterable[int], asset_id: int, committed: Sequence[tuple[int, DataFile]]
-    ) -> list[tuple[int, DataFile]]:
-        """Give the files of a read: the committed ones, but for what is replaced, and the transaction's own."""
-        with self._lock:
-            own = {at: self._of(asset_id)[at] for at in ordinals}
+    def files(self, own: Mapping[int, Change], committed: Sequence[tuple[int, DataFile]]) -> list[tuple[int, DataFile]]:
+        """Give the files of a read: the committed ones, but for what changes replace, and those of the changes."""
         found: list[tuple[int, DataFile]] = []
         for at, file in committed:
             change = own.get(at)
@@ -227,32 +246,48 @@ class Uncommitted:
         connection: Connection,
         scope: Scope,
         changes: Sequence[Change],
-        schema: pa.Schema | None = None,
+        new_schema: pa.Schema | None = None,
         stager: Stager | None = None,
+        must_be_new: bool = False,
     ) -> None:
         """Take one write in: a later replace supersedes what the transaction has, an append adds to it.
+
+        Other threads may have written since this one looked, so everything it relies on is looked at again.
 
         Raises
         ------
         ConflictError
             A change expects another content than the transaction sees.
+        StateError
+            The transaction is over, or has written the asset under other columns.
         """
-        dropped = {at for at, one in self.changes.get(scope.asset_id, {}).items() if one.kind is ChangeKind.REMOVE}
-        blind = [  # to what the block itself has dropped, nothing committed is in the way: the drop has its own guard
-            replace(change, expected=ANYTHING) if change.ordinal in dropped and change.expected is None else change
-            for change in changes
-            if not _is_based(change)
-        ]
-        require_unmoved(connection, scope.branch, blind, self._committed(connection, scope, blind))
         with self._lock:
             self.require_open()
             own = self.changes.setdefault(scope.asset_id, {})
+            dropped = {at for at, one in own.items() if one.kind is ChangeKind.REMOVE}
+            for change in changes if must_be_new else ():
+                if change.ordinal in own.keys() - dropped:
+                    raise written_meanwhile(change)
+            if stager is not None:
+                both = self.require_columns(scope.asset_id, stager.schema)
+                new_schema = None if new_schema is None else both
+            blind = [  # what the block itself has dropped is not in the way: the drop has its own guard
+                replace(change, expected=ANYTHING) if change.ordinal in dropped and change.expected is None else change
+                for change in changes
+                if not _is_based(change)
+            ]
+            require_unmoved(connection, scope.branch, blind, self._committed(connection, scope, blind))
             based = self._rebased(connection, scope, [change for change in changes if _is_based(change)])
             own.update({one.ordinal: fold(own.get(one.ordinal), one, self._id_of) for one in (*blind, *based)})
-            if schema is not None:
-                self.schemas[scope.asset_id] = schema
+            if new_schema is not None:
+                self.schemas[_new_schema_id(scope.asset_id)] = new_schema
             if stager is not None:
                 self._stagers.append(stager)
+
+    def end(self, stage: Stage) -> None:
+        """Take nothing in any more."""
+        with self._lock:
+            self.stage = stage
 
     def guarded_changes(self, connection: Connection, branch: BranchRecord) -> tuple[Change, ...]:
         """Give all changes; those of partitions that were read are guarded by the content they had."""
@@ -306,11 +341,7 @@ class Uncommitted:
             at = change.ordinal
             seen = committed.get(at) if at not in own else None if (one := own[at]) is None else one.content_id
             if seen != change.expected:
-                raise ConflictError(
-                    f"Another thread has written partition {change.key!r} in this transaction meanwhile.",
-                    hint="change one partition after the other.",
-                    context={"conflicts": [{"key": change.key, "ordinal": at}]},
-                )
+                raise written_meanwhile(change)
             whole = at in own and self._of(scope.asset_id)[at].kind in WHOLE
             rebased.append(replace(change, expected=ANYTHING if whole else committed.get(at)))
         return rebased
@@ -355,6 +386,11 @@ class Uncommitted:
 def _is_based(change: Change) -> bool:
     """Tell whether a change was made from what the transaction sees of its partition."""
     return change.kind in {ChangeKind.REWRITE, ChangeKind.REMOVE}
+
+
+def _new_schema_id(asset_id: int) -> int:
+    """Give what stands for an asset's new schema until the commit gives it an id."""
+    return -asset_id
 
 
 def _within(own: Iterable[int], ranges: _Ranges) -> list[int]:

@@ -533,6 +533,55 @@ def test_a_transaction_that_has_written_under_other_columns_refuses_new_ones(lak
     assert trips.count_rows() == 3
 
 
+def meeting(mine, act):
+    """Give a frame in whose midst something else is done, as another thread of a block may do it."""
+    yield from mine.slice(0, 1).to_batches()
+    act()
+    yield from mine.slice(1).to_batches()
+
+
+OLD = {"fare": [30, 40], "kind": ["c", "d"], "at": [None, None]}
+WRITES = {  # what a thread writes, and which columns it adds
+    "with the old columns": (OLD, "error"),
+    "with a tip": (OLD | {"tip": [1, 2]}, "add"),
+    "with a tax": (OLD | {"tax": [1.0, 2.0]}, "add"),
+}
+
+
+@pytest.mark.parametrize("first", WRITES)
+@pytest.mark.parametrize("second", WRITES)
+@pytest.mark.parametrize("verb", ["append", "upsert"])
+def test_of_two_threads_of_a_transaction_that_write_other_columns_one_is_refused(lake, trips, first, second, verb):
+    (before, choice), (mine, mine_choice) = WRITES[first], WRITES[second]
+    on = {"on": ["day"]} if verb == "upsert" else {}
+    refused = False
+
+    with lake.transaction() as tx:
+        asset = tx.asset("trips")
+        frames = meeting(frame(5, 6, **mine), lambda: asset.append(frame(3, 4, **before), on_schema_change=choice))
+        try:
+            getattr(asset, verb)(frames, on_schema_change=mine_choice, **on)
+        except lp.StateError as error:
+            refused = "under the columns it had" in str(error)
+        assert asset.to_arrow().num_rows == (4 if refused else 6)
+
+    assert refused == (before.keys() != mine.keys())
+    assert trips.schema.names == ["day", *before]
+    assert [row["day"] for row in rows(trips)] == [day(number) for number in range(1, 5 if refused else 7)]
+    assert [found for found in lake.check(checksums=True) if found.severity == "damage"] == []
+
+
+@pytest.mark.parametrize(("first", "second"), [(None, 7), (7, None)])
+def test_of_two_threads_of_a_transaction_one_may_give_the_type_of_what_is_all_null_in_the_other(lake, first, second):
+    lake.asset("new", partitions=DAYS)
+
+    with lake.transaction() as tx:
+        asset = tx.asset("new")
+        asset.append(meeting(frame(1, 2, v=[second] * 2), lambda: asset.append(frame(3, v=[first]))))
+
+    assert [row["v"] for row in rows(lake.asset("new"))] == [second, second, first]
+
+
 def test_a_transaction_that_began_before_a_change_commits_what_it_wrote_under_the_old_columns(lake, trips):
     with lake.transaction("late") as tx:
         reopened(lake).asset("trips").alter(rename={"fare": "price"}, drop=["kind"], add={"kind": pa.int8()})

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pytest
 
 import lakepart as lp
+from lakepart.engine import commit
 from lakepart.testing import clock_of, copied, frozen_lake, query_catalog, reopened, stray_files
 
 DAYS = lp.Daily("2024-01-01", by="day")
-FIRST, SECOND, THIRD = "2024-01-01", "2024-01-02", "2024-01-03"
+FIRST, SECOND, THIRD, FOURTH = "2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"
 
 
 def frame(*pairs):
@@ -376,6 +377,41 @@ def test_threads_may_share_a_block(lake):
 
     assert sorted(values(lake.asset("numbers"))) == [1, 2, *range(3, 11), *range(103, 111)]
     assert tx.commit.snapshot == 2
+    assert_sound(lake)
+
+
+def test_of_two_threads_that_write_one_new_partition_of_a_block_the_second_is_refused(lake, monkeypatch):
+    with lake.transaction() as tx:
+        numbers = tx.asset("numbers")
+        look = commit._refuse_existing
+
+        def look_before_the_other_writes(*args):
+            look(*args)
+            monkeypatch.undo()
+            numbers.write(frame((3, 2)))
+
+        numbers.write(frame((4, 4)))
+        numbers[FOURTH].drop()
+        monkeypatch.setattr(commit, "_refuse_existing", look_before_the_other_writes)
+        with pytest.raises(lp.ConflictError, match=THIRD):
+            numbers.write(iter(frame((4, 5), (3, 3)).to_batches()))  # of a stream is known late what it writes
+
+    assert values(lake.asset("numbers")) == [1, 2, 2]
+    assert_sound(lake)
+
+
+def test_a_write_that_outlasts_its_block_is_refused_and_leaves_nothing(lake):
+    tx = lake.transaction()
+
+    def frames():
+        yield from frame((3, 1)).to_batches()
+        tx.__exit__(None, None, None)
+        yield from frame((3, 2)).to_batches()
+
+    with pytest.raises(lp.StateError, match="over"):
+        tx.__enter__().asset("numbers").append(frames())
+
+    assert values(lake.asset("numbers")) == [1, 2]
     assert_sound(lake)
 
 
