@@ -289,7 +289,9 @@ class Asset(Declaration):
             Rows have the same key (``duplicate-keys``) or none (``null-key``), with examples; ``on`` names no column
             or one that cannot be compared; or the frame cannot be routed.
         ConflictError
-            Somebody committed to one of the partitions, or changed the columns, meanwhile; nothing is changed.
+            Somebody committed to one of the partitions, or changed the columns, meanwhile; nothing is changed. A
+            compaction does not count: what to write again is decided anew, a few times; in a transaction it does, at
+            the end of the block.
         OfflineDataError
             Rows of these keys may lie on a tier that is offline; the partitions are named.
         SchemaMismatchError

@@ -66,6 +66,7 @@ class ErrorCode(StrEnum):
     READ_ONLY = "read-only"
     WOULD_ORPHAN = "would-orphan"
     CONFLICT = "conflict"
+    FILES_CHANGED = "files-changed"
     ASSET_CHANGED = "asset-changed"
     OFFLINE_DATA = "offline-data"
     STORAGE = "storage"

@@ -15,6 +15,7 @@ from lakepart.engine import move as moves
 from lakepart.engine import rollback as rollbacks
 from lakepart.engine.context import require_writable
 from lakepart.engine.delete import apply_delete, plan_delete
+from lakepart.engine.row_changes import decided_again
 from lakepart.model.compact_plans import CompactPlan
 from lakepart.model.names import names_in
 from lakepart.model.plans import TieringPlan
@@ -217,7 +218,8 @@ class PartitionChanges(PartitionView):
         Raises
         ------
         ConflictError
-            Somebody committed to one of the partitions meanwhile; nothing is changed.
+            Somebody committed to one of the partitions meanwhile; nothing is changed. A compaction does not count: what
+            to write again is decided anew, a few times; in a transaction it does, at the end of the block.
         OfflineDataError
             Rows that match may lie on a tier that is offline; the partitions are named.
         PartitionNotFoundError
@@ -235,4 +237,6 @@ class PartitionChanges(PartitionView):
         Files that can hold a match, by their statistics, are read twice for the columns of the filter; those that do
         are read and written once more, in flat memory.
         """
-        return apply_delete(self._home, self.plan_delete(filter, missing=missing), message=message)
+        return decided_again(
+            lambda: apply_delete(self._home, self.plan_delete(filter, missing=missing), message=message)
+        )

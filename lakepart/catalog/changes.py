@@ -9,20 +9,19 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
 from lakepart.catalog.encoding import to_json
-from lakepart.catalog.guards import Current, Shown
+from lakepart.catalog.guards import Current, Shown, require_files
 from lakepart.catalog.scopes import in_json
 from lakepart.catalog.tables import BIG, asset, copy, file, head, version, version_file, version_input
-from lakepart.errors import AssetNotFoundError, ConflictError, InvalidInputError, StateError, did_you_mean
+from lakepart.errors import AssetNotFoundError, InvalidInputError, StateError, did_you_mean
 from lakepart.model.catalog_records import CopyState
 from lakepart.model.contents import content_id_of
-from lakepart.model.plans import count_of, list_some
-from lakepart.model.records import MAIN_BRANCH_ID, Anything, Change, ChangeKind, InputRecord, NewFile
+from lakepart.model.records import MAIN_BRANCH_ID, Anything, BranchRecord, Change, ChangeKind, InputRecord, NewFile
 
 
 class Moment(NamedTuple):
     """Where and when a commit takes place, and the schema its new files have, by asset id."""
 
-    branch_id: int
+    branch: BranchRecord
     snapshot: int
     at_us: int
     schema_ids: Mapping[int, int | None]
@@ -52,7 +51,8 @@ def write_changes(
     """End the old versions and insert the new ones; ``next_ids`` are the first of versions and of files."""
     next_version_id, next_file_id = next_ids
     kept = kept_files(connection, _taken_over(changes, current))
-    _require_live(connection, changes, current, kept)
+    held = {version_id: {one.file_id for one in files} for version_id, files in kept.items()}
+    require_files(connection, moment.branch, changes, current, held)
     rows = _Rows(
         moment,
         next_version_id,
@@ -91,8 +91,8 @@ class _Rows:
 
     def add(self, change: Change, shown: Shown | None) -> None:
         """Note what becomes of one partition that shows ``shown`` now."""
-        on_main = self.moment.branch_id == MAIN_BRANCH_ID
-        own = shown is not None and shown.branch_id == self.moment.branch_id
+        on_main = self.moment.branch.branch_id == MAIN_BRANCH_ID
+        own = shown is not None and shown.branch_id == self.moment.branch.branch_id
         if shown is not None and own:
             self.ended.append({"ending": shown.version_id, "at": self.moment.snapshot})
         if change.kind is ChangeKind.REMOVE:
@@ -110,7 +110,7 @@ class _Rows:
             {
                 "version_id": self.next_version_id,
                 "asset_id": change.asset_id,
-                "branch_id": self.moment.branch_id,
+                "branch_id": self.moment.branch.branch_id,
                 "key": change.key,
                 "ordinal": change.ordinal,
                 "base_content_id": None if on_main else _base(change, shown, own=own),
@@ -177,7 +177,6 @@ class _Rows:
 
     def _rewrite(self, change: Change, files: Sequence[KeptFile], content: dict[str, Any]) -> list[str]:
         """Put each new file in the place of the one it replaces; gives the digests of all, in order."""
-        _require_current(change, files)
         content |= {"row_count": 0, "size_bytes": 0, "file_count": 0}
         digests = []
         for one in files:
@@ -260,42 +259,6 @@ def _count(content: dict[str, Any], file: NewFile | KeptFile) -> None:
     content["row_count"] += file.row_count
     content["size_bytes"] += file.size_bytes
     content["file_count"] += 1
-
-
-def _require_current(change: Change, files: Sequence[KeptFile]) -> None:
-    """Refuse to replace files that the current version does not have: the same rows may lie in others by now."""
-    gone = change.rewrites.keys() - {one.file_id for one in files}
-    if gone:
-        raise ConflictError(
-            f"Partition {change.key!r} has its rows in other files than when this commit was prepared. "
-            "Nothing was changed.",
-            hint="read again and retry.",
-            context={"conflicts": [{"key": change.key, "ordinal": change.ordinal}]},
-        )
-
-
-def _require_live(
-    connection: Connection, changes: Iterable[Change], current: Current, kept: Mapping[int, Sequence[KeptFile]]
-) -> None:
-    """Refuse to compact what is current no longer, or lies on another tier by now; all such partitions are named."""
-    compacted = [change for change in changes if change.kind is ChangeKind.COMPACT]
-    if not compacted:
-        return
-    file_ids = [file_id for change in compacted for file_id in change.sources]
-    live = {(*row,) for row in connection.execute(_LIVE, {"files": to_json(file_ids)})}
-    gone: list[Change] = []
-    for change in compacted:
-        shown = current.get((change.asset_id, change.ordinal))
-        held = set() if shown is None else {one.file_id for one in kept.get(shown.version_id, ())}
-        if not (change.sources.keys() <= held and live.issuperset(change.sources.items())):
-            gone.append(change)
-    if gone:
-        raise ConflictError(
-            f"{count_of(len(gone), 'partition')} to be compacted {'has' if len(gone) == 1 else 'have'} other files by "
-            f"now, or on another tier: {list_some(one.key for one in gone)}. Nothing was changed.",
-            hint="plan again.",
-            context={"conflicts": [{"key": one.key, "ordinal": one.ordinal} for one in gone]},
-        )
 
 
 def _base(change: Change, shown: Shown | None, *, own: bool) -> str | None:
@@ -384,8 +347,5 @@ _KEPT_FILES: Select[Any] = (
     .select_from(version_file.join(file, file.c.file_id == version_file.c.file_id))
     .where(in_json(version_file.c.version_id, "ids"))
     .order_by(version_file.c.version_id, version_file.c.position)
-)
-_LIVE: Select[Any] = select(copy.c.file_id, copy.c.tier).where(
-    in_json(copy.c.file_id, "files"), copy.c.state == CopyState.LIVE.value
 )
 _SOURCES: Select[Any] = select(*(version.c[name] for name in Shown._fields)).where(in_json(version.c.version_id, "ids"))

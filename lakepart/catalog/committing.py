@@ -240,7 +240,7 @@ def _apply(connection: Connection, request: CommitRequest, taken: _Taken) -> Com
         show_keys(connection, written.asset_id, written.ids)
     current = find_current(connection, branch, request.changes)
     require_unmoved(connection, branch, request.changes, current)
-    moment = Moment(branch.branch_id, number, at_us, schema_ids)
+    moment = Moment(branch, number, at_us, schema_ids)
     next_ids = taken.next_version_id, taken.next_file_id
     totals = write_changes(connection, moment, request.changes, current, next_ids=next_ids)
     _insert_snapshot(connection, request, number, at_us, totals)

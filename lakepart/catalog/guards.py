@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection, Select, bindparam, func, select, union_all
 
-from lakepart.catalog.scopes import Form, Scope, Shape, form_of, parameters_of, range_parameters, seen, within
-from lakepart.catalog.tables import BIG, asset, snapshot, version
-from lakepart.errors import ConflictError
-from lakepart.model.instants import from_microseconds
+from lakepart.catalog.encoding import to_json
+from lakepart.catalog.scopes import (
+    Form,
+    Scope,
+    Shape,
+    form_of,
+    in_json,
+    parameters_of,
+    range_parameters,
+    seen,
+    within,
+)
+from lakepart.catalog.tables import BIG, asset, copy, snapshot, version
+from lakepart.errors import ConflictError, ErrorCode
+from lakepart.model.catalog_records import CopyState
+from lakepart.model.plans import list_some
 from lakepart.model.records import MAIN, MAIN_BRANCH_ID, Anything, BranchRecord, Change
+from lakepart.model.version_plans import MovedPartition
 
-_NAMED_CONFLICTS = 5
 _EVER = 2**62
 
 
@@ -65,30 +78,51 @@ def require_unmoved(
     current: Mapping[tuple[int, int], HasContent],
 ) -> None:
     """Refuse the commit if any guarded partition holds other content than it was based on."""
-    moved: dict[int, list[tuple[Change, str | None]]] = {}
+    lost = []
     for change in changes:
         if isinstance(change.expected, Anything):
             continue
-        shown = current.get((change.asset_id, change.ordinal))
-        found = None if shown is None else shown.content_id
+        found = _content(current.get((change.asset_id, change.ordinal)))
         if found != change.expected:
-            moved.setdefault(change.asset_id, []).append((change, found))
-    if not moved:
-        return
-    conflicts: list[dict[str, Any]] = []
-    for asset_id, listed in moved.items():
-        conflicts += _describe(connection, asset_id, branch, listed)
-    named = ", ".join(
-        f"{conflict['key']!r} of {conflict['asset']!r} "
-        f"(snapshot {conflict['snapshot']} by {conflict['author']} at {conflict['at']})"
-        for conflict in conflicts[:_NAMED_CONFLICTS]
-    )
-    more = f" and {len(conflicts) - _NAMED_CONFLICTS} more" if len(conflicts) > _NAMED_CONFLICTS else ""
-    raise ConflictError(
-        f"Somebody else committed what this commit was based on: {named}{more}. Nothing was changed.",
-        hint="read again and retry.",
-        context={"conflicts": conflicts},
-    )
+            lost.append(_Lost(change, found))
+    if lost:
+        raise _overtaken(connection, branch, "Somebody else committed what this commit was based on", lost)
+
+
+def require_files(
+    connection: Connection,
+    branch: BranchRecord,
+    changes: Sequence[Change],
+    current: Current,
+    held: Mapping[int, Collection[int]],
+) -> None:
+    """Refuse the commit if files it takes the place of are in their partitions no longer, or on another tier by now.
+
+    The same rows may lie in other files: ``held`` are the ids of those that each version has.
+    """
+    sources = [source for change in changes for source in change.sources.items()]
+    live: set[tuple[int, str]] = set()
+    if sources:
+        live = {(*row,) for row in connection.execute(_LIVE, {"files": to_json([file_id for file_id, _ in sources])})}
+    lost = []
+    for change in changes:
+        if not change.rewrites:
+            continue
+        shown = current.get((change.asset_id, change.ordinal))
+        there = shown is not None and change.rewrites.keys() <= set(held.get(shown.version_id, ()))
+        if not (there and live.issuperset(change.sources.items())):
+            lost.append(_Lost(change, _content(shown), by_commit=not there))
+    if lost:
+        what = "Rows lie in other files by now, or on another tier"
+        raise _overtaken(connection, branch, what, lost, code=ErrorCode.FILES_CHANGED)
+
+
+def find_movers(
+    connection: Connection, branch: BranchRecord, asset_id: int, asset: str, keys: Mapping[int, str]
+) -> list[MovedPartition]:
+    """Say of each of these partitions, given by ordinal and key, whose commit on ``branch`` changed it last."""
+    writers = last_writers(connection, asset_id, branch, sorted(keys))
+    return [MovedPartition(asset, key, *writers.get(ordinal, (None, None, None))) for ordinal, key in keys.items()]
 
 
 def _find_shown(
@@ -140,29 +174,45 @@ def _last_on(
     return {ordinal: LastWriter(*rest) for ordinal, *rest in rows}
 
 
-def _describe(
-    connection: Connection, asset_id: int, branch: BranchRecord, moved: Sequence[tuple[Change, str | None]]
-) -> list[dict[str, Any]]:
-    """Say of each moved partition who committed last, and when."""
-    winners = last_writers(connection, asset_id, branch, sorted(change.ordinal for change, _ in moved))
-    name = connection.execute(select(asset.c.name).where(asset.c.asset_id == asset_id)).scalar_one()
-    conflicts = []
-    for change, found in moved:
-        winner = winners.get(change.ordinal)
+class _Lost(NamedTuple):
+    """A change that others were ahead of, and what its partition holds now; a move between tiers is no commit."""
+
+    change: Change
+    found: str | None
+    by_commit: bool = True
+
+
+def _overtaken(
+    connection: Connection, branch: BranchRecord, what: str, lost: Sequence[_Lost], code: ErrorCode = ErrorCode.CONFLICT
+) -> ConflictError:
+    """Give the error that names every partition that was lost, and whose commit changed it last."""
+    keys: dict[int, dict[int, str]] = {}
+    for change, _, _ in lost:
+        keys.setdefault(change.asset_id, {})[change.ordinal] = change.key
+    movers: dict[tuple[int, int], MovedPartition] = {}
+    for asset_id, of_asset in keys.items():
+        name = connection.execute(select(asset.c.name).where(asset.c.asset_id == asset_id)).scalar_one()
+        found = find_movers(connection, branch, asset_id, name, of_asset)
+        movers |= {(asset_id, ordinal): mover for ordinal, mover in zip(of_asset, found, strict=True)}
+    named, conflicts = [], []
+    for change, content, by_commit in lost:
+        mover = movers[change.asset_id, change.ordinal]
+        if not by_commit:
+            mover = replace(mover, snapshot=None, author=None, at_us=None)
+        named.append(str(mover))
         conflicts.append(
-            {
-                "asset": name,
-                "key": change.key,
-                "ordinal": change.ordinal,
-                "expected": change.expected,
-                "found": found,
-                "snapshot": None if winner is None else winner.snapshot,
-                "author": None if winner is None else winner.author,
-                "at_us": None if winner is None else winner.at_us,
-                "at": None if winner is None else from_microseconds(winner.at_us).isoformat(timespec="seconds"),
-            }
+            {**mover.to_context(), "ordinal": change.ordinal, "expected": change.expected, "found": content}
         )
-    return conflicts
+    return ConflictError(
+        f"{what}: {list_some(named)}. Nothing was changed.",
+        hint="read again and retry.",
+        code=code,
+        context={"conflicts": conflicts},
+    )
+
+
+def _content(shown: HasContent | None) -> str | None:
+    return None if shown is None else shown.content_id
 
 
 @cache
@@ -211,3 +261,8 @@ def _winners(form: Form) -> Select[Any]:
     return select(last.c.ordinal, snapshot.c.snapshot, snapshot.c.author, snapshot.c.at_us).select_from(
         last.join(snapshot, snapshot.c.snapshot == last.c.last)
     )
+
+
+_LIVE: Select[Any] = select(copy.c.file_id, copy.c.tier).where(
+    in_json(copy.c.file_id, "files"), copy.c.state == CopyState.LIVE.value
+)

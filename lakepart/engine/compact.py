@@ -4,7 +4,7 @@ The order is that of every write: note the intent, put the bytes under new names
 are the same rows, sync them, swap the rows of the catalog in one guarded transaction. The new version has the content
 id of the old, so nothing that was made from it becomes stale. Partitions go in groups, a commit each; one whose files
 were replaced or moved meanwhile is skipped and reported. An append, a replacement and a publication never lose to a
-compaction; a delete or upsert under way, whose files were compacted, is refused and may be tried again.
+compaction; a delete or upsert under way, whose files were compacted, decides again which to write again.
 """
 
 from __future__ import annotations

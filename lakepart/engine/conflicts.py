@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from lakepart.catalog.database import Connection
 from lakepart.catalog.definitions import last_change
-from lakepart.catalog.guards import last_writers
+from lakepart.catalog.guards import find_movers
 from lakepart.engine.context import LakeContext, View
-from lakepart.errors import ConflictError
+from lakepart.errors import ConflictError, ErrorCode
 from lakepart.model.plans import count_of, list_some
-from lakepart.model.records import BranchRecord
 from lakepart.model.version_plans import MovedPartition
 
 _HINT = "plan again."
@@ -29,28 +27,28 @@ class AssetPlan(Protocol):
         """Its id."""
 
 
-def find_movers(
-    connection: Connection, branch: BranchRecord, asset_id: int, asset: str, keys: Mapping[int, str]
-) -> list[MovedPartition]:
-    """Say of each of these partitions, given by ordinal and key, whose commit on ``branch`` changed it last."""
-    writers = last_writers(connection, asset_id, branch, sorted(keys))
-    return [MovedPartition(asset, key, *writers.get(ordinal, (None, None, None))) for ordinal, key in keys.items()]
-
-
 def changed_since_planned(
-    context: LakeContext, view: View, plan: AssetPlan, what: str, keys: Mapping[int, str]
+    context: LakeContext,
+    view: View,
+    plan: AssetPlan,
+    what: str,
+    keys: Mapping[int, str],
+    code: ErrorCode = ErrorCode.CONFLICT,
 ) -> ConflictError:
     """Give the error for a plan that no longer fits the partitions ``keys``, given by ordinal and key."""
     with context.database.reading() as connection:
-        return overtaken(plan, what, find_movers(connection, view.branch, plan.asset_id, plan.asset, keys))
+        return overtaken(plan, what, find_movers(connection, view.branch, plan.asset_id, plan.asset, keys), code)
 
 
-def overtaken(plan: AssetPlan, what: str, moved: Sequence[MovedPartition]) -> ConflictError:
+def overtaken(
+    plan: AssetPlan, what: str, moved: Sequence[MovedPartition], code: ErrorCode = ErrorCode.CONFLICT
+) -> ConflictError:
     """Give the error for a plan that partitions which moved meanwhile no longer fit."""
     return ConflictError(
         f"Asset {plan.asset!r} changed after this {what} was planned: {list_some(map(str, moved))}. "
         "Nothing was changed.",
         hint=_HINT,
+        code=code,
         context={"asset": plan.asset, "conflicts": list_conflicts(moved)},
     )
 

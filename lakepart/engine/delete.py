@@ -11,7 +11,7 @@ from lakepart.engine.read import ReadOptions, resolve, settle_missing
 from lakepart.engine.rewriting import costs, find_matches, require_schema, rewrite
 from lakepart.engine.row_changes import changing_rows, no_changes
 from lakepart.engine.schemas import stored_schema
-from lakepart.errors import StateError
+from lakepart.errors import ErrorCode, StateError
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import AssetRecord, Change, ChangeKind, NewFile, RowChanges
 from lakepart.model.row_plans import AffectedFile, DeletePlan
@@ -80,9 +80,7 @@ def apply_delete(home: Home, plan: DeletePlan, *, message: str | None = None) ->
         (one.file_id, one.rows_matched) for one in plan.affected
     ]:
         everything = {ordinal: key for key, ordinal, *_ in plan.partitions}
-        raise changed_since_planned(
-            context, view, plan, "deletion", everything
-        )  # the same rows lie in other files by now
+        raise changed_since_planned(context, view, plan, "deletion", everything, ErrorCode.FILES_CHANGED)
     spent = costs(found) | {"files_skipped": plan.files_read + plan.files_skipped - len(found.matches)}
     with changing_rows(context, view, asset, definition, resolved.schema, "delete", message=message) as writer:
         rewritten = rewrite(context, definition, writer.stager, found.matches, matchers, intent_id=writer.intent_id)

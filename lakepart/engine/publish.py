@@ -13,10 +13,11 @@ from typing import Any
 from lakepart.catalog.committing import Publication, publish
 from lakepart.catalog.database import Connection
 from lakepart.catalog.declaring import refresh, require_open
+from lakepart.catalog.guards import find_movers
 from lakepart.catalog.lookups import find_asset, get_asset, get_branch, get_head
 from lakepart.catalog.reading import branch_changes, contents, inputs_of
 from lakepart.catalog.scopes import Scope
-from lakepart.engine.conflicts import find_movers, list_conflicts
+from lakepart.engine.conflicts import list_conflicts
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.diff import differing
 from lakepart.engine.manifests import write_manifests

@@ -9,6 +9,7 @@ import numpy as np
 from lakepart.catalog.committing import commit
 from lakepart.catalog.database import Connection
 from lakepart.catalog.definitions import as_seen, list_definitions
+from lakepart.catalog.guards import find_movers
 from lakepart.catalog.lookups import (
     get_asset,
     get_head,
@@ -19,7 +20,7 @@ from lakepart.catalog.lookups import (
 )
 from lakepart.catalog.reading import find_version_columns, find_versions, touched_by
 from lakepart.catalog.scopes import EVERY_ORDINAL
-from lakepart.engine.conflicts import find_movers, list_conflicts
+from lakepart.engine.conflicts import list_conflicts
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.manifests import write_manifests
 from lakepart.errors import ConflictError, ErrorCode, InvalidInputError, SnapshotNotFoundError, StateError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -19,9 +19,12 @@ from lakepart.engine.joining import discarded_on_failure, join, require_no_detai
 from lakepart.engine.manifests import write_manifests
 from lakepart.engine.staged import StagedRowChanges
 from lakepart.engine.staging import Stager
+from lakepart.errors import ConflictError, ErrorCode
 from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.records import AssetGuard, AssetRecord, Change, Commit, CommitRequest, RowChanges
 from lakepart.parquet.schemas import serialise
+
+_TRIES = 5
 
 
 @dataclass(slots=True)
@@ -102,6 +105,20 @@ def changing_rows(
     stager = make_stager(context, asset, definition, schema, intent_id, code_version, series=series)
     with discarded_on_failure(stager):
         yield RowWriter(context, view, asset, operation, intent_id, stager, None, {})
+
+
+def decided_again(change: Callable[[], RowChanges]) -> RowChanges:
+    """Make a change of rows; again, from its decision on, where the same rows came to lie in other files meanwhile.
+
+    Who compacts changes no content, so there is nothing that the caller would have to look at.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return change()
+        except ConflictError as error:
+            if error.code is not ErrorCode.FILES_CHANGED:
+                raise
+    return change()
 
 
 def no_changes(context: LakeContext, view: View, spent: Mapping[str, int]) -> RowChanges:

@@ -21,7 +21,7 @@ from lakepart.engine.home import Home
 from lakepart.engine.pieces import Prepared, prepare_routed
 from lakepart.engine.read import Resolved, resolve
 from lakepart.engine.rewriting import Found, costs, find_matches, require_schema, rewrite
-from lakepart.engine.row_changes import changing_rows
+from lakepart.engine.row_changes import changing_rows, decided_again
 from lakepart.engine.schemas import stored_schema
 from lakepart.engine.staging import Piece
 from lakepart.errors import ErrorCode, InvalidInputError, StateError
@@ -162,23 +162,29 @@ def upsert(
         metadata=details.metadata,
     ) as writer:
         staged = writer.stager.stage(renewing(context, writer.intent_id, incoming.noting(prepared.pieces)))
-        decided = _decide(context, view, asset, definition, prepared, incoming)
-        if plan is not None:
-            _require_as_planned(context, view, plan, decided)
-        rewritten = rewrite(
-            context, definition, writer.stager, decided.found.matches, decided.matchers, intent_id=writer.intent_id
-        )
-        spent = {
-            **costs(decided.found),
-            "rows_updated": sum(one.rows_updated for one in decided.partitions),
-            "rows_inserted": sum(one.rows_inserted for one in decided.partitions),
-        }
-        return writer.finish(
-            list(_changes(asset, definition, decided.resolved, staged, rewritten, details)),
-            spent,
-            said={"on": list(incoming.names)},
-            new_schema=schema if prepared.reconciled.changed else None,
-        )
+        new = {file.path for files in staged.values() for file in files}
+
+        def decide_and_finish() -> RowChanges:
+            writer.stager.discard(but=new)  # what an earlier try wrote again
+            decided = _decide(context, view, asset, definition, prepared, incoming)
+            if plan is not None:
+                _require_as_planned(context, view, plan, decided)
+            rewritten = rewrite(
+                context, definition, writer.stager, decided.found.matches, decided.matchers, intent_id=writer.intent_id
+            )
+            spent = {
+                **costs(decided.found),
+                "rows_updated": sum(one.rows_updated for one in decided.partitions),
+                "rows_inserted": sum(one.rows_inserted for one in decided.partitions),
+            }
+            return writer.finish(
+                list(_changes(asset, definition, decided.resolved, staged, rewritten, details)),
+                spent,
+                said={"on": list(incoming.names)},
+                new_schema=schema if prepared.reconciled.changed else None,
+            )
+
+        return decided_again(decide_and_finish) if plan is None else decide_and_finish()
 
 
 def _decide(
@@ -269,7 +275,7 @@ def _require_as_planned(context: LakeContext, view: View, plan: UpsertPlan, deci
     matched = [(one.file_id, one.rows_matched) for one in plan.affected]
     if [(one.file.file_id, one.rows) for one in decided.found.matches] != matched:
         everything = {one.ordinal: key for key, one in planned.items()}
-        raise changed_since_planned(context, view, plan, "upsert", everything)  # the same rows are in other files now
+        raise changed_since_planned(context, view, plan, "upsert", everything, ErrorCode.FILES_CHANGED)
 
 
 def _rows_of(one: UpsertedPartition | None) -> tuple[int, str] | None:

@@ -347,12 +347,18 @@ class CatalogContract:
             sources = dict.fromkeys(self._file_ids(database, asset, ordinal), "cold" if ordinal == 2 else "hot")
             rewrites = dict.fromkeys(sources) | {min(sources): new_file("ab", rows=20)}
             changes.append(change(asset, ordinal, kind=ChangeKind.COMPACT, rewrites=rewrites, sources=sources))
-        run(database, change(asset, 1, "z"), change(asset, 3, kind=ChangeKind.REMOVE))
+        run(database, change(asset, 1, "z"), change(asset, 3, kind=ChangeKind.REMOVE), author="bob")
 
         with pytest.raises(ConflictError) as caught:
             run(database, *changes)
 
-        assert [one["ordinal"] for one in caught.value.context["conflicts"]] == [1, 2, 3]
+        conflicts = caught.value.context["conflicts"]
+        assert caught.value.code is ErrorCode.FILES_CHANGED
+        assert [(one["ordinal"], one["snapshot"], one["author"]) for one in conflicts] == [
+            (1, 2, "bob"),
+            (2, None, None),  # its file lies on another tier, and a move is no commit
+            (3, 2, "bob"),
+        ]
         assert digests_of(database, asset, 4) == ["a", "b"]
         assert run(database, changes[3]).snapshot == 3
 

@@ -71,7 +71,7 @@ def rows_of(lake):
 )
 def test_both_are_done_or_the_compaction_leaves_out_what_the_other_took_away(make, other, first):
     act, expected = OTHERS[other]
-    reports, refused = [], []
+    reports = []
 
     def compacting(lake):
         with suppress(*([lp.StateError] if other == "vacuum" else [])):  # without grace, its intent has expired
@@ -79,14 +79,7 @@ def test_both_are_done_or_the_compaction_leaves_out_what_the_other_took_away(mak
             chosen = numbers[KEY] if other == "publish" else numbers  # alone, there may be nothing left to commit
             reports.append(chosen.compact(progress=False))
 
-    def acting(lake):
-        try:
-            act(lake)
-        except lp.ConflictError as error:  # the same rows lie in other files by now: a deletion is begun anew
-            refused.append(error)
-            act(lake)
-
-    pair = (compacting, acting) if first == "compact" else (acting, compacting)
+    pair = (compacting, act) if first == "compact" else (act, compacting)
     for met in meet_everywhere(make, *pair):
         assert rows_of(met.lake) == [expected, [2, 20]], met.at
         left = {"abandoned-file"} if other in {"demote", "vacuum"} else set()  # by a move or a writer that gave up
@@ -99,7 +92,6 @@ def test_both_are_done_or_the_compaction_leaves_out_what_the_other_took_away(mak
         assert query_catalog(met.lake.url, "SELECT count(*) FROM intent") == [(0,)], met.at
         met.lake.close()
 
-    assert bool(refused) <= (other == "delete")
     skipped = {(key, why) for report in reports for _, key, why in report.skipped}
     assert {key for key, _ in skipped} <= {KEY, QUIET} if other == "compact" else {KEY}
     if first == "compact":
