@@ -25,6 +25,7 @@ from lakepart.catalog.reading import branch_changes
 from lakepart.catalog.schemas import note_schema
 from lakepart.catalog.tables import BIG, TEXT, asset, head, snapshot
 from lakepart.errors import AssetNotFoundError, CatalogError, ConflictError, ErrorCode, InvalidInputError, StorageError
+from lakepart.model.plans import by_whom
 from lakepart.model.records import (
     MAIN,
     MAIN_BRANCH_ID,
@@ -298,7 +299,7 @@ def _check_assets(
             winner = last_change(connection, row.asset_id)
             raise ConflictError(
                 f"The declaration of asset {row.name!r} changed meanwhile: it was revision {guard.revision}, "
-                f"now it is {row.revision} (snapshot {winner['snapshot']} by {winner['author']} at {winner['at']}).",
+                f"now it is {row.revision} {by_whom(winner)}.",
                 hint="look at the asset again, and plan the change anew."
                 if guard.new_definition is not None
                 else "read the asset again and check the frame against its schema.",

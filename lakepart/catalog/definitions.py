@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, insert, or_, select, union_all, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, insert, or_, select, union_all, update
 
 from lakepart.catalog.encoding import from_json, to_json
 from lakepart.catalog.partition_keys import load_keys
@@ -131,14 +131,12 @@ def versions_since(connection: Connection, asset_id: int, snapshot: int) -> dict
 
 def last_change(connection: Connection, asset_id: int) -> dict[str, Any]:
     """Say whose commit changed an asset's definition or columns last, and when."""
-    row = connection.execute(_LAST_CHANGE, {"asset": asset_id}).one()
-    at = from_microseconds(row.at_us).isoformat(timespec="seconds")
-    return {**row._mapping, "at": at}
+    return _with_time(connection.execute(_LAST_CHANGE, {"asset": asset_id}).one())
 
 
-def branches_with(connection: Connection, asset_id: int) -> list[str]:
-    """Give the open branches beside main on which an asset was written."""
-    return list(connection.execute(_WITH, {"asset": asset_id}).scalars())
+def branches_with(connection: Connection, asset_id: int) -> list[dict[str, Any]]:
+    """Give the open branches beside main on which an asset was written, and whose commit there was the last."""
+    return [_with_time(row) for row in connection.execute(_WITH, {"asset": asset_id})]
 
 
 def _seen_at(connection: Connection, asset_id: int, seen_by: BranchRecord, snapshot: int | None) -> int | None:
@@ -156,6 +154,10 @@ def _seen_at(connection: Connection, asset_id: int, seen_by: BranchRecord, snaps
     )
     at: int | None = connection.execute(left_behind).scalar_one_or_none()
     return at
+
+
+def _with_time(row: Row[Any]) -> dict[str, Any]:
+    return {**row._mapping, "at": from_microseconds(row.at_us).isoformat(timespec="seconds")}
 
 
 def _from_row(row: Sequence[Any]) -> DefinitionRecord:
@@ -217,10 +219,15 @@ _LAST_CHANGE: Select[Any] = (
     .order_by(snapshot.c.snapshot.desc())
     .limit(1)
 )
-_WITH: Select[Any] = (
-    select(branch.c.name)
-    .distinct()
+_LAST = (
+    select(branch.c.name.label("branch"), func.max(version.c.began).label("began"))
     .select_from(_OPEN)
     .where(*_current(), branch.c.state == "open", branch.c.branch_id != MAIN_BRANCH_ID)
-    .order_by(branch.c.name)
+    .group_by(branch.c.name)
+    .subquery()
+)
+_WITH: Select[Any] = (
+    select(_LAST.c.branch, snapshot.c.snapshot, snapshot.c.author, snapshot.c.at_us)
+    .select_from(_LAST.join(snapshot, snapshot.c.snapshot == _LAST.c.began))
+    .order_by(_LAST.c.branch)
 )

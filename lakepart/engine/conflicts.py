@@ -9,7 +9,7 @@ from lakepart.catalog.definitions import last_change
 from lakepart.catalog.guards import find_movers
 from lakepart.engine.context import LakeContext, View
 from lakepart.errors import ConflictError, ErrorCode
-from lakepart.model.plans import count_of, list_some
+from lakepart.model.plans import by_whom, count_of, list_some
 from lakepart.model.version_plans import MovedPartition
 
 _HINT = "plan again."
@@ -58,8 +58,8 @@ def declared_anew(context: LakeContext, plan: AssetPlan, what: str) -> ConflictE
     with context.database.reading() as connection:
         winner = last_change(connection, plan.asset_id)
     return ConflictError(
-        f"Asset {plan.asset!r} changed after this {what} was planned: it was declared anew (snapshot "
-        f"{winner['snapshot']} by {winner['author']} at {winner['at']}). Nothing was changed.",
+        f"Asset {plan.asset!r} changed after this {what} was planned: it was declared anew "
+        f"{by_whom(winner)}. Nothing was changed.",
         hint=_HINT,
         context={"asset": plan.asset, "conflicts": [], **winner},
     )

@@ -103,7 +103,7 @@ class View:
         if self.transaction is None:
             return as_seen(connection, asset, self.branch, self.snapshot)
         self.transaction.require_open()
-        return self.transaction.define(asset, as_seen(connection, asset, self.branch, self.snapshot))
+        return self.transaction.define(connection, asset, as_seen(connection, asset, self.branch, self.snapshot))
 
     def at(self, snapshot: int) -> View:
         """Give this branch as it was at ``snapshot``."""

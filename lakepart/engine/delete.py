@@ -10,7 +10,6 @@ from lakepart.engine.home import Home
 from lakepart.engine.read import ReadOptions, resolve, settle_missing
 from lakepart.engine.rewriting import costs, find_matches, require_schema, rewrite
 from lakepart.engine.row_changes import changing_rows, no_changes
-from lakepart.engine.schemas import stored_schema
 from lakepart.errors import ErrorCode, StateError
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import AssetRecord, Change, ChangeKind, NewFile, RowChanges
@@ -66,7 +65,7 @@ def apply_delete(home: Home, plan: DeletePlan, *, message: str | None = None) ->
     definition = asset.partitions
     chosen = PartitionSet.from_ordinals(definition, [ordinal for _, ordinal, *_ in plan.partitions])
     resolved = resolve(context, view, asset, chosen, explicit=False, statistics=True)
-    require_schema(plan.asset, resolved, stored_schema(context, asset))
+    require_schema(context, asset, resolved)
     contents = {version.ordinal: version.content_id for version in resolved.versions}
     moved = {ordinal: key for key, ordinal, content, *_ in plan.partitions if contents.get(ordinal) != content}
     if moved:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakepart.catalog.database import Connection
+from lakepart.catalog.definitions import last_change
 from lakepart.catalog.lookups import find_asset_state, require_whole
 from lakepart.catalog.reading import find_files, find_versions
 from lakepart.engine.context import LakeContext, View
@@ -25,7 +26,7 @@ from lakepart.engine.uncommitted import UNCOMMITTED_SCHEMA
 from lakepart.errors import ConflictError, ErrorCode, InvalidInputError, PartitionNotFoundError
 from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.partition_sets import PartitionSet
-from lakepart.model.plans import ReadPlan, count_of, list_some
+from lakepart.model.plans import ReadPlan, by_whom, count_of, list_some
 from lakepart.model.records import AssetRecord, DataFile, NewFile, VersionRecord
 from lakepart.parquet.datasets import to_dataset
 from lakepart.parquet.filters import Filter, compile_filter
@@ -125,11 +126,12 @@ def _seen_at(connection: Connection, view: View, asset: AssetRecord) -> tuple[in
     if seen is not None and seen.revision != asset.revision:
         seen = view.define(connection, seen)
     if state is None or seen is None or (seen.revision != asset.revision and seen.definition != asset.definition):
+        winner = last_change(connection, asset.asset_id)
         raise ConflictError(
-            f"Asset {asset.name!r} was cut otherwise while this read began.",
+            f"Asset {asset.name!r} was cut otherwise while this read began {by_whom(winner)}.",
             hint="select again and read.",
             code=ErrorCode.ASSET_CHANGED,
-            context={"asset": asset.name},
+            context={"asset": asset.name, **winner},
         )
     return state.head.snapshot, asset.schema_id if seen.revision == asset.revision else seen.schema_id
 

@@ -37,7 +37,7 @@ from lakepart.errors import ConflictError, ErrorCode, InvalidInputError
 from lakepart.model.definition_plans import RepartitionPlan
 from lakepart.model.definitions import PartitionsDefinition, definition_from_dict
 from lakepart.model.partition_sets import PartitionSet
-from lakepart.model.plans import count_of, list_some
+from lakepart.model.plans import by_whom, count_of, list_some
 from lakepart.model.records import (
     AssetGuard,
     AssetRecord,
@@ -121,7 +121,11 @@ def apply_repartition(home: Home, plan: RepartitionPlan) -> Commit:
             raise overtaken(plan, "repartitioning", list(since.values()))
         holders = _holders(connection, plan.asset_id)
         if holders:
-            raise ConflictError(f"Asset {plan.asset!r} cannot be repartitioned any more: {'; '.join(holders)}.")
+            raise ConflictError(
+                f"Asset {plan.asset!r} cannot be repartitioned any more: {'; '.join(holders)}. Nothing was changed.",
+                hint="publish or discard these branches, let the rest end, and plan again.",
+                context={"asset": plan.asset, "conflicts": branches_with(connection, plan.asset_id)},
+            )
 
     with undone_on_failure(context, stager, intent_id):
         open_intent(context.database, intent_id, "repartition")
@@ -237,7 +241,10 @@ def _contents(versions: Sequence[VersionRecord]) -> tuple[tuple[str, int, str], 
 
 def _holders(connection: Connection, asset_id: int) -> list[str]:
     """Name the work under way that knows the asset by its old partitions."""
-    held = [f"branch {name!r} has versions of its own" for name in branches_with(connection, asset_id)]
+    held = [
+        f"branch {found['branch']!r} has versions of its own {by_whom(found)}"
+        for found in branches_with(connection, asset_id)
+    ]
     held += [
         f"backfill {backfill.name!r} is {backfill.state}"
         for backfill in campaigns.list_backfills(connection, asset_id=asset_id)

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from lakepart.catalog.definitions import last_change
 from lakepart.engine.commit import renewing
 from lakepart.engine.context import LakeContext
 from lakepart.engine.read import Resolved, sources_of
+from lakepart.engine.schemas import stored_schema
 from lakepart.engine.staging import Piece, Stager
 from lakepart.errors import ConflictError, ErrorCode, OfflineDataError
 from lakepart.model.definitions import PartitionsDefinition
-from lakepart.model.plans import count_of, list_some
-from lakepart.model.records import DataFile, NewFile
+from lakepart.model.plans import by_whom, count_of, list_some
+from lakepart.model.records import AssetRecord, DataFile, NewFile
 from lakepart.parquet.fitting import fit
 from lakepart.parquet.matching import Matcher
 from lakepart.parquet.reading import Source
@@ -97,14 +99,17 @@ def rewrite(
     return rewritten
 
 
-def require_schema(asset: str, resolved: Resolved, expected: pa.Schema | None) -> None:
-    """Refuse to write rows again under columns that are no longer those of the asset."""
+def require_schema(context: LakeContext, asset: AssetRecord, resolved: Resolved) -> None:
+    """Refuse to write rows again under columns that are no longer those of the asset as it was looked up."""
+    expected = stored_schema(context, asset)
     if expected is None or not resolved.schema.equals(expected, check_metadata=True):
+        with context.database.reading() as connection:
+            winner = last_change(connection, asset.asset_id)
         raise ConflictError(
-            f"The columns of {asset!r} changed while this began. Nothing was changed.",
+            f"The columns of {asset.name!r} changed while this began {by_whom(winner)}. Nothing was changed.",
             hint="try again.",
             code=ErrorCode.ASSET_CHANGED,
-            context={"asset": asset},
+            context={"asset": asset.name, **winner},
         )
 
 

@@ -25,6 +25,7 @@ import pyarrow as pa
 
 from lakepart.catalog.changes import KeptFile, kept_files
 from lakepart.catalog.database import Connection
+from lakepart.catalog.definitions import last_change
 from lakepart.catalog.guards import require_unmoved
 from lakepart.catalog.intents import renew_intents
 from lakepart.catalog.reading import contents, find_versions
@@ -34,6 +35,7 @@ from lakepart.errors import ConflictError, ErrorCode, StateError
 from lakepart.model.contents import content_id_of
 from lakepart.model.known_keys import KnownKey, KnownKeys
 from lakepart.model.ordinal_ranges import OrdinalRange, ordinals_within
+from lakepart.model.plans import by_whom
 from lakepart.model.records import (
     ANYTHING,
     Anything,
@@ -133,7 +135,7 @@ class Uncommitted:
 
     # What it sees
 
-    def define(self, now: AssetRecord, then: AssetRecord) -> AssetRecord:
+    def define(self, connection: Connection, now: AssetRecord, then: AssetRecord) -> AssetRecord:
         """Give an asset as the transaction sees it: as it was at first sight, and with what was written since.
 
         Raises
@@ -145,12 +147,13 @@ class Uncommitted:
             first = self.assets.get(now.asset_id)
             if first is None:
                 if now.definition != then.definition:
+                    winner = last_change(connection, now.asset_id)
                     raise ConflictError(
                         f"Asset {now.name!r} was cut otherwise after this transaction began with snapshot "
-                        f"{self.snapshot}.",
+                        f"{self.snapshot} {by_whom(winner)}.",
                         hint="begin another transaction.",
                         code=ErrorCode.ASSET_CHANGED,
-                        context={"asset": now.name},
+                        context={"asset": now.name, **winner},
                     )
                 if now.schema_id != then.schema_id:
                     then = replace(then, revision=_OF_ANOTHER_SCHEMA)

@@ -212,7 +212,7 @@ def _decide(
     chosen = PartitionSet.from_ordinals(definition, sorted(matchers))
     resolved = resolve(context, view, asset, chosen, explicit=False, statistics=True)
     if asset.schema_id is not None:
-        require_schema(asset.name, resolved, stored_schema(context, asset))
+        require_schema(context, asset, resolved)
     reconciled = prepared.reconciled
     found = find_matches(context, resolved, reconciled.schema if reconciled.changed else resolved.schema, matchers)
     contents = {version.ordinal: version.content_id for version in resolved.versions}

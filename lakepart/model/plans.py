@@ -35,6 +35,11 @@ def count_of(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def by_whom(commit: Mapping[str, Any]) -> str:
+    """Write which commit it was, whose and when: ``(snapshot 7 by ann at 2024-06-01T00:00:00+00:00)``."""
+    return f"(snapshot {commit['snapshot']} by {commit['author']} at {commit['at']})"
+
+
 @dataclass(frozen=True, slots=True)
 class ReadPlan:
     """Which files a read opens, and which partitions it asked for in vain."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lakepart.model.instants import from_microseconds
-from lakepart.model.plans import count_of, list_some
+from lakepart.model.plans import by_whom, count_of, list_some
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class MovedPartition:
         return asdict(self) | {"at": self.at}
 
     def __str__(self) -> str:
-        who = "" if self.snapshot is None else f" (snapshot {self.snapshot} by {self.author} at {self.at})"
+        who = "" if self.snapshot is None else f" {by_whom(self.to_context())}"
         return f"{self.key!r} of {self.asset!r}{who}"
 
 

@@ -20,7 +20,7 @@ from lakepart.model.instants import from_microseconds
 from lakepart.model.intervals import IntegerArray, Intervals
 from lakepart.model.known_keys import KnownKeys
 from lakepart.model.partition_sets import PartitionSet
-from lakepart.model.plans import count_of, list_some
+from lakepart.model.plans import by_whom, count_of, list_some
 from lakepart.model.records import Redefinition
 
 BooleanArray = npt.NDArray[np.bool_]
@@ -176,9 +176,8 @@ def require_fitting(
         gone = list(partitions.values())
     if gone:
         raise ConflictError(
-            f"Asset {asset!r} was cut otherwise meanwhile (snapshot {winner['snapshot']} by {winner['author']} at "
-            f"{winner['at']}): {count_of(len(gone), 'partition')} to be written {'is' if len(gone) == 1 else 'are'} "
-            f"gone ({list_some(gone)}).",
+            f"Asset {asset!r} was cut otherwise meanwhile {by_whom(winner)}: {count_of(len(gone), 'partition')} to be "
+            f"written {'is' if len(gone) == 1 else 'are'} gone ({list_some(gone)}).",
             hint=f"it was {before!r} and is {after!r} now; begin again.",
             code=ErrorCode.ASSET_CHANGED,
             context={"asset": asset, "conflicts": [{"asset": asset, "key": key, **winner} for key in gone]},

@@ -246,11 +246,12 @@ def test_an_asset_that_was_cut_otherwise_after_the_block_began_is_refused(lake):
     other = reopened(lake)
 
     with lake.transaction() as tx:
-        other.asset("numbers").repartition(lp.Monthly("2024-01-01", by="day"))
-        with pytest.raises(lp.ConflictError) as caught:
+        winner = other.asset("numbers").repartition(lp.Monthly("2024-01-01", by="day"))
+        with pytest.raises(lp.ConflictError, match=rf"\(snapshot {winner.snapshot} by .* at .*\)") as caught:
             tx.asset("numbers")
 
     assert caught.value.code == "asset-changed"
+    assert caught.value.context["snapshot"] == winner.snapshot
 
 
 @pytest.mark.parametrize(

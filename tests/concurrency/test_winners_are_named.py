@@ -3,11 +3,14 @@
 import itertools
 from contextlib import suppress
 from datetime import UTC, date, datetime
+from functools import partial
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
 
 import lakepart as lp
+from lakepart.engine.read import resolve
 from lakepart.testing import copied, frozen_lake, meet_everywhere, query_catalog
 
 DAYS = lp.Daily("2024-01-01", by="day")
@@ -28,6 +31,8 @@ def template(tmp_path_factory):
     lake.create_branch("draft").asset("numbers").write(frame((1, 100), (9, 900)), if_exists="replace")
     lake.asset("days", partitions=DAYS).write(frame((1, 1), (2, 2)))
     lake.asset("letters", partitions=lp.Static(["a", "b"])).write(frame((1, 1)), "a")  # of which no branch knows
+    for value in (10, 11):
+        lake.asset("pieces", partitions=DAYS).append(frame((1, value)))
     return lake
 
 
@@ -60,6 +65,16 @@ def shorten(lake):
     return lake.asset("days").alter(partitions=lp.Daily("2024-01-01", by="day", end="2024-01-05"))
 
 
+def upsert_in_a_block(lake):
+    with lake.transaction() as tx:
+        tx.asset("pieces").upsert(frame((1, 10)), on=["value"])
+
+
+def compact(lake):
+    (snapshot,) = lake.asset("pieces").compact(progress=False).snapshots
+    return SimpleNamespace(snapshot=snapshot)
+
+
 def exchange(lake):
     return lake.asset("numbers").alter(drop=["value"], add={"value": pa.int32()})
 
@@ -76,6 +91,12 @@ LOSERS = {
         lambda lake: lake.asset("numbers").upsert(frame((9, 10)), on=["value"]),
         replace,
     ),
+    "a block whose files are compacted": (upsert_in_a_block, compact),
+    "an upsert under other columns": (
+        lambda lake: lake.asset("numbers").upsert(frame((1, 10)), on=["value"]),
+        exchange,
+    ),
+    "a deletion under other columns": (lambda lake: lake.asset("numbers").delete([("value", "==", 10)]), exchange),
     "a deletion of rows": (lambda lake: lake.asset("numbers").delete([("value", "==", 10)]), replace),
     "a transaction that read what it writes": (lambda lake: read_then_write(lake, KEY), replace),
     "a transaction that read a partition as missing": (lambda lake: read_then_write(lake, NEW), replace),
@@ -129,3 +150,29 @@ def test_a_conflict_names_partition_and_snapshot_author_and_time_of_the_winner(t
             named += 1
         lost.clear()
     assert named
+
+
+def test_a_read_of_what_was_cut_otherwise_since_it_was_looked_up_names_who_did_it(template, tmp_path):
+    lake = copied(template, tmp_path / "lake")
+    days = lake.asset("days")
+    resolving = partial(resolve, days._home.context, days._home.view, days._record(), explicit=False)
+    partitions = days[:]._partitions
+    winner = days.repartition(lp.Monthly("2024-01-01", by="day"))
+
+    with pytest.raises(lp.ConflictError, match=rf"\(snapshot {winner.snapshot} by .* at .*\)") as caught:
+        resolving(partitions)
+
+    assert caught.value.context["snapshot"] == winner.snapshot
+
+
+def test_a_repartitioning_names_the_commit_by_which_a_branch_holds_the_old_partitions(template, tmp_path):
+    lake = copied(template, tmp_path / "lake")
+    days = lake.asset("days")
+    plan = days.plan_repartition(lp.Monthly("2024-01-01", by="day"))
+    winner = lake.create_branch("late").asset("days")[KEY].drop()
+
+    with pytest.raises(lp.ConflictError, match=rf"'late' .* \(snapshot {winner.snapshot} by .* at .*\)") as caught:
+        lake.apply(plan)
+
+    (conflict,) = caught.value.context["conflicts"]
+    assert (conflict["branch"], conflict["snapshot"]) == ("late", winner.snapshot)
