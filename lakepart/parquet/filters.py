@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakepart.errors import ErrorCode, InvalidInputError, did_you_mean
+from lakepart.parquet.comparing import ANY_VALUE, exactly, possible
 from lakepart.parquet.statistics import Statistics, from_statistic, has_unknown_bounds, to_statistic
 
 _OPERATORS = ("==", "=", "!=", "<", "<=", ">", ">=", "in", "not in")
@@ -147,12 +148,16 @@ def _term(given: Any, schema: pa.Schema) -> _Term:
             f"The filter on {column!r} has the operator {operator!r}.", hint=f"known: {', '.join(_OPERATORS)}."
         )
     data_type = schema.field(column).type
+    if operator not in {"in", "not in"}:
+        operator, value = exactly("==" if operator == "=" else operator, value, data_type)
+        if operator == ANY_VALUE:
+            return _Term(column, "!=", data_type, (), pc.field(column).is_valid())
     if operator in {"in", "not in"}:
         if isinstance(value, str | bytes) or not isinstance(value, Iterable):
             raise InvalidInputError(
                 f"The filter on {column!r} has {operator} {value!r}, which is no list of values.", hint=_FORMS
             )
-        scalars = [_scalar(item, data_type, column) for item in value]
+        scalars = [_scalar(item, data_type, column) for item in possible(value, data_type)]
         expression = _is_in(pc.field(column), scalars, data_type)
         expression = expression if operator == "in" else ~expression
     else:
@@ -163,7 +168,6 @@ def _term(given: Any, schema: pa.Schema) -> _Term:
 
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "==": lambda field, value: field == value,
-    "=": lambda field, value: field == value,
     "!=": lambda field, value: field != value,
     "<": lambda field, value: field < value,
     "<=": lambda field, value: field <= value,
@@ -182,13 +186,13 @@ def _scalar(value: Any, data_type: pa.DataType, column: str) -> pa.Scalar:
     _check_instant(value, data_type, column)
     try:
         scalar = value if isinstance(value, pa.Scalar) else pa.scalar(value)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise InvalidInputError(f"The filter compares {column!r} with {value!r}: {error}.", hint=_FORMS) from error
     try:
         cast = scalar.cast(data_type)
         same = pa.types.is_float32(data_type) or cast.cast(scalar.type).equals(scalar)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return scalar  # 5.5 against integers: Arrow compares both as floats
+        return scalar  # a fraction against decimals: Arrow finds a type for both
     return cast if same else scalar  # noon against dates: a cast would make it midnight
 
 
@@ -227,7 +231,7 @@ def _overlaps(operator: str, value: Any, low: Any, high: Any) -> bool:
     if value is None or value != value:  # noqa: PLR0124 - NaN
         return True
     try:
-        if operator in {"==", "=", "in"}:
+        if operator in {"==", "in"}:
             return bool(low <= value <= high)
         if operator in {"<", "<="}:
             return bool(low < value if operator == "<" else low <= value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import operator as operators
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
@@ -539,6 +540,9 @@ def can_hold(given: Any, statistics: dict[str, list[Any]], **types: pa.DataType)
     [
         ("==", 5, True),
         ("==", 4, False),
+        ("==", 7.5, False),
+        ("<", 5.5, True),
+        (">", 2.0**64, False),
         ("==", 11, False),
         ("<", 5, False),
         ("<=", 5, True),
@@ -555,6 +559,48 @@ def can_hold(given: Any, statistics: dict[str, list[Any]], **types: pa.DataType)
 )
 def test_bounds_say_whether_a_file_can_hold_a_match(operator: str, value: Any, expected: bool) -> None:
     assert can_hold([("x", operator, value)], {"x": [5, 10, 0]}, x=pa.int64()) is expected
+
+
+COMPARE = {
+    "==": operators.eq,
+    "=": operators.eq,
+    "!=": operators.ne,
+    "<": operators.lt,
+    "<=": operators.le,
+    ">": operators.gt,
+    ">=": operators.ge,
+    "in": lambda x, values: any(x == value for value in values),  # Python compares integers and floats exactly
+    "not in": lambda x, values: all(x != value for value in values),
+}
+NEAR = [2**53 + offset for offset in range(-5, 6)]
+NUMBERS = {  # a column's values, and what they are compared with
+    "floats": (pa.float64(), [float(n) for n in NEAR], [*NEAR, *(-n for n in NEAR), 2**63, 2**64, 10**400, -(10**400)]),
+    "narrow floats": (pa.float32(), [float(2**24 + n) for n in range(-4, 6, 2)], [2**24 + n for n in range(-5, 7)]),
+    "integers": (pa.int64(), [*NEAR, 1], [*(float(n) for n in NEAR), 0.5, 1.0, 1.5, math.inf, -math.inf, math.nan]),
+    "largest integers": (pa.int64(), [-(2**63), 2**63 - 1], [2.0**63, -(2.0**63), 1e300, 2**63, 2**64, 10**400]),
+    "unsigned integers": (pa.uint64(), [0, 2**64 - 1], [2**64 - 2, 2**64 - 1, 2**64, 2.0**64, -1, -0.5, 0.0]),
+    "small integers": (pa.int8(), [-128, 0, 127], [-129, -128.5, -128, 126.5, 127, 127.5, 128]),
+}
+
+
+@pytest.mark.parametrize("operator", COMPARE)
+@pytest.mark.parametrize("numbers", NUMBERS)
+def test_numbers_compare_exactly_in_rows_and_bounds_whatever_their_types(numbers: str, operator: str) -> None:
+    data_type, values, others = NUMBERS[numbers]
+    schema = pa.schema({"x": data_type})
+    table = pa.table([[*values, None]], schema=schema)
+    many = operator in {"in", "not in"}
+
+    for other in [[first, second] for first in others for second in others] if many else others:
+        for given in (other, *(() if many or not -(2**63) <= other < 2**63 else (pa.scalar(other),))):
+            compiled = compile_filter([("x", operator, given)], schema)
+            assert compiled is not None
+            found = [x for x in table.filter(compiled.expression)["x"].to_pylist() if x is not None]
+            assert found == [x for x in values if COMPARE[operator](x, other)], other
+            for low in values:
+                for high in values:
+                    held = any(low <= x <= high for x in found)
+                    assert compiled.can_hold({"x": [low, high, 1]}) or not held, (other, low, high)
 
 
 def test_alternatives_are_tried_one_by_one_and_conditions_together() -> None:
