@@ -42,7 +42,7 @@ from lakepart.engine.uncommitted import Uncommitted
 from lakepart.errors import AlreadyExistsError, ConflictError, ErrorCode, InvalidInputError, LakepartError
 from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.partition_sets import PartitionSet
-from lakepart.model.plans import count_of, list_some
+from lakepart.model.plans import by_whom, count_of, list_some
 from lakepart.model.records import (
     ANYTHING,
     Anything,
@@ -280,8 +280,11 @@ def commit_under_current_schema(
                 raise
             request = again
     raise ConflictError(
-        f"Asset {moved.context['asset']!r} was declared anew {_SCHEMA_RACES} times while this commit was tried.",
+        f"Asset {moved.context['asset']!r} was declared anew {_SCHEMA_RACES} times while this commit was tried, last "
+        f"{by_whom(moved.context)}. Nothing was changed.",
         hint="try again when its declaration has settled.",
+        code=ErrorCode.ASSET_CHANGED,
+        context=moved.context,
     )
 
 

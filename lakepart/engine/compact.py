@@ -22,11 +22,12 @@ from lakepart.engine.commit import commit_under_current_schema, make_stager, und
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.home import Home
 from lakepart.engine.manifests import write_manifests
-from lakepart.engine.merging import Group, OnMerged, look_up, merge
+from lakepart.engine.merging import CHANGED, DECLARED_ANEW, Group, OnMerged, look_up, merge
 from lakepart.engine.schemas import stored_schema
 from lakepart.engine.side_by_side import do_all
 from lakepart.errors import (
     ConflictError,
+    ErrorCode,
     InvalidInputError,
     OfflineDataError,
     StateError,
@@ -256,11 +257,10 @@ def _commit(group: Group, intent_id: str, message: str | None) -> Commit | None:
             based_on = {record.asset_id: (serialise(group.schema), record.partitions)}
             return commit_under_current_schema(context, request, based_on)
         except ConflictError as error:
-            gone = [conflict["key"] for conflict in error.context.get("conflicts", ())]
-            if not gone:
-                raise
-            for key in gone:
-                group.give_up(key)
+            why = DECLARED_ANEW if error.code is ErrorCode.ASSET_CHANGED else CHANGED
+            named = [conflict["key"] for conflict in error.context.get("conflicts", ())]
+            for key in named or [one.key for one in group.ready]:
+                group.give_up(key, why)
     return None
 
 

@@ -24,6 +24,7 @@ from lakepart.parquet.reading import iter_batches
 from lakepart.storage.copying import require_checksum
 
 CHANGED = "its files were replaced or moved meanwhile"
+DECLARED_ANEW = "its asset was declared anew meanwhile"
 OnMerged = Callable[[int], None]
 
 
@@ -42,9 +43,9 @@ class Group:
     skipped: dict[str, str] = field(default_factory=dict)  # why, by key
     written: dict[int, list[tuple[FileRun, NewFile]]] = field(default_factory=dict)  # by ordinal
 
-    def give_up(self, key: str) -> None:
+    def give_up(self, key: str, why: str) -> None:
         """Leave a partition out that somebody else has changed."""
-        self.skipped[key] = CHANGED
+        self.skipped[key] = why
 
     @property
     def ready(self) -> list[PartitionRuns]:
@@ -76,7 +77,7 @@ def look_up(context: LakeContext, plan: AssetRuns, partitions: Sequence[Partitio
         if _are_live(files, one):  # under whatever key it has by now
             group.found.append(replace(one, key=record.partitions.key_of_ordinal(one.ordinal)))
         else:
-            group.give_up(one.key)
+            group.give_up(one.key, CHANGED)
     return group
 
 

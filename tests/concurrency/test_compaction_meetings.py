@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 import lakepart as lp
+from lakepart.engine.compact import apply_compact
 from lakepart.testing import clock_of, copied, frozen_lake, meet_everywhere, query_catalog
 
 KEY, QUIET = "2024-01-01", "2024-01-02"
@@ -96,3 +97,23 @@ def test_both_are_done_or_the_compaction_leaves_out_what_the_other_took_away(mak
     assert {key for key, _ in skipped} <= {KEY, QUIET} if other == "compact" else {KEY}
     if first == "compact":
         assert bool(skipped) == (other in {"replace", "delete", "compact", "demote", "publish"})
+
+
+def test_what_was_committed_is_reported_though_the_asset_changed_all_the_time_afterwards(make, monkeypatch):
+    monkeypatch.setattr("lakepart.engine.compact._PARTITIONS_AT_ONCE", 1)
+    monkeypatch.setattr("lakepart.engine.commit._SCHEMA_RACES", 1)
+    lake = make()
+    merged = []
+
+    def alter_at_the_second(size_bytes):
+        merged.append(size_bytes)
+        if len(merged) == 2:
+            rename(lp.connect(lake.url))
+
+    plan = lake.asset("numbers").plan_compact()
+    report = apply_compact(lake._home, plan, on_progress=alter_at_the_second)
+
+    assert (report.partitions, report.files_before, report.files_after) == (1, 2, 1)
+    assert report.skipped == (("numbers", QUIET, "its asset was declared anew meanwhile"),)
+    assert rows_of(lake) == [[1, 10], [2, 20]]
+    assert list(lake.check(checksums=True)) == []
