@@ -42,7 +42,9 @@ def changed_since_planned(
 ) -> ConflictError:
     """Give the error for a plan that no longer fits the partitions ``keys``, given by ordinal and key."""
     with context.database.reading() as connection:
-        return overtaken(plan, what, find_movers(connection, view.branch, plan.asset_id, plan.asset, keys))
+        return overtaken(
+            plan, what, find_movers(connection, view.look(connection).branch, plan.asset_id, plan.asset, keys)
+        )
 
 
 def overtaken(plan: AssetPlan, what: str, moved: Sequence[MovedPartition]) -> ConflictError:

@@ -60,6 +60,6 @@ def join(
     if transaction is None:
         raise AssertionError("the caller has looked")
     with context.database.reading() as connection:
-        transaction.add(connection, view.scope(asset), changes, new_schema, stager)
+        transaction.add(connection, view.look(connection).scope(asset), changes, new_schema, stager)
     if new_schema is not None:
         context.schemas[transaction.schema_id_of(asset.asset_id)] = new_schema  # of this transaction's own context
