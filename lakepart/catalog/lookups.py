@@ -289,6 +289,11 @@ def list_snapshots(
     return [snapshot_from_row(row) for row in connection.execute(statement.limit(limit))]
 
 
+def commit_tokens(connection: Connection) -> dict[int, str]:
+    """Give the token of every commit, by snapshot: what tells it from any other that was given the same number."""
+    return {row[0]: row[1] for row in connection.execute(select(snapshot.c.snapshot, snapshot.c.token))}
+
+
 def snapshot_from_row(row: Sequence[Any]) -> SnapshotRecord:
     """Make a record of :data:`SNAPSHOT_COLUMNS`."""
     number, at_us, branch_id, operation, author, message, metadata, *counts = row

@@ -115,10 +115,9 @@ def _write_manifests(context: LakeContext, subjects: Subjects) -> set[str]:
     """Write manifests that are not there; in the place of lost ones, a checkpoint of all up to now.
 
     What vacuum has forgotten meanwhile is left out of one manifest as little as of the next, so a lost one cannot be
-    written alone. Damaged ones are set aside, not deleted.
+    written alone. Damaged ones, and those of other commits, are set aside, not deleted.
     """
-    damaged = [span for path in subjects if (span := span_of(path)) is not None]
-    set_aside(context.root, damaged, context.clock())
+    set_aside(context.root, [path for path in subjects if span_of(path) is not None], context.clock())
     write_manifests(context)
     gap = _first_gap(context)
     if gap is not None:
@@ -150,5 +149,5 @@ _MENDS: Mapping[tuple[str, ...], Callable[[LakeContext, Subjects], set[str]]] = 
     ("silent-writer",): _expire_silent_writers,
     ("unwritten-tag",): _tell_tags,
     ("damaged-tag",): _write_tags_again,
-    ("damaged-manifest", "unwritten-manifest", "missing-manifest"): _write_manifests,
+    ("damaged-manifest", "other-manifest", "unwritten-manifest", "missing-manifest"): _write_manifests,
 }
