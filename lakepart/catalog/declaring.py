@@ -136,7 +136,7 @@ def discard(database: Database, branch_id: int) -> None:
         if found.state == "discarded":
             return
         require_closable(connection, found, "discarded")
-        at_us = max(database.now_us(), get_head(connection).at_us)
+        at_us = max(database.latest_us(connection), get_head(connection).at_us)
         close_branch(connection, found, state="discarded", at_us=at_us)
 
 

@@ -80,7 +80,8 @@ def _forget(database: Database, retention: Retention, version_ids: list[int]) ->
         .where(in_json(version.c.version_id, "ids"))
     )
     with database.writing() as connection:
-        at_us = max(database.now_us(), get_head(connection).at_us)  # a clock set back must not make bytes look old
+        # a clock that is behind, or was set back, must not make bytes look old
+        at_us = max(database.latest_us(connection), get_head(connection).at_us)
         forgotten = connection.execute(listed.where(forgettable(retention)), {"ids": to_json(version_ids)}).all()
         if not forgotten:
             return 0
