@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from lakepart.audits import Audit
-from lakepart.catalog.lookups import get_branch
 from lakepart.engine import branches
 from lakepart.engine import publish as publishing
 from lakepart.engine.auditing import run_audits
-from lakepart.engine.context import View
 from lakepart.engine.row_plans import apply_row_plan
 from lakepart.errors import StateError
 from lakepart.model.records import Commit
@@ -101,15 +99,13 @@ class Branch(TransactionalView):
         StalePublicationWarning names it.
         """
         home = self._home
-        record = publishing.publish_branch(
+        return publishing.publish_branch(
             home.context,
             home.view.branch,
             on_conflict=on_conflict,
             message=message,
             audit=lambda plan: self._audited(plan, audit),
         )
-        self._look_again()
-        return record
 
     def _audited(self, plan: PublishPlan, audits: Sequence[Audit]) -> dict[str, Any]:
         """Run the audits on what the plan publishes; gives the metadata to keep."""
@@ -125,8 +121,6 @@ class Branch(TransactionalView):
     def refresh(self) -> Self:
         """Let the branch fall through to main as it is now; what it wrote stays. Gives the branch itself.
 
-        Handles of its assets that were made before still show main as it was; open them again.
-
         Raises
         ------
         ConflictError
@@ -135,15 +129,7 @@ class Branch(TransactionalView):
             The branch is closed.
         """
         publishing.refresh_branch(self._home.context, self._home.view.branch)
-        self._look_again()
         return self
-
-    def _look_again(self) -> None:
-        """See the fork where it is now, as long as the branch is open."""
-        with self._home.context.database.reading() as connection:
-            found = get_branch(connection, self._home.view.branch.branch_id)
-        if found.state == "open":
-            self._home = self._home.in_view(View(found))
 
     def discard(self) -> None:
         """Close the branch and drop its versions; vacuum deletes their files."""

@@ -102,20 +102,36 @@ def restore_catalog(
     *,
     catalog: Location | None = None,
     storage_options: StorageOptions = None,
+    set_aside_later: bool = False,
 ) -> CatalogCopy:
     """Put a backup in the place of a lake's catalog that is lost, in the same database or another.
 
-    What was committed after the backup is not in it: ``check`` names the files of it as abandoned.
+    What was committed after the backup is not in it, but :func:`rebuild` recovers it from storage.
+
+    Parameters
+    ----------
+    url, catalog
+        As for :func:`lakepart.connect`.
+    source
+        What :func:`backup_catalog` wrote.
+    storage_options
+        For the fsspec driver; never stored.
+    set_aside_later
+        Give up what was committed after the backup: its manifests and tags are set aside, its files are vacuum's.
 
     Raises
     ------
+    StateError
+        Storage knows of later commits than the backup, and ``set_aside_later`` was not said.
     AlreadyExistsError
         The lake has a catalog there.
     CatalogError
         The backup is of another lake (``wrong-catalog``).
     """
     address = absolute_address(os.fspath(url))
-    return catalogs.restore(address, absolute_catalog(catalog), source, storage_options)
+    return catalogs.restore(
+        address, absolute_catalog(catalog), source, storage_options, set_aside_later=set_aside_later
+    )
 
 
 def plan_rebuild(

@@ -168,7 +168,7 @@ class LakeView:
         asset = self._asset_of(producer)
         record = home.record(producer.asset)
         with home.context.database.reading() as connection:
-            inputs = choose_inputs(connection, home.view, record, producer.inputs)
+            inputs = choose_inputs(connection, home.view.look(connection), record, producer.inputs)
         register_producer(home.context.database, record.asset_id, producer.record)
         home.functions[producer.asset] = producer.function
         remember_functions(home, inputs)

@@ -239,13 +239,13 @@ class PartitionVerbs(PartitionChanges):
         with home.context.database.reading() as connection:
             return Details(
                 inputs=tuple(
-                    record_selection(connection, read._home.view, name, read._asset, read._partitions)
+                    record_selection(connection, read._home.view.look(connection), name, read._asset, read._partitions)
                     for name, read in (inputs or {}).items()
                 ),
                 code_version=code_version,
                 message=message,
                 metadata=dict(metadata or {}),
-                expected=expected_contents(connection, home.view, record, partitions, base),
+                expected=expected_contents(connection, home.view.look(connection), record, partitions, base),
                 token=token,
             )
 

@@ -60,6 +60,9 @@ class Backend(Protocol):
     def tend(self, driver: Any) -> None:
         """Do what is due after a commit, outside of any transaction."""
 
+    def skew_us(self, connection: Connection) -> int:
+        """Say by how much the database's clock is ahead of this machine's; what the answer takes is nobody's error."""
+
     def translate(self, error: BaseException) -> LakepartError:
         """Give lakepart's error for a driver's; the caller raises it ``from`` that."""
 

@@ -14,12 +14,12 @@ from sqlalchemy import Connection, Select, bindparam, case, insert, select, upda
 from lakepart.catalog.campaigns import accept_claim
 from lakepart.catalog.changes import Moment, Totals, write_changes
 from lakepart.catalog.database import Database
-from lakepart.catalog.declaring import close_branch, leave_published, require_open
+from lakepart.catalog.declaring import close_branch, leave_published, require_closable
 from lakepart.catalog.definitions import last_change, redefine, require_same_cut
 from lakepart.catalog.encoding import to_json
 from lakepart.catalog.guards import find_current, require_unmoved
 from lakepart.catalog.intents import require_intent
-from lakepart.catalog.lookups import get_branch
+from lakepart.catalog.lookups import get_branch, require_open
 from lakepart.catalog.partition_keys import show_keys
 from lakepart.catalog.reading import branch_changes
 from lakepart.catalog.schemas import note_schema
@@ -150,7 +150,7 @@ def publish(
     def work(connection: Connection) -> Commit:
         taken = _advance(connection, database.now_us(), token)
         publishing = get_branch(connection, branch_id)
-        require_open(publishing, "published")
+        require_closable(connection, publishing, "published")
         written = branch_changes(connection, branch_id)
         if choice is not None:
             written = choice.choose(publishing.name, written)
@@ -229,7 +229,7 @@ def _apply(connection: Connection, request: CommitRequest, taken: _Taken) -> Com
     branch = MAIN
     if request.branch_id != MAIN_BRANCH_ID:
         branch = get_branch(connection, request.branch_id)
-        require_open(branch, "written to")
+        require_open(connection, branch, "written to")
     if request.intent_id is not None:
         require_intent(connection, request.intent_id, ends=not request.keeps_intent)
     if request.backfill is not None:
@@ -247,7 +247,7 @@ def _apply(connection: Connection, request: CommitRequest, taken: _Taken) -> Com
     _insert_snapshot(connection, request, number, at_us, totals)
     if request.closes_branch_id is not None:
         closing = get_branch(connection, request.closes_branch_id)
-        require_open(closing, "published")
+        require_closable(connection, closing, "published")
         close_branch(connection, closing, state="published", at_us=at_us, published_as=number)
     return Commit(number, at_us, *totals)
 

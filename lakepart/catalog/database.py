@@ -168,6 +168,14 @@ class Database:
         """Give the time by the clock of whoever opened the catalog."""
         return to_microseconds(self._clock())
 
+    def earliest_us(self, connection: Connection) -> int:
+        """Give the time by the clock that is behind, ours or the database's: by neither is anything older than that."""
+        return self.now_us() + min(0, self.backend.skew_us(connection))
+
+    def latest_us(self, connection: Connection) -> int:
+        """Give the time by the clock that is ahead: what is noted with it looks older than it is to nobody."""
+        return self.now_us() + max(0, self.backend.skew_us(connection))
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Give a connection that sees one state of the catalog to the end, whatever others commit meanwhile."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, update
 from lakepart.catalog.database import Database
 from lakepart.catalog.definitions import note_definition
 from lakepart.catalog.encoding import to_json
-from lakepart.catalog.lookups import find_asset, find_branch, get_asset, get_branch, get_head
+from lakepart.catalog.lookups import find_asset, find_branch, get_asset, get_branch, get_head, require_open
 from lakepart.catalog.schemas import note_schema
 from lakepart.catalog.scopes import in_json
 from lakepart.catalog.tables import asset, branch, head, version
@@ -135,21 +135,16 @@ def discard(database: Database, branch_id: int) -> None:
         found = get_branch(connection, branch_id)
         if found.state == "discarded":
             return
-        require_open(found, "discarded")
-        at_us = max(database.now_us(), get_head(connection).at_us)
+        require_closable(connection, found, "discarded")
+        at_us = max(database.latest_us(connection), get_head(connection).at_us)
         close_branch(connection, found, state="discarded", at_us=at_us)
 
 
-def require_open(found: BranchRecord, what: str) -> None:
+def require_closable(connection: Connection, found: BranchRecord, what: str) -> None:
     """Refuse what only an open branch beside main can be."""
     if found.branch_id == MAIN_BRANCH_ID:
         raise StateError(f"Branch 'main' cannot be {what}.", context={"branch": found.name})
-    if found.state != "open":
-        raise StateError(
-            f"Branch {found.name!r} cannot be {what}: it is {found.state}.",
-            hint="create another branch.",
-            context={"branch": found.name, "state": found.state},
-        )
+    require_open(connection, found, what)
 
 
 def close_branch(
@@ -173,7 +168,7 @@ def refresh(database: Database, branch_id: int, *, require: Callable[[Connection
     """
     with database.writing() as connection:
         found = get_branch(connection, branch_id)
-        require_open(found, "refreshed")
+        require_closable(connection, found, "refreshed")
         require(connection, found)
         move_fork(connection, branch_id, get_head(connection).snapshot)
         return get_branch(connection, branch_id)

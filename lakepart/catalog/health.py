@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -68,10 +67,8 @@ def examine_database(database: Database) -> Iterator[Diagnosis]:
     if isinstance(database.backend, SqliteBackend):
         yield from _sqlite(database, database.backend.path)
         return
-    sent = datetime.now(UTC)
     with database.reading() as connection:
-        at_server = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
-        yield from _clock(at_server, sent, datetime.now(UTC))
+        yield from _clock(database.backend.skew_us(connection) / 1e6)
         yield from _server(connection)
         yield from _role(connection, read_only=database.read_only)
         yield from _session(connection)
@@ -104,10 +101,7 @@ def _sqlite(database: Database, path: Path) -> Iterator[Diagnosis]:
         yield Diagnosis("rights", PROBLEM, text, "connect with read_only=True, or ask for the right to write.")
 
 
-def _clock(at_server: datetime, sent: datetime, received: datetime) -> Iterator[Diagnosis]:
-    """Compare clocks; what the answer took is nobody's error."""
-    ahead_s = (at_server - received).total_seconds() if at_server > received else (at_server - sent).total_seconds()
-    skew_s = 0.0 if sent <= at_server <= received else ahead_s
+def _clock(skew_s: float) -> Iterator[Diagnosis]:
     if abs(skew_s) <= _SKEW_S:
         yield Diagnosis("clock", OK, f"This machine and the database differ by {abs(skew_s):.1f} s.")
         return

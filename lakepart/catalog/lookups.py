@@ -10,7 +10,14 @@ from sqlalchemy import Connection, Select, bindparam, or_, select, true
 from lakepart.catalog.encoding import from_json
 from lakepart.catalog.partition_keys import load_keys
 from lakepart.catalog.tables import BIG, TEXT, asset, branch, head, schema, snapshot, tag, version
-from lakepart.errors import AssetNotFoundError, BranchNotFoundError, NotFoundError, SnapshotNotFoundError, did_you_mean
+from lakepart.errors import (
+    AssetNotFoundError,
+    BranchNotFoundError,
+    NotFoundError,
+    SnapshotNotFoundError,
+    StateError,
+    did_you_mean,
+)
 from lakepart.model.catalog_records import AssetState, HeadRecord
 from lakepart.model.definitions import has_dynamic_keys
 from lakepart.model.instants import from_microseconds
@@ -58,6 +65,11 @@ _ASSET_STATE: Select[Any] = (
     select(*_HEAD_COLUMNS, schema.c.arrow_schema, *_ASSET_COLUMNS)
     .select_from(asset.outerjoin(schema, schema.c.schema_id == asset.c.schema_id).join(head, true()))
     .where(asset.c.name == bindparam("name", type_=TEXT))
+)
+_CLOSED: Select[Any] = (
+    select(branch.c.closed_at_us, branch.c.published_as, snapshot.c.author)
+    .select_from(branch.outerjoin(snapshot, snapshot.c.snapshot == branch.c.published_as))
+    .where(branch.c.branch_id == bindparam("branch", type_=BIG))
 )
 _SCHEMA: Select[Any] = select(schema.c.schema_id, schema.c.asset_id, schema.c.arrow_schema).where(
     schema.c.schema_id == bindparam("schema", type_=BIG)
@@ -125,6 +137,35 @@ def get_branch(connection: Connection, branch_id: int) -> BranchRecord:
     if row is None:
         raise BranchNotFoundError(f"There is no branch with id {branch_id}.", context={"branch_id": branch_id})
     return BranchRecord(*row)
+
+
+def current_branch(connection: Connection, known: BranchRecord) -> BranchRecord:
+    """Give an open branch as it is now, wherever its fork has moved to; that of main is known and costs no query.
+
+    Raises
+    ------
+    StateError
+        The branch was published or discarded.
+    """
+    if known.branch_id == MAIN_BRANCH_ID:
+        return known
+    found = get_branch(connection, known.branch_id)
+    require_open(connection, found, "read")
+    return found
+
+
+def require_open(connection: Connection, found: BranchRecord, what: str) -> None:
+    """Refuse what only an open branch can be; the error says what became of it."""
+    if found.state == "open":
+        return
+    closed_at_us, number, author = connection.execute(_CLOSED, {"branch": found.branch_id}).one()
+    published = "" if number is None else f" as snapshot {number} by {author}"
+    raise StateError(
+        f"Branch {found.name!r} cannot be {what}: it was {found.state}{published} at "
+        f"{from_microseconds(closed_at_us).isoformat(timespec='seconds')}.",
+        hint="create another branch." if number is None else "what it held is on main; create another branch.",
+        context={"branch": found.name, "state": found.state, "closed_at_us": closed_at_us, "published_as": number},
+    )
 
 
 def list_branches(connection: Connection, *, state: str | None = "open") -> list[BranchRecord]:
@@ -209,7 +250,7 @@ def visible_snapshot(
     if (
         whole
         and found.snapshot < horizon
-        and not (branch.branch_id == MAIN_BRANCH_ID and is_tagged(connection, found.snapshot))
+        and not is_kept_by_a_tag(connection, branch, found.snapshot)
         and (of_all_assets or not _shows_a_whole_asset(connection, found.snapshot))
     ):
         raise SnapshotNotFoundError(
@@ -220,7 +261,7 @@ def visible_snapshot(
     return found
 
 
-def require_whole(connection: Connection, asset_id: int, number: int) -> None:
+def require_whole(connection: Connection, asset_id: int, seen_by: BranchRecord, number: int) -> None:
     """Refuse to look at a snapshot that may lack versions of an asset: how long they are kept differs between assets.
 
     Raises
@@ -229,7 +270,7 @@ def require_whole(connection: Connection, asset_id: int, number: int) -> None:
         Vacuum has forgotten versions of the asset from after that snapshot, which no tag keeps.
     """
     found = get_asset(connection, asset_id)
-    if number < found.horizon and not is_tagged(connection, number):
+    if number < found.horizon and not is_kept_by_a_tag(connection, seen_by, number):
         raise SnapshotNotFoundError(
             f"Snapshot {number} of asset {found.name!r} can no longer be read: vacuum has forgotten versions from "
             f"before {found.horizon}.",
@@ -248,6 +289,11 @@ def list_snapshots(
     return [snapshot_from_row(row) for row in connection.execute(statement.limit(limit))]
 
 
+def commit_tokens(connection: Connection) -> dict[int, str]:
+    """Give the token of every commit, by snapshot: what tells it from any other that was given the same number."""
+    return {row[0]: row[1] for row in connection.execute(select(snapshot.c.snapshot, snapshot.c.token))}
+
+
 def snapshot_from_row(row: Sequence[Any]) -> SnapshotRecord:
     """Make a record of :data:`SNAPSHOT_COLUMNS`."""
     number, at_us, branch_id, operation, author, message, metadata, *counts = row
@@ -263,8 +309,10 @@ def asset_not_found(connection: Connection, name: str) -> AssetNotFoundError:
     )
 
 
-def is_tagged(connection: Connection, number: int) -> bool:
-    """Say whether a snapshot has a tag, which keeps it whole."""
+def is_kept_by_a_tag(connection: Connection, seen_by: BranchRecord, number: int) -> bool:
+    """Say whether a tag keeps what a branch shows of a snapshot whole: it does so for main, and for no other branch."""
+    if seen_by.branch_id != MAIN_BRANCH_ID:
+        return False
     tagged = select(tag.c.tag_id).where(tag.c.snapshot == number, tag.c.deleted == 0).limit(1)
     return connection.execute(tagged).first() is not None
 

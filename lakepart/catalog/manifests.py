@@ -70,7 +70,7 @@ def manifest_of(connection: Connection, number: int) -> dict[str, Any]:
     for found in connection.execute(_VERSION_INPUTS, at).mappings():
         row = dict(found)
         of_version[row.pop("version_id")]["inputs"].append({**row, "mapping": from_json(row["mapping"])})
-    lake_id, created_at_us, horizon, token, branch_name, fork, published, *columns = connection.execute(
+    lake_id, created_at_us, horizon, previous, token, branch_name, fork, published, *columns = connection.execute(
         _SNAPSHOT, at
     ).one()
     taken = snapshot_from_row(columns)
@@ -78,7 +78,7 @@ def manifest_of(connection: Connection, number: int) -> dict[str, Any]:
     for table, row in declared_since(connection, number - 1):
         declared.setdefault(table, []).append(row)
     return {
-        **_header((lake_id, created_at_us, horizon)),
+        **_header((lake_id, created_at_us, horizon, previous)),
         "snapshot": {
             "snapshot": taken.snapshot,
             "token": token,
@@ -104,9 +104,15 @@ def manifest_of(connection: Connection, number: int) -> dict[str, Any]:
 
 
 def _header(values: Sequence[Any]) -> dict[str, Any]:
-    """Say whose manifest it is: which lake's, made when, and from which snapshot on its past is whole."""
-    lake_id, created_at_us, horizon = values
-    return {"format": MANIFEST_FORMAT, "lake_id": lake_id, "created_at_us": created_at_us, "horizon": horizon}
+    """Say whose manifest it is: which lake's, made when, from where on its past is whole, and after which commit."""
+    lake_id, created_at_us, horizon, previous = values
+    return {
+        "format": MANIFEST_FORMAT,
+        "lake_id": lake_id,
+        "created_at_us": created_at_us,
+        "horizon": horizon,
+        "previous": previous,
+    }
 
 
 def _whole(table: Table, *, without: Collection[str] = ()) -> list[Any]:
@@ -127,7 +133,7 @@ def checkpoint_of(connection: Connection, first: int, last: int) -> Iterator[tup
     ``("ended", [version_id, snapshot])`` of versions from before ``first``; then rows by the name of their table, in an
     order that lets them be inserted.
     """
-    yield "header", {**_header(connection.execute(_HEADER).one()), "first": first, "last": last}
+    yield "header", {**_header(connection.execute(_HEADER, {"number": first}).one()), "first": first, "last": last}
     yield from declared_since(connection, first - 1)
     streamed, span = connection.execution_options(yield_per=1000), {"first": first, "last": last}
     for row in streamed.execute(_SPAN_ENDED, span):
@@ -147,7 +153,9 @@ _BROUGHT = and_(
     file.c.began == _NUMBER,
 )
 
-_HEADER_COLUMNS = (lake.c.lake_id, lake.c.created_at_us, head.c.horizon)
+_preceding = snapshot.alias("preceding")
+_PREVIOUS = select(_preceding.c.token).where(_preceding.c.snapshot == _NUMBER - 1)
+_HEADER_COLUMNS = (lake.c.lake_id, lake.c.created_at_us, head.c.horizon, _PREVIOUS.scalar_subquery())
 _UNMANIFESTED: Select[Any] = (
     select(snapshot.c.snapshot)
     .where(snapshot.c.manifested == literal_column("0"))  # as the partial index says it, so that it is used

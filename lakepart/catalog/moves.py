@@ -159,7 +159,8 @@ def swap(database: Database, held: Sequence[MoveRecord]) -> list[MoveRecord]:
         Somebody took one of the moves over, or its copies are not verified; none is swapped.
     """
     with database.writing() as connection:
-        now_us = max(database.now_us(), get_head(connection).at_us)  # a clock set back must not make bytes look old
+        # a clock that is behind, or was set back, must not make bytes look old
+        now_us = max(database.latest_us(connection), get_head(connection).at_us)
         _require_step(connection, held, MoveState.SWAPPED)
         current = _still_current(connection, held)
         swapped = [one for one in held if one.move_id in current]

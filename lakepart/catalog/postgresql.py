@@ -10,6 +10,7 @@ transaction another session.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -26,6 +27,7 @@ from lakepart.errors import AlreadyExistsError, LakepartError
 _DIALECT = create_engine("postgresql+psycopg://").dialect
 _compiled_statements: dict[Any, Any] = {}
 _LOCK = 0x6C6B7074  # "lkpt": tells our advisory locks from those of other programs in the database
+_MICROSECOND = timedelta(microseconds=1)
 _CREATING = 0  # no schema has this id
 # The statements say in which order to join: first the partitions asked for, then what belongs to them. They are short,
 # so compiling them would cost more than it saves.
@@ -134,6 +136,15 @@ class PostgresqlBackend:
 
     def tend(self, driver: Any) -> None:
         """Leave upkeep to the server."""
+
+    def skew_us(self, connection: Connection) -> int:
+        """Compare the server's clock with this machine's."""
+        sent = datetime.now(UTC)
+        at_server: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
+        received = datetime.now(UTC)
+        if sent <= at_server <= received:
+            return 0
+        return (at_server - (received if at_server > received else sent)) // _MICROSECOND
 
     def translate(self, error: BaseException) -> LakepartError:
         """Give lakepart's error for one of PostgreSQL."""

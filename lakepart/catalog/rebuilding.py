@@ -33,7 +33,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from lakepart.catalog.database import Database
 from lakepart.catalog.declared import DECLARED, row_from_plain
 from lakepart.catalog.encoding import to_json
-from lakepart.catalog.forgetting import Retention, forgettable, note_horizons
+from lakepart.catalog.forgetting import is_unneeded, note_horizons
 from lakepart.catalog.scopes import in_json
 from lakepart.catalog.tables import (
     BIG,
@@ -56,7 +56,6 @@ from lakepart.model.records import MAIN_BRANCH_ID, TierRecord
 
 Record = tuple[str, Any]
 _BATCH = 1000
-_EVER_US = 2**62
 _ASSUMED = -1
 
 _helpers = MetaData()
@@ -303,7 +302,7 @@ _is_whole = exists().where(
 _FORGETTABLE = (
     select(version.c.version_id, version.c.asset_id, version.c.ended)
     .where(
-        forgettable(Retention(_EVER_US)),
+        is_unneeded(),
         exists().where(
             version_file.c.version_id == version.c.version_id,
             version_file.c.file_id == file.c.file_id,

@@ -294,6 +294,12 @@ def in_json(column: Any, parameter: str) -> ColumnElement[bool]:
     return condition
 
 
+def numbers_in_json(parameter: str) -> ColumnElement[int]:
+    """Give the numbers of a JSON list as rows."""
+    listed = _JsonList(bindparam(parameter, type_=TEXT)).table_valued("value")
+    return _Number(listed.c.value)
+
+
 def each_in_json(source: FromClause, column: Any, parameter: str) -> FromClause:
     """Look the rows of ``source`` up value by value: for a few values of a column, among many rows."""
     listed = _JsonList(bindparam(parameter, type_=TEXT)).table_valued("value").alias("listed")

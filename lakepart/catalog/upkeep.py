@@ -65,7 +65,7 @@ def begin_deletion(database: Database, copies: Sequence[CopyRecord], *, retired_
         free = {(file_id, tier) for file_id, tier in rows}
         granted = [one for one in copies if (one.file_id, one.tier) in free]
         if granted:
-            now_us = database.now_us()
+            now_us = database.latest_us(connection)
             connection.execute(_MARK, [{"of": one.file_id, "on": one.tier, "now": now_us} for one in granted])
         return granted
 
@@ -132,20 +132,14 @@ def copies_of_files(connection: Connection, file_ids: Sequence[int]) -> list[Cop
     return [_from_row(row) for row in connection.execute(_COPIES_OF_FILES, {"files": to_json(sorted(file_ids))})]
 
 
-def list_half_deleted(connection: Connection, before_us: int) -> list[CopyRecord]:
-    """Give the copies that a vacuum began to delete before an instant."""
-    begun = and_(copy.c.state == CopyState.DELETING.value, copy.c.since_us < before_us)
-    return [_from_row(row) for row in connection.execute(_COPIES.where(begun))]
-
-
 def give_up_copy(database: Database, bad: CopyRecord, instead: CopyRecord | None) -> bool:
     """Mark a copy whose bytes are gone or changed as being deleted; False where that cannot be.
 
     A live one is given up only for another that was retired and whose bytes are known to be whole: readers open that
     from now on. One that was retired is given up where nothing counts on it.
     """
-    now_us = database.now_us()
     with database.writing() as connection:
+        now_us = database.latest_us(connection)
         if connection.execute(_BEING_MOVED, {"of": bad.file_id}).first() is not None:
             return False
         if instead is not None:
@@ -154,7 +148,7 @@ def give_up_copy(database: Database, bad: CopyRecord, instead: CopyRecord | None
                 return False
         elif not connection.execute(_IS_SPARE, {"of": bad.file_id, "on": bad.tier}).scalar_one():
             return False
-        connection.execute(_MARK, [{"of": bad.file_id, "on": bad.tier, "now": database.now_us()}])
+        connection.execute(_MARK, [{"of": bad.file_id, "on": bad.tier, "now": now_us}])
         return True
 
 

@@ -69,12 +69,15 @@ def restore(
     where: Annotated[str, typer.Argument(metavar="LAKE", help="Its folder or URL.")],
     source: Annotated[str, typer.Argument(metavar="FILE", help="What backup wrote.")],
     catalog: Catalog = None,
+    set_aside_later: Annotated[
+        bool, typer.Option("--set-aside-later", help="Give up what was committed after the backup.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Put a backup where the lake has lost its catalog."""
     from lakepart.catalogs import restore_catalog
 
-    _tell(restore_catalog(where, source, catalog=_catalog(catalog)), as_json=as_json)
+    _tell(restore_catalog(where, source, catalog=_catalog(catalog), set_aside_later=set_aside_later), as_json=as_json)
 
 
 def _tell(copied: CatalogCopy, *, as_json: bool) -> None:

@@ -88,6 +88,7 @@ def plan_backfill(
     targets = choose_targets(statuses, states, batch)
     publication = choose_publication(publish, targets, on_branch=view.branch.branch_id != MAIN.branch_id)
     with context.database.reading() as connection:
+        view = view.look(connection)
         mapped_inputs = choose_inputs(connection, view, asset, inputs)
         targets = _as_found_on(connection, publication, asset, partitions, targets)
         snapshot = list_snapshots(connection, branch=view.branch, limit=1)[0].snapshot
@@ -232,9 +233,9 @@ def diff_backfill(home: Home, name: str) -> pd.DataFrame:
         if branch.branch_id != home.view.branch.branch_id and branch.state == "open":
             return diff_frame(context, branch)
         partitions = PartitionSet.from_ordinals(asset.partitions, [one.ordinal for one in made])
-        ranges = partitions.ordinal_ranges()
-        before = find_versions(connection, home.view.at(record.plan["snapshot"]).scope(asset), ranges)
-        after = find_versions(connection, home.view.scope(asset), ranges)
+        ranges, view = partitions.ordinal_ranges(), home.view.look(connection)
+        before = find_versions(connection, view.at(record.plan["snapshot"]).scope(asset), ranges)
+        after = find_versions(connection, view.scope(asset), ranges)
     return diff_changes([(asset.name, before, after, frozenset())])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from lakepart.catalog.declaring import discard
-from lakepart.catalog.lookups import get_asset, list_branches
+from lakepart.catalog.lookups import current_branch, get_asset, list_branches
 from lakepart.catalog.reading import branch_changes, contents, find_versions
 from lakepart.catalog.scopes import Scope
 from lakepart.engine.context import LakeContext, View, require_writable
@@ -47,6 +47,7 @@ def diff_frame(context: LakeContext, branch: BranchRecord) -> pd.DataFrame:
     by_asset: dict[int, list[tuple[VersionRecord, str | None]]] = {}
     compared: list[AssetChanges] = []
     with context.database.reading() as connection:
+        branch = current_branch(connection, branch)
         for version, base in branch_changes(connection, branch.branch_id):
             by_asset.setdefault(version.asset_id, []).append((version, base))
         for asset_id, changes in by_asset.items():

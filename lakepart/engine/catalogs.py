@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from lakepart.catalog import copying, migrations
 from lakepart.catalog.database import Database
 from lakepart.catalog.locations import SQLITE, Location
+from lakepart.catalog.lookups import get_head
+from lakepart.engine.manifests import list_spans, set_aside
 from lakepart.engine.opening import (
     CATALOG_FILE,
     FORMAT,
@@ -19,9 +22,12 @@ from lakepart.engine.opening import (
     read_identity,
     system_clock,
 )
-from lakepart.errors import CatalogError, ErrorCode, LakeNotFoundError, NotFoundError
+from lakepart.engine.tags import stored_tags
+from lakepart.errors import CatalogError, ErrorCode, LakeNotFoundError, NotFoundError, StateError
 from lakepart.model.catalog_plans import CatalogCopy, MigrationPlan
+from lakepart.model.plans import count_of
 from lakepart.storage.addresses import without_secrets
+from lakepart.storage.base import Store
 from lakepart.storage.locations import open_store
 
 
@@ -52,7 +58,12 @@ def backup(url: str, catalog: Location | None, to: str | os.PathLike[str]) -> Ca
 
 
 def restore(
-    url: str, catalog: Location | None, source: str | os.PathLike[str], storage_options: StorageOptions = None
+    url: str,
+    catalog: Location | None,
+    source: str | os.PathLike[str],
+    storage_options: StorageOptions = None,
+    *,
+    set_aside_later: bool = False,
 ) -> CatalogCopy:
     """Copy a backup to where the lake at ``url`` has lost its catalog, and write its identity where that is gone."""
     root = open_store(url, storage_options)
@@ -69,12 +80,30 @@ def restore(
                 context={"catalog_lake": database.lake_id, "storage_lake": found[1]},
             )
         location = catalog_location(url, catalog)
+        later = _require_newest(database, root, set_aside_later=set_aside_later)
         if isinstance(location, Path):
             make_folder(location.parent)
         copied = copying.copy_catalog(database, location)
         if found is None:
             root.put_new(IDENTITY_PATH, json.dumps({"format": FORMAT, "lake_id": database.lake_id}).encode())
-    return copied
+        return replace(copied, set_aside=tuple(set_aside(root, later, system_clock())))
+
+
+def _require_newest(database: Database, root: Store, *, set_aside_later: bool) -> list[str]:
+    """Refuse a backup that storage knows later commits than, unless told otherwise; gives what tells of those."""
+    with database.reading() as connection:
+        newest = get_head(connection).snapshot
+    spans = [span for span in list_spans(root) if span.last > newest]
+    if spans and not set_aside_later:
+        last = max(span.last for span in spans)
+        raise StateError(
+            f"The backup ends with snapshot {newest}, and storage has manifests of commits up to {last}: restoring it "
+            f"would lose {count_of(last - newest, 'commit')}. Nothing was changed.",
+            hint="rebuild recovers them without a backup; set_aside_later=True (--set-aside-later) gives them up.",
+            context={"snapshot": newest, "newest": last},
+        )
+    tags = [path for path, values in stored_tags(root) if values is not None and values["snapshot"] > newest]
+    return [*(span.path for span in spans), *tags]
 
 
 def _unopened(url: str, catalog: Location | None) -> Database:

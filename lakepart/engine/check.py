@@ -10,14 +10,14 @@ from functools import partial
 
 from lakepart.catalog import campaigns, moves, upkeep
 from lakepart.catalog.intents import list_intents
-from lakepart.catalog.lookups import get_head, list_snapshots
+from lakepart.catalog.lookups import commit_tokens
 from lakepart.catalog.manifests import unmanifested
 from lakepart.catalog.soundness import find_unsound
 from lakepart.catalog.tags import list_unnoted
 from lakepart.engine.context import LakeContext
 from lakepart.engine.leftovers import Leftover, LeftoverKind, find_leftovers, find_own_leftovers
+from lakepart.engine.manifest_reading import Told, judge_span
 from lakepart.engine.manifests import Span, list_spans
-from lakepart.engine.rebuild import judge_span
 from lakepart.engine.schemas import schemas_by_id
 from lakepart.engine.tags import find_damaged, tag_path
 from lakepart.errors import CatalogError, CorruptionError, NotFoundError
@@ -51,7 +51,8 @@ class Finding:
         ``missing-file``, ``size-mismatch``, ``checksum-mismatch``, ``footer-mismatch``, ``unsound-catalog`` (damage);
         ``abandoned-file``, ``temporary-file``, ``half-deleted-file``, ``silent-writer``, ``interrupted-move``,
         ``interrupted-backfill``, ``unwritten-manifest``, ``missing-manifest``, ``damaged-manifest``,
-        ``stray-manifest``, ``unwritten-tag``, ``damaged-tag`` (leftovers); ``foreign-file`` (a notice).
+        ``other-manifest``, ``stray-manifest``, ``unwritten-tag``, ``damaged-tag`` (leftovers); ``foreign-file``
+        (a notice).
     severity
         ``damage``: data is lost or changed. ``leftover``: harmless, cleared by vacuum or by the next run.
         ``notice``: for your information.
@@ -180,27 +181,35 @@ def _check_rows(context: LakeContext, *, checksums: bool) -> Iterator[Finding]:
 
 
 def _check_manifests(context: LakeContext, *, checksums: bool) -> Iterator[Finding]:
+    """Compare the commits with what is stored of them; only what is doubtful is read, and with ``checksums`` all."""
     # what is committed is asked first: a manifest of it is there by the time of the listing, or not written yet
     with context.database.reading() as connection:
-        unwritten = set(unmanifested(connection))
-        snapshots = [snapshot.snapshot for snapshot in list_snapshots(connection)]
+        unwritten, snapshots = set(unmanifested(connection)), commit_tokens(connection)
     spans = list_spans(context.root)
     with context.database.reading() as connection:
-        newest = get_head(connection).snapshot
-    covered: set[int] = set()
-    for span in spans:
-        if span.last > newest:
+        tokens = commit_tokens(connection)
+    newest, covered, foreign = max(tokens), set[int](), set[int]()
+    for span in sorted(spans):
+        is_stray = span.last > newest
+        told = _told_by(context, span) if checksums or is_stray or span.last in unwritten else None
+        if isinstance(told, str):
+            yield Finding("damaged-manifest", LEFTOVER, span.path, told)
+            continue
+        other = None if told is None else told.contradicts(span, tokens)
+        if span.first - 1 in foreign:
+            other = span.first - 1
+        if other is not None:
+            foreign.add(span.last)
+            text = f"{span.path} is of other commits: snapshot {other} has another token in the catalog. An older "
+            text += "backup of it was restored and written to."
+            yield Finding("other-manifest", LEFTOVER, span.path, text)
+        elif is_stray and told is not None:
+            tokens |= told.tokens  # what comes after it is of the same future
             text = f"{span.path} is of a snapshot that is not there: the newest is {newest}."
             yield Finding("stray-manifest", LEFTOVER, span.path, text)
-            continue
-        damage = _damage_of(context, span) if checksums else None
-        if damage is None:
-            covered.update(range(span.first, span.last + 1))
         else:
-            yield Finding("damaged-manifest", LEFTOVER, span.path, damage)
-    for snapshot in snapshots:
-        if snapshot == 0 or snapshot in covered:
-            continue  # of the empty lake nobody needs to be told
+            covered.update(range(span.first, span.last + 1))
+    for snapshot in sorted(snapshots.keys() - covered - {0}):  # of the empty lake nobody needs to be told
         if snapshot in unwritten:
             text = f"The manifest of snapshot {snapshot} is not written yet; a later commit writes it."
             yield Finding("unwritten-manifest", LEFTOVER, str(snapshot), text)
@@ -209,12 +218,12 @@ def _check_manifests(context: LakeContext, *, checksums: bool) -> Iterator[Findi
             yield Finding("missing-manifest", LEFTOVER, str(snapshot), text)
 
 
-def _damage_of(context: LakeContext, span: Span) -> str | None:
+def _told_by(context: LakeContext, span: Span) -> Told | str:
+    """Give what a manifest tells, or why it cannot be used."""
     try:
-        judge_span(context.root, span, context.database.lake_id)
+        return judge_span(context.root, span, context.database.lake_id)
     except (CatalogError, CorruptionError) as error:
         return error.message
-    return None
 
 
 def _check_tags(context: LakeContext, *, checksums: bool) -> Iterator[Finding]:

@@ -422,7 +422,7 @@ def _refuse_existing(
         raise _no_rows(asset)
     ordinals = {definition.ordinal_at(position) for position in positions}
     with context.database.reading() as connection:
-        there = view.contents(connection, asset, [(min(ordinals), max(ordinals))])
+        there = view.look(connection).contents(connection, asset, [(min(ordinals), max(ordinals))])
     existing = [ordinal for ordinal in there if ordinal in ordinals]
     if existing:
         raise _already_exist(asset, [definition.key_at(definition.position_at(ordinal)) for ordinal in existing])

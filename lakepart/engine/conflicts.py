@@ -37,7 +37,8 @@ def changed_since_planned(
 ) -> ConflictError:
     """Give the error for a plan that no longer fits the partitions ``keys``, given by ordinal and key."""
     with context.database.reading() as connection:
-        return overtaken(plan, what, find_movers(connection, view.branch, plan.asset_id, plan.asset, keys), code)
+        branch = view.look(connection).branch
+        return overtaken(plan, what, find_movers(connection, branch, plan.asset_id, plan.asset, keys), code)
 
 
 def overtaken(

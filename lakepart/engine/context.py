@@ -5,18 +5,18 @@ from __future__ import annotations
 import getpass
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from lakepart.catalog.database import Connection, Database
 from lakepart.catalog.definitions import as_seen
 from lakepart.catalog.locations import Location
-from lakepart.catalog.lookups import require_whole
+from lakepart.catalog.lookups import current_branch, require_whole
 from lakepart.catalog.reading import contents
 from lakepart.catalog.scopes import Scope
 from lakepart.engine.uncommitted import Uncommitted
-from lakepart.errors import ErrorCode, StateError
+from lakepart.errors import ConflictError, ErrorCode, StateError
 from lakepart.model.ordinal_ranges import OrdinalRange
 from lakepart.model.records import MAIN, AssetRecord, BranchRecord, TierRecord
 from lakepart.storage.addresses import without_secrets
@@ -78,11 +78,35 @@ class LakeContext:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A line of versions and, for the past, the snapshot at which to see it; in a transaction, what it wrote too."""
+    """A line of versions and, for the past, the snapshot at which to see it; in a transaction, what it wrote too.
+
+    A handle keeps its view for long, and others may refresh, publish or discard the branch meanwhile. So whoever reads
+    the catalog first asks the view to :meth:`look`, in the same transaction.
+    """
 
     branch: BranchRecord = MAIN
     snapshot: int | None = None
     transaction: Uncommitted | None = None
+
+    def look(self, connection: Connection) -> View:
+        """Give this view with its branch as it is now; one query on a branch, none on main.
+
+        Raises
+        ------
+        StateError
+            The branch was published or discarded.
+        ConflictError
+            In a transaction: the branch was refreshed, so that it shows another main than what was read.
+        """
+        branch = current_branch(connection, self.branch)
+        if self.transaction is not None and branch != self.branch:
+            raise ConflictError(
+                f"Branch {branch.name!r} was refreshed after this transaction began: it shows main as of snapshot "
+                f"{branch.fork} now, not {self.branch.fork}. Nothing was changed.",
+                hint="begin another transaction.",
+                context={"branch": branch.name, "expected": self.branch.fork, "found": branch.fork},
+            )
+        return replace(self, branch=branch)
 
     def scope(self, asset: AssetRecord) -> Scope:
         """Give what the catalog needs to find the asset's committed versions in this view."""
@@ -99,7 +123,7 @@ class View:
             Vacuum has forgotten versions that the view would show.
         """
         if self.snapshot is not None and self.transaction is None:
-            require_whole(connection, asset.asset_id, self.snapshot)
+            require_whole(connection, asset.asset_id, self.branch, self.snapshot)
         if self.transaction is None:
             return as_seen(connection, asset, self.branch, self.snapshot)
         self.transaction.require_open()
@@ -130,7 +154,7 @@ class View:
 
 
 def require_writable(context: LakeContext, view: View, verb: str) -> None:
-    """Refuse ``verb`` on a read-only handle, in the past, and on a branch that is no longer open."""
+    """Refuse ``verb`` on a read-only handle and in the past."""
     if context.read_only:
         raise StateError(
             f"This handle of {context.address!r} is read-only, so it cannot {verb}.",
@@ -144,9 +168,4 @@ def require_writable(context: LakeContext, view: View, verb: str) -> None:
             f"A view of snapshot {view.snapshot} is read-only, so it cannot {verb}.",
             hint="use the lake itself; rollback(to=…) makes old contents current again.",
             code=ErrorCode.READ_ONLY,
-        )
-    if view.branch.state != "open":
-        raise StateError(
-            f"Branch {view.branch.name!r} is {view.branch.state}, so it cannot {verb}.",
-            hint="create another branch.",
         )

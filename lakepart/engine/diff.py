@@ -78,6 +78,7 @@ def diff_frame(home: Home, before: View, after: View) -> pd.DataFrame:
     """Compare all assets in two views, one row per partition that differs."""
     with home.context.database.reading() as connection:
         assets = list_assets(connection)
+        before, after = before.look(connection), after.look(connection)
         found = [change for asset in assets for change in differing(connection, before, after, asset, None)]
     return changes_frame(found)
 
@@ -88,7 +89,7 @@ def diff_partitions(
     """Compare some partitions of one asset in two views; those that differ, in order."""
     with home.context.database.reading() as connection:
         found = get_asset(connection, asset.asset_id)
-        return differing(connection, before, after, found, partitions)
+        return differing(connection, before.look(connection), after.look(connection), found, partitions)
 
 
 def diff_rows(
@@ -108,7 +109,8 @@ def diff_rows(
     context = home.context
     with context.database.reading() as connection:
         newest = get_head(connection).snapshot
-        before, after = (view if view.snapshot is not None else view.at(newest) for view in (before, after))
+        looked = (before.look(connection), after.look(connection))
+        before, after = (view if view.snapshot is not None else view.at(newest) for view in looked)
         found = get_asset(connection, asset.asset_id)
         changes = differing(connection, before, after, found, partitions)
         records = [view.define(connection, found) for view in (before, after)]

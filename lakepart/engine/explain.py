@@ -40,6 +40,7 @@ def explain_frame(
     definition = partitions.definition
     made_from: dict[int, list[Fact]] = {}
     with home.context.database.reading() as connection:
+        home = home.in_view(home.view.look(connection))
         for ordinal, record in find_inputs(connection, home.view.scope(asset), partitions.ordinal_ranges()):
             upstream = find_asset(connection, record.asset)
             made_from.setdefault(ordinal, []).append(("made from", _reading(record, definition, upstream)))

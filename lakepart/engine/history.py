@@ -36,6 +36,7 @@ def history_frame(context: LakeContext, view: View, asset: AssetRecord, partitio
 
     view.require_committed("history")
     with context.database.reading() as connection:
+        view = view.look(connection)
         found = history(connection, asset.asset_id, partitions.ordinal_ranges(), view.branch)
         definitions = list_definitions(connection, asset.asset_id, view.branch, view.snapshot)
         inputs = inputs_of(connection, [version.version_id for version, _ in found])
@@ -138,5 +139,7 @@ def snapshots_frame(context: LakeContext, view: View, *, after: int, limit: int 
 
 def _visible_snapshots(connection: Connection, view: View, *, after: int, limit: int | None) -> list[SnapshotRecord]:
     last = view.snapshot
-    found = list_snapshots(connection, branch=view.branch, after=after, limit=limit if last is None else None)
+    found = list_snapshots(
+        connection, branch=view.look(connection).branch, after=after, limit=limit if last is None else None
+    )
     return found if last is None else [snapshot for snapshot in found if snapshot.snapshot <= last][:limit]

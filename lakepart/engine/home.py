@@ -36,7 +36,7 @@ class Home:
             found = find_asset(connection, asset)
             if found is None:
                 raise asset_not_found(connection, asset)
-            return self.view.define(connection, found)
+            return self.view.look(connection).define(connection, found)
 
     def in_view(self, view: View) -> Home:
         """Give the same lake in another view."""
@@ -45,18 +45,19 @@ class Home:
     def at(self, when: SupportsIndex | str | datetime) -> Home:
         """Give the lake as this branch saw it at a snapshot, at the last one before an instant, or at a tag."""
         with self.context.database.reading() as connection:
+            view = self.view.look(connection)
             if hasattr(when, "__index__") and not isinstance(when, bool):
-                found = visible_snapshot(connection, self.view.branch, number=index(when))
+                found = visible_snapshot(connection, view.branch, number=index(when))
             elif isinstance(when, str) and not is_instant(when):
-                found = visible_snapshot(connection, self.view.branch, number=get_tag(connection, when).snapshot)
+                found = visible_snapshot(connection, view.branch, number=get_tag(connection, when).snapshot)
             elif isinstance(when, str | datetime):
-                found = visible_snapshot(connection, self.view.branch, at_us=to_microseconds(parse_instant(when)))
+                found = visible_snapshot(connection, view.branch, at_us=to_microseconds(parse_instant(when)))
             else:
                 raise InvalidInputError(
                     f"{when!r} is neither a snapshot number, nor an instant, nor a tag.",
                     hint='at(12), at("2026-01-31T00:00Z"), or at("q1-report").',
                 )
-        return self.in_view(self.view.at(found.snapshot))
+        return self.in_view(view.at(found.snapshot))
 
     def __reduce__(self) -> tuple[Any, ...]:
         context = self.context

@@ -48,6 +48,5 @@ def join(
     if transaction is None:
         raise AssertionError("the caller has looked")
     with context.database.reading() as connection:
-        transaction.add(
-            connection, view.scope(asset), changes, new_schema=new_schema, stager=stager, must_be_new=must_be_new
-        )
+        scope = view.look(connection).scope(asset)
+        transaction.add(connection, scope, changes, new_schema=new_schema, stager=stager, must_be_new=must_be_new)

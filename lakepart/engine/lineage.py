@@ -56,7 +56,7 @@ def expected_contents(
     if snapshot is None:
         return lambda _: ANYTHING
     seen = visible_snapshot(connection, view.branch, number=snapshot).snapshot
-    require_whole(connection, asset.asset_id, seen)
+    require_whole(connection, asset.asset_id, view.branch, seen)
     found = dict(contents(connection, view.at(seen).scope(asset), partitions.ordinal_ranges()))
     return found.get
 

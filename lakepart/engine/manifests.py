@@ -24,7 +24,8 @@ from lakepart.model.records import Commit
 from lakepart.storage.base import Store
 
 MANIFEST_FOLDER = "_lakepart/commits"
-_ASIDE_FOLDER = "_lakepart/set-aside"
+_OWN_FOLDER = "_lakepart/"
+_ASIDE_FOLDER = f"{_OWN_FOLDER}set-aside"
 _CHECKPOINT_SUFFIX = ".checkpoint.jsonl.gz"
 _MANIFEST_SUFFIX = ".json"
 
@@ -70,14 +71,14 @@ def list_spans(root: Store) -> list[Span]:
     return [span for found in root.list(MANIFEST_FOLDER) if (span := span_of(found.path)) is not None]
 
 
-def set_aside(root: Store, spans: Iterable[Span], now: datetime) -> list[str]:
-    """Move manifests out of the way; gives where they have gone. Done again after a crash, it goes on."""
+def set_aside(root: Store, paths: Iterable[str], now: datetime) -> list[str]:
+    """Move manifests and tags out of the way; gives where they have gone. Done again after a crash, it goes on."""
     moved = []
-    for span in spans:
-        path = f"{_ASIDE_FOLDER}/{now:%Y%m%dT%H%M%S%f}/{span.path.rpartition('/')[2]}"
-        root.put_new(path, root.read_bytes(span.path))
-        root.delete(span.path)
-        moved.append(path)
+    for path in paths:
+        aside = f"{_ASIDE_FOLDER}/{now:%Y%m%dT%H%M%S%f}/{path.removeprefix(_OWN_FOLDER)}"
+        root.put_new(aside, root.read_bytes(path))
+        root.delete(path)
+        moved.append(aside)
     return moved
 
 
@@ -102,8 +103,12 @@ def write_manifests(context: LakeContext, record: Commit | None = None) -> None:
     for snapshot, manifest in manifests.items():
         try:
             _put_manifest(context, snapshot, manifest)
-        except AlreadyExistsError as error:  # not tried again: the next try would find the same
-            _warn(f"Snapshot {snapshot} is committed, but {manifest_path(snapshot)!r} holds something else: {error}")
+        except AlreadyExistsError:
+            _warn(
+                f"Snapshot {snapshot} is committed, but {manifest_path(snapshot)!r} holds something else, so a lost "
+                "catalog could not be rebuilt. check() says what it is; check(fix=True) sets it aside."
+            )
+            continue
         except LakepartError as error:
             _warn(f"Snapshot {snapshot} is committed, but its manifest is not written yet: {error}")
             continue

@@ -6,26 +6,29 @@ what is not ours. Damaged bytes go only where whole ones are proven to lie elsew
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime
 
 from lakepart.catalog import moves, upkeep
+from lakepart.catalog.database import Connection
 from lakepart.catalog.intents import expire_intents
 from lakepart.catalog.lookups import get_head
 from lakepart.catalog.manifests import unmanifested
 from lakepart.catalog.tags import list_unnoted
 from lakepart.engine.check import Finding
 from lakepart.engine.context import LakeContext, View, require_writable
+from lakepart.engine.deleting import delete_copies, granted_until
 from lakepart.engine.manifests import Span, list_spans, set_aside, span_of, write_checkpoint, write_manifests
 from lakepart.engine.move import finish_interrupted
 from lakepart.engine.tags import settle_tags, tag_id_of, write_again
-from lakepart.errors import NotFoundError
+from lakepart.errors import NotFoundError, OfflineDataError, StorageError
 from lakepart.model.catalog_records import CopyRecord, CopyState
-from lakepart.model.instants import to_microseconds
 from lakepart.storage.copying import checksum
 
-_DEAD_AFTER = timedelta(hours=1)  # writers that were silent for that long; five minutes is a machine asleep
+_DEAD_AFTER_US = 3_600_000_000  # writers that were silent for an hour; five minutes is a machine asleep
+_THREADS = 8  # they wait for the store
 Subjects = Sequence[str]
 
 
@@ -49,17 +52,18 @@ def _finish_moves(context: LakeContext, subjects: Subjects) -> set[str]:
 
 
 def _finish_deletions(context: LakeContext, subjects: Subjects) -> set[str]:
+    wanted, until = set(subjects), granted_until(context)
     with context.database.reading() as connection:
-        half_deleted = upkeep.list_half_deleted(connection, to_microseconds(context.clock() - _DEAD_AFTER))
-    wanted = set(subjects)
-    found = [copy for copy in half_deleted if copy.owned and _subject(copy) in wanted]
-    _delete(context, found)
-    return {_subject(copy) for copy in found}
+        dead_before_us = _dead_before_us(context, connection)
+        found = upkeep.list_deletable(connection, dead_before_us)
+    half_deleted = [copy for copy in found if copy.state is CopyState.DELETING and _subject(copy) in wanted]
+    granted = upkeep.begin_deletion(context.database, half_deleted, retired_before_us=dead_before_us)
+    return _delete(context, granted, until)
 
 
 def _give_up_damaged_copies(context: LakeContext, subjects: Subjects) -> set[str]:
     """Let readers open another copy that is whole, where a tier still has one, and drop spare ones that are damaged."""
-    done, wanted = set(), set(subjects)
+    done, wanted = set[str](), set(subjects)
     bad = [copy for copy in upkeep.iter_copies(context.database) if copy.owned and _subject(copy) in wanted]
     read_by_nobody = {copy.file_id for copy in bad if copy.state is CopyState.LIVE}  # what is left of these is kept
     for copy in bad:
@@ -67,9 +71,9 @@ def _give_up_damaged_copies(context: LakeContext, subjects: Subjects) -> set[str
         instead = _whole_copy(context, copy) if is_live else None
         if (instead is None) == is_live or (not is_live and copy.file_id in read_by_nobody):
             continue
+        until = granted_until(context)
         if upkeep.give_up_copy(context.database, copy, instead):
-            _delete(context, [copy])
-            done.add(_subject(copy))
+            done |= _delete(context, [copy], until)
     return done
 
 
@@ -81,21 +85,24 @@ def _whole_copy(context: LakeContext, bad: CopyRecord) -> CopyRecord | None:
             try:
                 if checksum(context.stores[copy.tier], copy.path) == copy.checksum:
                     return copy
-            except NotFoundError:
+            except (
+                NotFoundError,
+                OfflineDataError,
+                StorageError,
+            ):  # one that cannot be read now may be whole all the same
                 continue
     return None
 
 
-def _delete(context: LakeContext, copies: Iterable[CopyRecord]) -> None:
-    gone = []
-    for copy in copies:
-        context.stores[copy.tier].delete(copy.path)
-        gone.append(copy)
-    upkeep.delete_copies(context.database, gone)
+def _delete(context: LakeContext, granted: Sequence[CopyRecord], until: datetime) -> set[str]:
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="lakepart-mend") as pool:
+        return {_subject(copy) for copy in delete_copies(context, granted, pool, until)}
 
 
 def _expire_silent_writers(context: LakeContext, subjects: Subjects) -> set[str]:
-    expired = expire_intents(context.database, to_microseconds(context.clock() - _DEAD_AFTER))
+    with context.database.reading() as connection:
+        dead_before_us = _dead_before_us(context, connection)
+    expired = expire_intents(context.database, dead_before_us)
     return set(expired) & set(subjects)
 
 
@@ -115,10 +122,9 @@ def _write_manifests(context: LakeContext, subjects: Subjects) -> set[str]:
     """Write manifests that are not there; in the place of lost ones, a checkpoint of all up to now.
 
     What vacuum has forgotten meanwhile is left out of one manifest as little as of the next, so a lost one cannot be
-    written alone. Damaged ones are set aside, not deleted.
+    written alone. Damaged ones, and those of other commits, are set aside, not deleted.
     """
-    damaged = [span for path in subjects if (span := span_of(path)) is not None]
-    set_aside(context.root, damaged, context.clock())
+    set_aside(context.root, [path for path in subjects if span_of(path) is not None], context.clock())
     write_manifests(context)
     gap = _first_gap(context)
     if gap is not None:
@@ -138,6 +144,10 @@ def _first_gap(context: LakeContext) -> Span | None:
     return None
 
 
+def _dead_before_us(context: LakeContext, connection: Connection) -> int:
+    return context.database.earliest_us(connection) - _DEAD_AFTER_US
+
+
 def _subject(copy: CopyRecord) -> str:
     return f"{copy.tier}:{copy.path}"
 
@@ -150,5 +160,5 @@ _MENDS: Mapping[tuple[str, ...], Callable[[LakeContext, Subjects], set[str]]] = 
     ("silent-writer",): _expire_silent_writers,
     ("unwritten-tag",): _tell_tags,
     ("damaged-tag",): _write_tags_again,
-    ("damaged-manifest", "unwritten-manifest", "missing-manifest"): _write_manifests,
+    ("damaged-manifest", "other-manifest", "unwritten-manifest", "missing-manifest"): _write_manifests,
 }

@@ -23,7 +23,7 @@ def needed_inputs(
             hint="register one: lake.register(producer).",
         )
     with home.context.database.reading() as connection:
-        inputs = producer_inputs(connection, home.view, asset, home.mapping_functions)
+        inputs = producer_inputs(connection, home.view.look(connection), asset, home.mapping_functions)
     return {
         one.name: (
             one.asset.name,
@@ -40,7 +40,7 @@ def partitions_needing(
     """Give the partitions of the asset ``by`` that are made from any of ``partitions``; of all, those that elapsed."""
     made = home.record(by)
     with home.context.database.reading() as connection:
-        inputs = producer_inputs(connection, home.view, made, home.mapping_functions)
+        inputs = producer_inputs(connection, home.view.look(connection), made, home.mapping_functions)
     definition = made.partitions
     everything = PartitionSet.everything(definition)
     found = PartitionSet.empty(definition)

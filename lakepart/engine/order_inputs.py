@@ -52,13 +52,14 @@ def read_inputs(
         return OrderInputs(resolved, dict.fromkeys(ordinals, ()))
     partitions = PartitionSet.from_ordinals(definition, ordinals)
     with context.database.reading() as connection:
-        inputs = planned_inputs(connection, view, planned, functions)
+        inputs = planned_inputs(connection, view.look(connection), planned, functions)
     for one in inputs:
         needed = one.needed(partitions, as_of)
         with context.database.reading() as connection:
+            now = view.look(connection)
             for ordinal, records in lineage.items():
                 mapped = one.map(PartitionSet.from_ordinals(definition, [ordinal]), as_of)
-                records.append(record_mapped(connection, view, one.name, one.asset, one.mapping, mapped))
+                records.append(record_mapped(connection, now, one.name, one.asset, one.mapping, mapped))
         bounded = not isinstance(one.mapping, AllPartitions)
         resolved[one.name] = resolve(context, view, one.asset, needed.partitions, explicit=bounded)
     return OrderInputs(resolved, {ordinal: tuple(records) for ordinal, records in lineage.items()})

@@ -39,7 +39,8 @@ def lake_status(home: Home, as_of: datetime | None) -> pd.DataFrame:
     rows = []
     instant = as_of_now(home.context, home.view, as_of)
     with home.context.database.reading() as connection:
-        assets = [home.view.define(connection, asset) for asset in list_assets(connection)]
+        view = home.view.look(connection)
+        assets = [view.define(connection, asset) for asset in list_assets(connection)]
     for asset in assets:
         everything = PartitionSet.everything(asset.partitions)
         statuses = read_statuses(home.context, home.view, asset, everything, explicit=False, as_of=instant)
@@ -55,10 +56,11 @@ def tier_report(home: Home) -> pd.DataFrame:
 
     rows = []
     with home.context.database.reading() as connection:
+        view = home.view.look(connection)
         for asset in list_assets(connection):
-            definition = home.view.define(connection, asset).partitions
+            definition = view.define(connection, asset).partitions
             ranges = PartitionSet.everything(definition).ordinal_ranges()
-            found = find_files(connection, home.view.scope(asset), ranges)
+            found = find_files(connection, view.scope(asset), ranges)
             for tier in home.context.tiers:
                 here = [(ordinal, file) for ordinal, file in found if file.tier == tier.name]
                 if here:

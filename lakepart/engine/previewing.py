@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from lakepart.catalog.lookups import get_head
+from lakepart.catalog.lookups import current_branch, get_head
 from lakepart.engine.context import LakeContext, View
 from lakepart.engine.uncommitted import Stage, Uncommitted
 from lakepart.errors import LakepartError
@@ -35,7 +35,7 @@ def show_uncommitted(
     schema = None if new_schema is None else deserialise(new_schema)
     with context.database.reading() as connection:
         block.snapshot = get_head(connection).snapshot
-        view = View(branch, block.snapshot, block)
+        view = View(current_branch(connection, branch), block.snapshot, block)
         block.add(connection, view.scope(asset), changes, new_schema=schema)
     return shown, view
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from lakepart.catalog.committing import Publication, publish
 from lakepart.catalog.database import Connection
-from lakepart.catalog.declaring import refresh, require_open
+from lakepart.catalog.declaring import refresh, require_closable
 from lakepart.catalog.guards import find_movers
 from lakepart.catalog.lookups import find_asset, get_asset, get_branch, get_head
 from lakepart.catalog.reading import branch_changes, contents, inputs_of
@@ -46,7 +46,7 @@ def plan_publish(context: LakeContext, branch: BranchRecord, *, on_conflict: str
         raise InvalidInputError(f"on_conflict={on_conflict!r} is not one of {', '.join(map(repr, ON_CONFLICT))}.")
     with context.database.reading() as connection:
         branch = get_branch(connection, branch.branch_id)
-        require_open(branch, "published")
+        require_closable(connection, branch, "published")
         written = branch_changes(connection, branch.branch_id)
         on_main = _contents_of_main(connection, written)
         names = _names(connection, [one for one, _ in written])

@@ -87,15 +87,18 @@ def resolve(
 ) -> Resolved:
     """Find the versions and files of ``partitions``; ``explicit`` ones that are not committed are ``missing``.
 
-    Costs four queries, whatever the number of partitions; one more, the first time, where schemas are not known yet.
+    Costs four queries, whatever the number of partitions; one more on a branch, and one, the first time, where schemas
+    are not known yet.
 
     Raises
     ------
     ConflictError
         The asset was cut otherwise since it was looked up.
     """
-    scope, ranges = view.scope(asset), partitions.ordinal_ranges()
+    ranges = partitions.ordinal_ranges()
     with context.database.reading() as connection:
+        view = view.look(connection)
+        scope = view.scope(asset)
         snapshot, schema_id = _seen_at(connection, view, asset)
         versions = find_versions(connection, scope, ranges)
         files = find_files(connection, scope, ranges, statistics=statistics)
@@ -119,7 +122,7 @@ def _seen_at(connection: Connection, view: View, asset: AssetRecord) -> tuple[in
     """Give the snapshot to read, and the schema id of then; the asset must still be cut as when it was looked up."""
     if view.snapshot is not None:
         if view.transaction is None:
-            require_whole(connection, asset.asset_id, view.snapshot)  # vacuum may have come since it was looked up
+            require_whole(connection, asset.asset_id, view.branch, view.snapshot)  # vacuum may have come meanwhile
         return view.snapshot, asset.schema_id
     state = find_asset_state(connection, asset.name)
     seen = None if state is None else state.asset

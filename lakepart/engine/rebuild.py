@@ -6,24 +6,20 @@ it. What no manifest speaks of is named and never adopted.
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from lakepart.catalog import rebuilding, replacing
 from lakepart.catalog.database import Database
 from lakepart.catalog.locations import Location
 from lakepart.catalog.lookups import get_head
-from lakepart.catalog.manifests import MANIFEST_FORMAT
 from lakepart.catalog.soundness import find_unsound
 from lakepart.engine.context import Clock
 from lakepart.engine.leftovers import intent_of
-from lakepart.engine.manifests import Span, digest_of, list_spans, manifest_path, set_aside, span_of
+from lakepart.engine.manifest_reading import Told, judge_span, records_of_span
+from lakepart.engine.manifests import Span, list_spans, manifest_path, set_aside, span_of
 from lakepart.engine.opening import (
     DEFAULT_TIERS,
     IDENTITY_PATH,
@@ -33,12 +29,10 @@ from lakepart.engine.opening import (
     make_folder,
     system_clock,
 )
-from lakepart.engine.tags import TAG_FOLDER, tag_id_of
+from lakepart.engine.tags import stored_tags, tag_id_of
 from lakepart.errors import (
     AlreadyExistsError,
-    CatalogError,
     CorruptionError,
-    ErrorCode,
     InvalidInputError,
     LakeNotFoundError,
     NotFoundError,
@@ -50,7 +44,6 @@ from lakepart.storage.addresses import join_url, without_secrets
 from lakepart.storage.base import Store
 from lakepart.storage.locations import open_store
 
-_HEADER = ("format", "lake_id", "created_at_us", "horizon")
 _AT_ONCE = 500  # manifests written to the new catalog in one transaction
 
 
@@ -74,7 +67,7 @@ class RebuildReport:
     damaged
         ``(path, why)`` of manifests and tags that could not be used.
     set_aside
-        Where the manifests of later snapshots and the old catalog have gone.
+        Where the manifests of later snapshots, tags that were not used and the old catalog have gone.
     """
 
     snapshot: int
@@ -172,7 +165,7 @@ def apply_rebuild(
         with Database.create(building, lake_id=plan.lake_id, clock=lambda: created_at, tiers=DEFAULT_TIERS) as database:
             rebuilding.begin(database)
             _put_pieces(root, database, plan)
-            unread = _put_tags(root, database, plan)
+            unused = _put_tags(root, database, plan)
             for tier in rebuilding.settle_tiers(database):
                 stored = open_store(join_url(url, tier.root), storage_options).list()
                 rebuilding.note_listing(
@@ -185,7 +178,8 @@ def apply_rebuild(
             rebuilding.end(database)
             _require_sound(database, plan)
         # first, so that no crash leaves a new catalog beside what tells of another future
-        aside = set_aside(root, [span for span in list_spans(root) if span.last > plan.snapshot], clock())
+        later = [span.path for span in list_spans(root) if span.last > plan.snapshot]
+        aside = set_aside(root, [*later, *(path for path, _ in unused)], clock())
         aside += replacing.put_in_place(building, location, now=clock())
     return RebuildReport(
         plan.snapshot,
@@ -194,7 +188,7 @@ def apply_rebuild(
         recovered.forgotten,
         recovered.lost,
         unknown,
-        (*plan.damaged, *unread),
+        (*plan.damaged, *unused),
         tuple(aside),
     )
 
@@ -209,9 +203,24 @@ class _Chain:
     created_at_us: int = 0
     pieces: list[str] = field(default_factory=list)
     damaged: list[tuple[str, str]] = field(default_factory=list)
+    tokens: dict[int, str] = field(default_factory=dict)
 
-    def add(self, span: Span, header: Mapping[str, Any]) -> None:
-        """Go on to the end of a span."""
+    def add(self, span: Span, told: Told) -> None:
+        """Go on to the end of a span.
+
+        Raises
+        ------
+        CorruptionError
+            It follows on another commit than the one that is there.
+        """
+        header, other = told.header, told.contradicts(span, self.tokens)
+        if other is not None:
+            raise CorruptionError(
+                f"{span.path!r} cannot be used: it follows on another snapshot {other} than that of "
+                f"{self.pieces[-1]!r}. An older backup of the catalog was restored and written to.",
+                context={"path": span.path, "snapshot": other},
+            )
+        self.tokens |= told.tokens
         if not self.pieces:
             self.created_at_us = header.get("created_at_us", header.get("at_us", 1) - 1)
         self.lake_id, self.last = header["lake_id"], span.last
@@ -239,101 +248,33 @@ def _follow(root: Store, spans: Sequence[Span], wanted: int, lake_id: str | None
     return chain
 
 
-def judge_span(root: Store, span: Span, lake_id: str | None) -> Mapping[str, Any]:
-    """Read a manifest or checkpoint to its end; gives its header.
-
-    Raises
-    ------
-    CorruptionError
-        It is damaged.
-    CatalogError
-        It is of another lake, or of a newer format.
-    """
-    header: Mapping[str, Any] = {}
-    for what, value in _records(root, span, set()):
-        if what == "header":
-            header = value
-        elif what == "snapshot" and "at_us" not in header:
-            header = {**header, "at_us": value["at_us"]}
-    if header["format"] > MANIFEST_FORMAT:
-        raise CatalogError(
-            f"{span.path!r} has format {header['format']}, made by a newer lakepart than this one.",
-            hint="upgrade lakepart.",
-            code=ErrorCode.CATALOG_TOO_NEW,
-        )
-    if lake_id is not None and header["lake_id"] != lake_id:
-        raise CatalogError(
-            f"{span.path!r} is of lake {header['lake_id']}, and this is lake {lake_id}.",
-            hint="manifests of another lake were put there: take them away.",
-            code=ErrorCode.WRONG_CATALOG,
-            context={"path": span.path, "lake": lake_id, "found": header["lake_id"]},
-        )
-    return header
-
-
-def _records(root: Store, span: Span, seen: set[int]) -> Iterator[rebuilding.Record]:
-    """Give what a manifest or checkpoint says, beginning with its header; CorruptionError where it does not say so."""
-    try:
-        if span.is_checkpoint:
-            yield from _of_checkpoint(root, span)
-        else:
-            manifest = json.loads(root.read_bytes(span.path))
-            if manifest["format"] > 1 and manifest["digest"] != digest_of(manifest):
-                raise _damaged(span, "its digest is of other bytes")
-            if manifest["snapshot"]["snapshot"] != span.last:
-                raise _damaged(span, f"it is of snapshot {manifest['snapshot']['snapshot']}")
-            yield "header", {name: manifest[name] for name in _HEADER if name in manifest}
-            yield from rebuilding.records_of(manifest, seen)
-    except NotFoundError as error:
-        raise _damaged(span, "it is gone") from error
-    except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, LookupError, AttributeError) as error:
-        raise _damaged(span, f"{type(error).__name__}: {error}") from error
-
-
-def _of_checkpoint(root: Store, span: Span) -> Iterator[rebuilding.Record]:
-    count, ended = 0, False
-    with root.open_read(span.path) as stored, gzip.GzipFile(fileobj=stored) as lines:
-        for line in lines:
-            if ended:
-                raise _damaged(span, "it goes on after its end")
-            what, value = json.loads(line)
-            if what == "end":
-                ended = value == count
-                continue
-            if what == "header" and (value["first"], value["last"]) != (span.first, span.last):
-                raise _damaged(span, f"it is of snapshots {value['first']} to {value['last']}")
-            count += 1
-            yield what, value
-    if not ended or not count:
-        raise _damaged(span, "it is cut short")
-
-
-def _damaged(span: Span, why: str) -> CorruptionError:
-    return CorruptionError(f"{span.path!r} cannot be used: {why}.", context={"path": span.path})
-
-
 def _put_pieces(root: Store, database: Database, plan: RebuildPlan) -> None:
     """Write what the pieces say, many manifests in one transaction; no more than one piece is held in memory."""
     seen: set[int] = set()
     spans = [span for path in plan.pieces if (span := span_of(path)) is not None]
     for start in range(0, len(spans), _AT_ONCE):
         some = spans[start : start + _AT_ONCE]
-        rebuilding.put_records(database, chain.from_iterable(_records(root, span, seen) for span in some))
+        rebuilding.put_records(database, chain.from_iterable(records_of_span(root, span, seen) for span in some))
 
 
 def _put_tags(root: Store, database: Database, plan: RebuildPlan) -> list[tuple[str, str]]:
-    """Write the tags of snapshots that are recovered; gives those that cannot be used, and why."""
-    unread = []
-    for stored in root.list(TAG_FOLDER):
-        try:
-            values = json.loads(root.read_bytes(stored.path))
-            if values["lake_id"] != plan.lake_id or not 0 <= values["snapshot"] <= plan.snapshot:
-                raise ValueError("it is of another lake or of a snapshot that is not recovered")
-            row = {"tag_id": tag_id_of(stored.path), **values, "deleted": 0, "noted": 1}
+    """Write the tags of snapshots that are recovered, the newest of each name; gives the others, and why not they."""
+    unused: list[tuple[str, str]] = []
+    names: dict[str, str] = {}
+    for path, values in sorted(stored_tags(root), reverse=True):
+        if values is None or values["lake_id"] != plan.lake_id:
+            why = "it is damaged, or of another lake"
+        elif not 0 <= values["snapshot"] <= plan.snapshot:
+            why = f"it is of snapshot {values['snapshot']}, which is not recovered"
+        elif values["name"] in names:
+            why = f"{names[values['name']]!r}, a later one, is of tag {values['name']!r}, too"
+        else:
+            names[values["name"]] = path
+            row = {"tag_id": tag_id_of(path), **values, "deleted": 0, "noted": 1}
             rebuilding.put_records(database, [("tag", row)])
-        except (ValueError, TypeError, KeyError) as error:
-            unread.append((stored.path, f"{stored.path!r} cannot be used: {error}."))
-    return unread
+            continue
+        unused.append((path, f"{path!r} cannot be used: {why}."))
+    return unused
 
 
 def _require_possible(plan: RebuildPlan, location: Location) -> None:

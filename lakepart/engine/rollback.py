@@ -14,7 +14,7 @@ from lakepart.catalog.lookups import (
     get_asset,
     get_head,
     get_snapshot,
-    is_tagged,
+    is_kept_by_a_tag,
     require_whole,
     visible_snapshot,
 )
@@ -50,13 +50,14 @@ def plan_rollback(
     """Say what makes the contents of snapshot ``to`` current again; what was missing then becomes missing."""
     found: list[RestoredPartition] = []
     with context.database.reading() as connection:
+        view = view.look(connection)
         then = view.at(visible_snapshot(connection, view.branch, number=to, whole=False).snapshot)
         for asset, partitions in selections:
             ranges = partitions.ordinal_ranges()
             if as_seen(connection, asset, view.branch, to).definition != asset.definition:
                 ranges = _require_same_cut(connection, view, then, asset, partitions)
             old, now = (_by_ordinal(find_versions(connection, one.scope(asset), ranges)) for one in (then, view))
-            _require_kept(connection, asset, partitions, old, to)
+            _require_kept(connection, then, asset, partitions, old)
             found += _restore(asset, partitions.definition, old, now)
         snapshot = get_head(connection).snapshot
     revisions = {asset.asset_id: asset.revision for asset, _ in selections}
@@ -79,6 +80,7 @@ def plan_undo(context: LakeContext, view: View, number: int, *, on_conflict: str
     moved: list[MovedPartition] = []
     revisions: dict[int, int] = {}
     with context.database.reading() as connection:
+        view = view.look(connection)
         head = _require_undoable(connection, view, number)
         before, after = view.at(number - 1), view.at(number)
         for asset_id, ordinals in touched_by(connection, view.branch.branch_id, number).items():
@@ -159,13 +161,15 @@ def _require_undoable(connection: Connection, view: View, number: int) -> int:
     return head.snapshot
 
 
-def _require_kept(connection: Connection, asset: AssetRecord, partitions: PartitionSet, old: Versions, to: int) -> None:
+def _require_kept(
+    connection: Connection, then: View, asset: AssetRecord, partitions: PartitionSet, old: Versions
+) -> None:
     """Refuse to go back where vacuum may have forgotten what was there, but not to what it has kept (``keep_last``)."""
-    horizon = get_asset(connection, asset.asset_id).horizon
-    if to >= horizon or is_tagged(connection, to):
+    to, horizon = then.snapshot or 0, get_asset(connection, asset.asset_id).horizon
+    if to >= horizon or is_kept_by_a_tag(connection, then.branch, to):
         return
     if partitions == PartitionSet.everything(partitions.definition):
-        require_whole(connection, asset.asset_id, to)
+        require_whole(connection, asset.asset_id, then.branch, to)
     gone = [key for key, ordinal in zip(partitions, partitions.ordinals.tolist(), strict=True) if ordinal not in old]
     if gone:
         raise SnapshotNotFoundError(

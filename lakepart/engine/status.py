@@ -49,8 +49,10 @@ def committed_partitions(
     context: LakeContext, view: View, asset: AssetRecord, partitions: PartitionSet
 ) -> PartitionSet:
     """Keep the partitions that are there."""
-    scope, ranges = view.scope(asset), partitions.ordinal_ranges()
+    ranges = partitions.ordinal_ranges()
     with context.database.reading() as connection:
+        view = view.look(connection)
+        scope = view.scope(asset)
         found = find_version_columns(connection, scope, ranges, ("ordinal",))["ordinal"]
         if view.transaction is not None:
             view.transaction.note_read(asset.asset_id, ranges)
@@ -71,8 +73,10 @@ def read_statuses(
 ) -> Statuses:
     """Judge every partition that was named, or that is committed or expected by ``as_of``, in order."""
     view.require_committed("status")
-    scope, ranges = view.scope(asset), tuple(partitions.ordinal_ranges())
+    ranges = tuple(partitions.ordinal_ranges())
     with context.database.reading() as connection:
+        view = view.look(connection)
+        scope = view.scope(asset)
         versions = find_version_columns(connection, scope, ranges, columns)
         work = find_work(connection, asset.asset_id, view.branch.branch_id, ranges)
         reasons = Judge(connection, view, as_of).judge(asset, versions, ranges)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from lakepart.catalog import tags
 from lakepart.engine.context import LakeContext, require_writable
@@ -17,11 +18,14 @@ from lakepart.engine.home import Home
 from lakepart.errors import LakepartError
 from lakepart.model.names import check_tag_name
 from lakepart.model.records import Tag
+from lakepart.storage.base import Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
 TAG_FOLDER = "_lakepart/tags"
+_OWN_VALUES = ("name", "snapshot", "message", "author", "at_us")
+_VALUES = ("lake_id", *_OWN_VALUES)
 
 
 def tag_path(tag_id: int) -> str:
@@ -107,6 +111,19 @@ def find_damaged(context: LakeContext, *, contents: bool) -> list[tuple[Tag, str
     return damaged
 
 
+def stored_tags(root: Store) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """Read every file of a tag: ``(path, values)``; None for the values of one that is damaged."""
+    for stored in root.list(TAG_FOLDER):
+        try:
+            tag_id_of(stored.path)
+            values = json.loads(root.read_bytes(stored.path))
+            if not isinstance(values["name"], str) or not isinstance(values["snapshot"], int):
+                raise TypeError("these are the values of no tag")
+            yield stored.path, {name: values[name] for name in _VALUES}
+        except (ValueError, TypeError, KeyError):
+            yield stored.path, None
+
+
 def write_again(context: LakeContext, tag_id: int) -> None:
     """Put what a tag's file should hold in the place of what it holds."""
     with context.database.reading() as connection:
@@ -118,13 +135,6 @@ def write_again(context: LakeContext, tag_id: int) -> None:
 
 def _to_bytes(context: LakeContext, tag: Tag) -> bytes:
     # the same tag must give the same bytes: another process may be writing it at this moment
-    values = {
-        "format": 1,
-        "lake_id": context.database.lake_id,
-        "name": tag.name,
-        "snapshot": tag.snapshot,
-        "message": tag.message,
-        "author": tag.author,
-        "at_us": tag.at_us,
-    }
+    own = {name: getattr(tag, name) for name in _OWN_VALUES}
+    values = {"format": 1, "lake_id": context.database.lake_id, **own}
     return json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from lakepart.catalog.intents import close_intent, open_lease
+from lakepart.catalog.lookups import current_branch
 from lakepart.engine.commit import commit_under_current_schema, undone_on_failure
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.dynamic_keys import written_keys
@@ -30,10 +31,12 @@ def prepare_transaction(home: Home) -> Home:
 
 def begin_transaction(home: Home) -> Home:
     """Begin: the block reads the newest snapshot from here on, which vacuum keeps until it ends."""
-    transaction = transaction_of(home.view)
-    transaction.snapshot = open_lease(home.context.database, transaction.intent_id, "transaction")
+    transaction, database = transaction_of(home.view), home.context.database
+    with database.reading() as connection:
+        branch = current_branch(connection, home.view.branch)
+    transaction.snapshot = open_lease(database, transaction.intent_id, "transaction")
     transaction.stage = Stage.OPEN
-    return home.in_view(replace(home.view, snapshot=transaction.snapshot))
+    return home.in_view(View(branch, transaction.snapshot, transaction))
 
 
 def commit_transaction(home: Home, *, message: str | None, metadata: Mapping[str, Any]) -> None:
@@ -50,7 +53,7 @@ def commit_transaction(home: Home, *, message: str | None, metadata: Mapping[str
     transaction.end(Stage.ABANDONED)  # until the commit has succeeded
     with undone_on_failure(context, transaction, transaction.intent_id):
         with context.database.reading() as connection:
-            changes = transaction.guarded_changes(connection, view.branch)
+            changes = transaction.guarded_changes(connection, view.look(connection).branch)
         if not changes:
             close_intent(context.database, transaction.intent_id)
             transaction.stage = Stage.COMMITTED

@@ -9,10 +9,10 @@ next vacuum goes on from there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import chain, groupby
 from operator import itemgetter
 
@@ -22,6 +22,7 @@ from lakepart.catalog.forgetting import Retention, count_forgettable, forget_ver
 from lakepart.catalog.intents import expire_intents, list_intents
 from lakepart.catalog.lookups import get_head, list_assets
 from lakepart.engine.context import LakeContext, View, require_writable
+from lakepart.engine.deleting import delete_copies, granted_until
 from lakepart.engine.leftovers import (
     LAKE,
     LeftoverKind,
@@ -45,11 +46,11 @@ from lakepart.model.records import AssetRecord
 RETENTION = timedelta(days=7)
 GRACE = timedelta(hours=24)
 SAFE_GRACE = timedelta(hours=1)  # sixty times as long as writers and moves take to say that they are alive
+_MICROSECOND = timedelta(microseconds=1)
 _RETIRED = "moved away, or in no version any more"
 _LEFT = {LeftoverKind.ABANDONED: "left by a writer that failed", LeftoverKind.TEMPORARY: "left unfinished"}
 _AT_ONCE = 1000  # deletions asked for in one transaction
 _THREADS = 16  # they wait for the store
-_GRANTED_FOR = timedelta(minutes=30)  # so long, nobody else takes a deletion over
 OnDeleted = Callable[[int, int], None]
 Planned = tuple[str, str, int, str]
 
@@ -82,17 +83,17 @@ def plan_vacuum(
     if not force:
         _require_safe("retention", kept_for, SHORTEST_RETENTION, "what a mistake has replaced could not be got back")
         _require_safe("grace", spared_for, SAFE_GRACE, "readers, writers and moves under way could lose their files")
-    now = context.clock()
-    plan = VacuumPlan(
-        snapshot=0,
-        forget_before_us=to_microseconds(now - kept_for),
-        dead_before_us=to_microseconds(now - spared_for),
-        versions=0,
-        files=(),
-        keep_last=keep_last,
-        at_us=to_microseconds(now),
-    )
     with context.database.reading() as connection:
+        now_us = context.database.earliest_us(connection)
+        plan = VacuumPlan(
+            snapshot=0,
+            forget_before_us=now_us - kept_for // _MICROSECOND,
+            dead_before_us=now_us - spared_for // _MICROSECOND,
+            versions=0,
+            files=(),
+            keep_last=keep_last,
+            at_us=now_us,
+        )
         own = {asset.name: plan.at_us - age for asset in list_assets(connection) if (age := _own(asset)) is not None}
         plan = replace(plan, snapshot=get_head(connection).snapshot, forget_before_us_of=own)
         forgettable = count_forgettable(connection, _retention(connection, plan))
@@ -107,7 +108,8 @@ def apply_vacuum(context: LakeContext, plan: VacuumPlan, *, on_progress: OnDelet
     require_writable(context, View(), "vacuum")
     settle_tags(context)
     write_manifests(context)  # of what is forgotten, none could be written any more
-    plan = _as_of_a_clock_set_back(plan, to_microseconds(context.clock()))
+    with context.database.reading() as connection:
+        plan = _as_of_a_clock_set_back(plan, context.database.earliest_us(connection))
     expire_intents(context.database, plan.dead_before_us)
     with context.database.reading() as connection:
         retention = _retention(connection, plan)
@@ -183,40 +185,26 @@ def _delete(context: LakeContext, plan: VacuumPlan, pool: Executor) -> Iterator[
         retired = upkeep.list_deletable(connection, plan.dead_before_us)
     wanted = [copy for copy in retired if (copy.tier, copy.path) in planned]
     for some in in_batches(wanted, _AT_ONCE):
-        until = context.clock() + _GRANTED_FOR
+        until = granted_until(context)
         granted = upkeep.begin_deletion(context.database, some, retired_before_us=plan.dead_before_us)
-        yield _delete_copies(context, granted, pool, until)
+        gone = delete_copies(context, granted, pool, until)
+        yield len(gone), sum(copy.size_bytes for copy in gone)
     left = [one for one in plan.files if one[3] != _RETIRED and kind_of(one[1]) in _LEFT]
     for tier, of_tier in groupby(sorted(left), key=itemgetter(0)):
         for group in in_batches(of_tier, _AT_ONCE):
             yield _delete_leftovers(context, tier, {path: size for _, path, size, _ in group}, pool)
 
 
-def _delete_copies(
-    context: LakeContext, granted: Sequence[CopyRecord], pool: Executor, until: datetime
-) -> tuple[int, int]:
-    def delete(copy: CopyRecord) -> bool:
-        if context.clock() > until:  # this machine slept: others may have deleted the file, and made it anew
-            return False
-        context.stores[copy.tier].delete(copy.path)
-        return True
-
-    done = list(pool.map(delete, granted))  # to the end of each
-    gone = [copy for copy, is_gone in zip(granted, done, strict=True) if is_gone]
-    upkeep.delete_copies(context.database, gone)
-    return len(gone), sum(copy.size_bytes for copy in gone)
-
-
 def _delete_leftovers(context: LakeContext, tier: str, size_of: dict[str, int], pool: Executor) -> tuple[int, int]:
     """Delete objects that have no row, unless a writer at work made them or a row has come to speak of them."""
     copies: list[CopyRecord] = []
-    free, until = list(size_of), context.clock() + _GRANTED_FOR
+    free, until = list(size_of), granted_until(context)
     if tier != LAKE:
         with context.database.reading() as connection:
             writers = {intent.intent_id for intent in list_intents(connection)}
         dead = [path for path in free if intent_of(path) not in writers]
         free, copies = upkeep.begin_leftover_deletion(context.database, tier, dead)
     deleted = list(pool.map(store_of(context, tier).delete, free))
-    files, size_bytes = _delete_copies(context, copies, pool, until)
     gone = [path for path, was_there in zip(free, deleted, strict=True) if was_there]
-    return files + len(gone), size_bytes + sum(size_of[path] for path in gone)
+    gone += [copy.path for copy in delete_copies(context, copies, pool, until)]
+    return len(gone), sum(size_of[path] for path in gone)

@@ -57,6 +57,8 @@ class CatalogCopy:
         The number of rows by table.
     digest
         Of every row in order, equal for source and target.
+    set_aside
+        Where the manifests and tags of later snapshots have gone, if a backup was restored without those.
     """
 
     source: str
@@ -64,6 +66,7 @@ class CatalogCopy:
     lake_id: str
     rows: Mapping[str, int]
     digest: str
+    set_aside: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
@@ -71,4 +74,5 @@ class CatalogCopy:
 
     def __str__(self) -> str:
         rows = count_of(sum(self.rows.values()), "row")
-        return f"Copied {rows} of {len(self.rows)} tables from {self.source} to {self.target}, and found them equal."
+        copied = f"Copied {rows} of {len(self.rows)} tables from {self.source} to {self.target}, and found them equal."
+        return "\n".join([copied, *(f"Set aside: {path}" for path in self.set_aside)])

@@ -18,12 +18,13 @@ from lakepart.catalog.declaring import create_branch, declare_asset, discard, re
 from lakepart.catalog.definitions import as_seen
 from lakepart.catalog.encoding import from_json
 from lakepart.catalog.forgetting import Retention, count_forgettable, forget_versions
-from lakepart.catalog.intents import close_intent, expire_intents, list_intents, open_intent, renew_intents
+from lakepart.catalog.intents import close_intent, expire_intents, list_intents, open_intent, open_lease, renew_intents
 from lakepart.catalog.lookups import (
     find_asset,
     find_branch,
     get_asset,
     get_head,
+    get_snapshot,
     list_branches,
     list_snapshots,
     snapshot_at,
@@ -1038,6 +1039,42 @@ class CatalogContract:
         assert forget_versions(database, Retention(second.at_us)) == 0
 
         assert content_of(database, asset, at=1) == {1: content_id_of(["a"])}
+
+    def test_each_asset_forgets_by_its_own_limit(self, database: Database) -> None:
+        assets = [declare_asset(database, name, {"kind": "daily"}) for name in ("short", "long", "other")]
+        for token in ("a", "b", "c"):
+            for one in assets:
+                last = run(database, change(one, 1, f"{one.name} {token}"))
+        short, long, _ = (one.asset_id for one in assets)
+        with database.reading() as connection:
+            second = {one.asset_id: get_snapshot(connection, 4 + at).at_us for at, one in enumerate(assets)}
+            retention = Retention(0, {short: last.at_us + 1, long: second[long] + 1})
+
+            assert count_forgettable(connection, retention) == {"long": 1, "short": 2}
+
+        assert forget_versions(database, retention) == 3
+        with database.reading() as connection:
+            assert {one.name: get_asset(connection, one.asset_id).horizon for one in assets} == {
+                "short": 7,
+                "long": 5,
+                "other": 0,
+            }
+
+    def test_what_a_closed_branch_held_is_kept_for_who_began_before(
+        self, database: Database, asset: AssetRecord
+    ) -> None:
+        branch = create_branch(database, "try")
+        run(database, change(asset, 1, "a"), branch=branch)
+        open_lease(database, "reader", "backfill")
+        run(database, change(asset, 1, "b"), branch=branch)
+        discard(database, branch.branch_id)
+        later = run(database, change(asset, 2, "c")).at_us + 1
+
+        assert forget_versions(database, Retention(later)) == 0
+
+        close_intent(database, "reader")
+        open_lease(database, "another", "backfill")  # nobody can read a closed branch from now on
+        assert forget_versions(database, Retention(later)) == 2
 
     def test_a_forgotten_version_cannot_be_made_current_again(self, database: Database, asset: AssetRecord) -> None:
         run(database, change(asset, 1, "a"))

@@ -7,6 +7,7 @@ from sqlalchemy import event
 from lakepart.catalog.committing import commit
 from lakepart.catalog.database import Database
 from lakepart.catalog.declaring import create_branch, declare_asset
+from lakepart.catalog.forgetting import Retention, count_forgettable, forget_versions
 from lakepart.catalog.lookups import find_asset_state
 from lakepart.catalog.reading import contents, find_files, find_inputs, find_versions, find_work, history, tiers_of
 from lakepart.catalog.scopes import Scope
@@ -153,6 +154,26 @@ def test_versions_are_found_by_an_index_on_the_partitions_asked_for(path, snapsh
         lookups = [step for plan in plans[:4] for step in plan if step.startswith("SEARCH version USING")]
         assert [step for step in lookups if "ix_version_present" not in step] == []
     assert "ix_backfill_target_work" in " ".join(plans[5])
+
+
+def test_forgetting_asks_the_same_for_thousands_of_retentions_as_for_one(path, tmp_path):
+    copy = tmp_path / "catalog.db"
+    copy.write_bytes(path.read_bytes())
+    with Database.open(copy, clock=CLOCK) as database:
+        asked, parameters = [], []
+        for assets in (1, 3000):
+            retention = Retention(database.now_us(), {asset_id: asset_id for asset_id in range(1, assets + 1)})
+            with counted(database) as statements:
+                forget_versions(database, retention)
+                with database.reading() as connection:
+                    count_forgettable(connection, retention)
+            asked.append([statement for statement, _, _ in statements])
+            parameters.append(max(len(str(given)) for _, given, _ in statements))
+
+    assert asked[0] == asked[1]
+    assert len(asked[0]) == 3 + 4  # the limits, what was replaced, what was given up; and the names of assets
+    assert max(map(len, asked[0])) < 2000
+    assert parameters[1] < 3000 * 20  # of instants alone
 
 
 def create_branch_record(database):

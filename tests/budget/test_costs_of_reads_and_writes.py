@@ -172,6 +172,16 @@ def test_status_asks_a_handful_of_queries(asset, calls, size):
     assert calls == {"read transaction": 2, "statement": 5}
 
 
+def test_a_branch_costs_one_query_more_for_each_look_at_the_catalog(asset, calls):
+    selection = Lake(asset._home).create_branch("draft").asset("days")["2000-01-02"]
+    calls.clear()
+
+    selection.to_arrow()
+
+    as_main_is_cut = 1  # unless it was repartitioned since
+    assert calls == {"read transaction": 2, "statement": 4 + 2 + as_main_is_cut, "open_read": 1}
+
+
 def test_a_read_that_looks_only_for_what_no_file_can_hold_opens_none(asset, calls):
     table = asset.to_arrow(filter=[("x", ">", 10_000)])
 

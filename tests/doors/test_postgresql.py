@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import traceback
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ import pytest
 from sqlalchemy import create_engine
 
 import lakepart as lp
-from lakepart.testing import clock_of, frozen_lake, query_catalog, stray_files
+from lakepart.catalog.database import Database
+from lakepart.catalog.postgresql import PostgresqlBackend
+from lakepart.testing import FrozenClock, clock_of, files_of, frozen_lake, query_catalog, stray_files
 from lakepart.testing.oracles import query_postgresql
 
 ROLES = ("owner", "writer", "reader")
@@ -283,3 +286,62 @@ def test_the_roles_of_the_documentation_have_the_rights_they_need(tmp_path, post
         assert lake.check() == []
     with psycopg.connect(postgresql, autocommit=True) as connection:
         connection.execute("DROP SCHEMA lakepart CASCADE")
+
+
+# Clocks of two machines
+
+
+class OfAnotherClock(PostgresqlBackend):
+    """A server of which this machine thinks that its clock differs from its own."""
+
+    ahead = timedelta(0)
+
+    def skew_us(self, connection: Any) -> int:
+        assert abs(super().skew_us(connection)) < 60_000_000  # the test and its server are on one machine
+        return self.ahead // timedelta(microseconds=1)
+
+
+def on_a_machine(lake: lp.Lake, catalog: str, *, ahead_of_all: timedelta) -> lp.Lake:
+    """Open a lake on a machine whose clock is wrong by that much; the server's and everybody else's are right."""
+    backend = OfAnotherClock(catalog, read_only=False, lock_wait_s=60)
+    backend.ahead = -ahead_of_all
+    clock = FrozenClock(clock_of(lake)() + ahead_of_all)
+    context = lake._home.context
+    database = Database.open(backend, clock=clock)
+    return lp.Lake(replace(lake._home, context=replace(context, database=database, clock=clock)))
+
+
+def test_a_machine_whose_clock_is_days_ahead_takes_nothing_for_old(tmp_path, catalog) -> None:
+    lake = frozen_lake(tmp_path / "lake", catalog=catalog)
+    numbers = lake.asset("numbers", partitions=lp.Daily("2024-01-01", by="day"))
+    numbers.write(frame((0, 1), (1, 2)))
+    numbers.write(frame((0, 10)), "2024-01-01")
+    numbers["2024-01-02"].demote("cold", progress=False)
+    ahead = on_a_machine(lake, catalog, ahead_of_all=timedelta(days=30))
+
+    def write_slowly() -> Any:
+        yield "2024-01-03", frame((2, 3))
+        ahead.vacuum(progress=False)
+        ahead.check(fix=True)
+
+    before = files_of(lake.url)
+    assert (ahead.plan_vacuum().versions, ahead.plan_vacuum().files) == (0, ())
+    numbers.write(write_slowly())
+
+    assert values(numbers) == [10, 2, 3]
+    assert values(lake.at(1).asset("numbers")) == [1, 2]
+    assert set(before) <= set(files_of(lake.url))
+
+
+def test_what_a_machine_gives_up_whose_clock_is_days_behind_looks_old_to_nobody(tmp_path, catalog) -> None:
+    lake = frozen_lake(tmp_path / "lake", catalog=catalog)
+    numbers = lake.asset("numbers", partitions=lp.Daily("2024-01-01", by="day"))
+    numbers.write(frame((0, 1), (1, 2)))
+    clock_of(lake).advance(timedelta(days=30))
+    behind = on_a_machine(lake, catalog, ahead_of_all=timedelta(days=-20))
+
+    behind.asset("numbers")["2024-01-01"].demote("cold", progress=False)
+
+    assert lake.plan_vacuum().files == ()
+    clock_of(lake).advance(timedelta(days=2))
+    assert len(lake.plan_vacuum().files) == 1

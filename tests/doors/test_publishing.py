@@ -224,7 +224,7 @@ def test_a_closed_branch_is_refused_by_every_verb(lake, branch, closed) -> None:
         branch.discard()
 
     for act in (branch.publish, branch.plan_publish, branch.refresh):
-        with pytest.raises(lp.StateError, match=f"it is {closed}"):
+        with pytest.raises(lp.StateError, match=f"it was {closed}"):
             act()
 
 

@@ -149,6 +149,75 @@ def test_half_deleted_files_are_finished(make, frame):
     assert lake.check(checksums=True) == []
 
 
+class Deleting:
+    """A store before whose first deletion something happens."""
+
+    def __init__(self, store, act):
+        self._store, self._act = store, act
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def delete(self, path):
+        act, self._act = self._act, lambda: None
+        act()
+        return self._store.delete(path)
+
+
+def test_of_two_who_finish_a_deletion_the_slower_deletes_nothing_that_came_back_meanwhile(make, rows_of):
+    lake = make()
+    expected = rows_of(lake)
+    lake.asset("numbers")[KEY].demote("cold", progress=False)
+    clock_of(lake).advance(30 * DAY)
+    crash_before(lake, "delete", lambda lake: lake.vacuum(progress=False))
+    clock_of(lake).advance(timedelta(hours=2))
+    faster = reopened(lake)
+
+    def meanwhile():
+        faster.check(fix=True)
+        faster.asset("numbers")[KEY].promote(progress=False)
+
+    lake = with_stores(lake, {"hot": Deleting(lake._home.context.stores["hot"], meanwhile)})
+
+    lake.check(fix=True)
+
+    assert rows_of(reopened(lake)) == expected
+    assert kinds(reopened(lake).check(checksums=True)) <= {"half-deleted-file"}
+
+
+class Offline:
+    """A store whose bytes cannot be read before they are restored."""
+
+    def __init__(self, store, error):
+        self._store, self._error = store, error
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def open_read(self, path):
+        raise self._error
+
+    read_bytes = open_read
+
+
+@pytest.mark.parametrize(
+    "error", [lp.OfflineDataError("restore it first"), lp.StorageError("no route to it")], ids=repr
+)
+def test_what_only_a_tier_that_cannot_be_read_may_still_hold_is_named_and_the_rest_is_mended(make, frame, error):
+    lake = make()
+    numbers = lake.asset("numbers")
+    numbers[KEY].demote("cold", progress=False)
+    numbers[KEY].promote(progress=False)  # the cold copy is retired
+    path_of(lake, "hot").unlink()
+    Path(lake.url, COMMITS, "000000000002.json").unlink()
+    lake = with_stores(lake, {"cold": Offline(lake._home.context.stores["cold"], error)})
+
+    found = lake.check(fix=True)
+
+    assert {(one.kind, one.fixed) for one in found} == {("missing-file", False), ("missing-manifest", True)}
+    assert kinds(reopened(lake).check(fix=True), fixed=True) == {"missing-file"}  # once it can be read
+
+
 def test_what_only_one_place_held_is_listed_and_left_as_it_is(make):
     lake = make()
     flip(path_of(lake))
