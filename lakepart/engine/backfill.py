@@ -20,8 +20,9 @@ from lakepart.catalog.lookups import find_branch, get_asset, get_branch, list_as
 from lakepart.catalog.reading import contents, find_versions
 from lakepart.engine.auditing import Auditor, Select, load_audits, to_record
 from lakepart.engine.branches import diff_changes, diff_frame
+from lakepart.engine.campaign import BEAT_S
 from lakepart.engine.context import LakeContext, View, require_writable
-from lakepart.engine.driver import BEAT_S, Driver, OnProgress
+from lakepart.engine.driver import OnProgress, drive
 from lakepart.engine.home import Home
 from lakepart.engine.inputs import MappedInput, choose_inputs, remember_functions
 from lakepart.engine.rollback import apply_rollback, plan_rollback
@@ -318,9 +319,16 @@ def _drive(
     with home.context.database.reading() as connection:
         branch = get_branch(connection, record.staging_branch_id or record.branch_id)
     audit = Auditor(home, audits, select, f"Backfill {record.name!r}") if audits else None
-    return Driver(
-        home.context, View(branch), record, function, workers, on_progress, home.mapping_functions, audit
-    ).run()
+    return drive(
+        home.context,
+        View(branch),
+        record,
+        function,
+        workers=workers,
+        on_progress=on_progress,
+        mapping_functions=home.mapping_functions,
+        audit=audit,
+    )
 
 
 def _nonexistent(
