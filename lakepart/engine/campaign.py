@@ -5,9 +5,8 @@ All of that is fenced by the driver's epoch: once another one has taken over, it
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -22,8 +21,6 @@ from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.records import AssetRecord
 from lakepart.model.states import BackfillState, TargetState
 
-BEAT_S = 2.0
-
 
 @dataclass(slots=True)
 class Campaign:
@@ -35,7 +32,6 @@ class Campaign:
     intent_id: str
     asset: AssetRecord  # as it was looked up last
     is_stopping: bool = False  # nothing new is begun
-    _beat_at: float = field(init=False, default=0.0)
 
     @property
     def plan(self) -> Mapping[str, Any]:
@@ -68,14 +64,11 @@ class Campaign:
             return campaigns.get_backfill(connection, self.record.backfill_id).state
 
     def beat(self) -> None:
-        """Say now and then that the driver is alive, and learn whether it is to stop."""
-        now = time.monotonic()
-        if now < self._beat_at:
-            return
-        self._beat_at = now + BEAT_S
+        """Say that the driver is alive, and learn whether it is to stop."""
         state = campaigns.heartbeat(self.context.database, self.record.backfill_id, self.record.epoch)
         renew_intents(self.context.database, [self.intent_id])
-        self.is_stopping = self.is_stopping or state is BackfillState.CANCELLING
+        if state is BackfillState.CANCELLING:
+            self.is_stopping = True
 
     def start(self, order_numbers: Sequence[int]) -> dict[int, int] | None:
         """Note that orders are begun; gives the number of each one's attempt, or None where it was cancelled."""

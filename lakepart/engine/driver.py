@@ -14,6 +14,7 @@ from lakepart.catalog.reading import branch_changes
 from lakepart.engine.auditing import Auditor
 from lakepart.engine.campaign import Campaign
 from lakepart.engine.context import LakeContext, View
+from lakepart.engine.heartbeat import Heartbeat
 from lakepart.engine.inputs import MappedInput, planned_inputs
 from lakepart.engine.manifests import write_manifests
 from lakepart.engine.order_inputs import Turns, read_inputs
@@ -81,13 +82,15 @@ def drive(
         OrderQueue(targets, campaign.asset, _turns(campaign, inputs, targets)),
         Results(campaign, audit, frozenset(version.ordinal for version, _ in rejected)),
         Workers(lambda order: run_order(order, function, context.stores), workers),
+        Heartbeat(campaign.beat),
         mapping_functions,
         on_progress,
         targets,
     )
     try:
-        driver.work_off()
-        ends = driver.end()
+        with driver.heartbeat:
+            driver.work_off()
+            ends = driver.end()
     except (Exception, KeyboardInterrupt):
         driver.let_go()
         raise
@@ -106,6 +109,7 @@ class Driver:
     queue: OrderQueue
     results: Results
     workers: Workers[Order, Outcome]
+    heartbeat: Heartbeat
     mapping_functions: KeyFunctions
     on_progress: OnProgress
     targets: Sequence[TargetRecord]
@@ -117,7 +121,7 @@ class Driver:
             self._count(target.state, 1)
         self._report()
         while self.queue:
-            self.campaign.beat()
+            self.heartbeat.require_accepted()
             if self.campaign.is_stopping:
                 self.queue.drop_waiting()
                 self._withdraw()

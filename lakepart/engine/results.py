@@ -84,7 +84,6 @@ class Results:
         audits: list[dict[str, Any]] = []
         choice = None
         if self.audit is not None:
-            campaign.beat()
             with campaign.context.database.reading() as connection:
                 written = branch_changes(connection, campaign.view.branch.branch_id)
             choice = Publication({one.version_id: base for one, base in written}, frozenset(), stays_open=False)
@@ -110,7 +109,6 @@ class Results:
         """Audit one order as it would be once committed; gives why it is refused. Staged results are audited whole."""
         if self.audit is None or self.campaign.is_staging:
             return None
-        self.campaign.beat()
         work, outcome = computed
         try:
             context, view = show_uncommitted(
