@@ -20,7 +20,6 @@ from lakepart.engine.manifests import write_manifests
 from lakepart.engine.order_inputs import Turns, read_inputs
 from lakepart.engine.order_queue import FIRST_RETRY_S, OrderQueue, Work
 from lakepart.engine.orders import Order, Outcome, describe_timeout, known_of, run_order
-from lakepart.engine.previewing import discard_files
 from lakepart.engine.results import Computed, Results, Verdict
 from lakepart.engine.schemas import stored_schema
 from lakepart.engine.workers import Workers
@@ -265,11 +264,8 @@ class Driver:
         work, error = verdict.computed.work, verdict.error
         if error is not None:
             self._fail(work, _type_of(error), error.message)
-            if isinstance(error, AuditError):
-                discard_files(self.campaign.context.stores, verdict.computed.files)
         elif verdict.state is TargetState.WAITING:
             self._let_wait([work])
-            discard_files(self.campaign.context.stores, verdict.computed.files)
             self.queue.compute_anew(work)
         else:
             self._finish(work, verdict.state)

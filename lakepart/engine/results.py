@@ -14,8 +14,8 @@ from lakepart.engine.commit import commit_under_current_schema
 from lakepart.engine.dynamic_keys import written_keys
 from lakepart.engine.order_queue import Work
 from lakepart.engine.orders import Outcome
-from lakepart.engine.previewing import show_uncommitted
-from lakepart.errors import AuditError, ConflictError, ErrorCode, LakepartError
+from lakepart.engine.previewing import discard_files, show_uncommitted
+from lakepart.errors import AuditError, ConflictError, ErrorCode, LakepartError, StateError
 from lakepart.model.catalog_records import TargetRecord
 from lakepart.model.records import (
     ANYTHING,
@@ -59,14 +59,14 @@ class Results:
     staged_before: Set[int]
 
     def accept(self, results: Iterable[Computed]) -> Iterator[Verdict]:
-        """Audit and commit results; of those that are refused, the files are the caller's to discard."""
+        """Audit and commit results; of those that are refused, the files go once the caller has seen the verdict."""
         passed = []
         for computed in results:
             error = self._audit(computed)
             if error is None:
                 passed.append(computed)
             else:
-                yield Verdict(computed, TargetState.FAILED, error)
+                yield from self._refuse([computed], TargetState.FAILED, error)
         if passed:
             yield from self._commit(passed)
 
@@ -135,21 +135,30 @@ class Results:
             commit_under_current_schema(self.campaign.context, request, {asset.asset_id: (schema, asset.partitions)})
         except ConflictError as error:
             if error.code is ErrorCode.ASSET_CHANGED and self._has_other_columns(asset):
-                yield from (Verdict(one, TargetState.WAITING) for one in group)
+                yield from self._refuse(group, TargetState.WAITING)
                 return
             keys = {conflict["key"] for conflict in error.context.get("conflicts", ())}
-            rest = []
-            for one in group:
-                if keys.isdisjoint(target.key for target in one.work.targets) and keys:
-                    rest.append(one)
-                else:
-                    yield Verdict(one, TargetState.FAILED, error)
+            rest = [one for one in group if keys and keys.isdisjoint(target.key for target in one.work.targets)]
+            yield from self._refuse([one for one in group if one not in rest], TargetState.FAILED, error)
             if rest:
                 yield from self._commit(rest)
             return
+        except StateError:  # for all that this driver still does
+            self._discard(group)
+            raise
         yield from (Verdict(one, self._committed) for one in group)
         if any(guard.new_schema is not None for guard in request.assets) or self.campaign.asset.schema_id is None:
             self.campaign.look_asset_up()
+
+    def _refuse(
+        self, group: Sequence[Computed], state: TargetState, error: LakepartError | None = None
+    ) -> Iterator[Verdict]:
+        """Say that results were not committed and never will be."""
+        yield from (Verdict(one, state, error) for one in group)
+        self._discard(group)
+
+    def _discard(self, group: Sequence[Computed]) -> None:
+        discard_files(self.campaign.context.stores, (file for one in group for file in one.files))
 
     @property
     def _committed(self) -> TargetState:
