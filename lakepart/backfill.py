@@ -91,8 +91,9 @@ class Backfill:
     def cancel(self) -> Backfill:
         """Ask whoever runs it to stop: orders under way end, nothing new begins, what is done stays.
 
-        A process that has been silent for 20 seconds counts as dead, and the backfill is cancelled in its place. What
-        was to appear together stays staged on branch ``backfill-<name>``: resume, or discard that branch.
+        A process that has been silent for 20 seconds, and for six more that this call then listens for it, counts as
+        dead, and the backfill is cancelled in its place. What was to appear together stays staged on branch
+        ``backfill-<name>``: resume, or discard that branch.
         """
         engine.cancel_backfill(self._home.context, self.name)
         return self

@@ -81,7 +81,9 @@ def forget_versions(database: Database, retention: Retention) -> int:
     however many assets have a retention of their own.
     """
     with database.reading() as connection:
-        found = [one.version_id for one in _find_forgettable(connection, retention)]
+        unneeded = _find_forgettable(connection, retention)
+    # the newest first: none may be left that has ended one of those forgotten, for manifests would contradict it
+    found = sorted((one.version_id for one in unneeded), reverse=True)
     return sum(_forget(database, retention, some) for some in in_batches(found, _AT_ONCE))
 
 

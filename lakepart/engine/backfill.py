@@ -7,6 +7,7 @@ Results meant to appear together are committed to a branch of their own and publ
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,7 +22,8 @@ from lakepart.catalog.reading import contents, find_versions
 from lakepart.engine.auditing import Auditor, Select, load_audits, to_record
 from lakepart.engine.branches import diff_changes, diff_frame
 from lakepart.engine.context import LakeContext, View, require_writable
-from lakepart.engine.driver import BEAT_S, Driver, OnProgress
+from lakepart.engine.driver import OnProgress, drive
+from lakepart.engine.heartbeat import BEAT_S
 from lakepart.engine.home import Home
 from lakepart.engine.inputs import MappedInput, choose_inputs, remember_functions
 from lakepart.engine.rollback import apply_rollback, plan_rollback
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 
 _SILENT_AFTER = timedelta(seconds=10 * BEAT_S)  # a driver that says nothing for this long is dead
+_LISTEN_S = 3 * BEAT_S  # for a driver that would be dead by our clock, as clocks differ and are set
 
 
 def plan_backfill(
@@ -196,10 +199,23 @@ def cancel_backfill(context: LakeContext, name: str) -> None:
     if record.state not in {BackfillState.RUNNING, BackfillState.CANCELLING}:
         raise StateError(f"Backfill {name!r} is {record.state.value}; there is nothing to cancel.")
     campaigns.request_cancel(context.database, record.backfill_id)
-    if from_microseconds(record.heartbeat_us) < context.clock() - _SILENT_AFTER:
+    if _is_silent(context, name):
         epoch = campaigns.take_over(context.database, record.backfill_id, record.epoch)
         campaigns.request_cancel(context.database, record.backfill_id)
         campaigns.set_state(context.database, record.backfill_id, epoch, BackfillState.CANCELLED)
+
+
+def _is_silent(context: LakeContext, name: str) -> bool:
+    """Say whether a driver has given no sign of life for long, nor does while it is listened for."""
+    before = get_backfill(context, name)
+    if abs(context.clock() - from_microseconds(before.heartbeat_us)) < _SILENT_AFTER:
+        return False
+    until = time.monotonic() + _LISTEN_S
+    while time.monotonic() < until:
+        time.sleep(BEAT_S / 10)
+        if get_backfill(context, name) != before:
+            return False
+    return True
 
 
 def rollback_backfill(home: Home, name: str) -> Commit:
@@ -319,9 +335,16 @@ def _drive(
     with home.context.database.reading() as connection:
         branch = get_branch(connection, record.staging_branch_id or record.branch_id)
     audit = Auditor(home, audits, select, f"Backfill {record.name!r}") if audits else None
-    return Driver(
-        home.context, View(branch), record, function, workers, on_progress, home.mapping_functions, audit
-    ).run()
+    return drive(
+        home.context,
+        View(branch),
+        record,
+        function,
+        workers=workers,
+        on_progress=on_progress,
+        mapping_functions=home.mapping_functions,
+        audit=audit,
+    )
 
 
 def _nonexistent(

@@ -77,13 +77,13 @@ def clock_of(lake: Lake) -> FrozenClock:
     return clock
 
 
-def reopened(lake: Lake, *, catalog: str | None = None) -> Lake:
+def reopened(lake: Lake, *, catalog: str | None = None, clock: Clock | None = None) -> Lake:
     """Open a lake as another process would, on the same clock: nothing registered, nothing cached.
 
-    ``catalog`` is another address of the same catalog.
+    ``catalog`` is another address of the same catalog, ``clock`` that of another machine.
     """
     context = lake._home.context
-    return _opened(context.url, catalog or context.catalog, context.clock)
+    return _opened(context.url, catalog or context.catalog, clock or context.clock)
 
 
 def copied(lake: Lake, folder: str | PathLike[str], *, catalog: str | None = None) -> Lake:

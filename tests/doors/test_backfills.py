@@ -663,6 +663,19 @@ def test_a_planned_partition_that_somebody_wrote_meanwhile_is_theirs(lake, days,
     else:
         assert rows_of(days) == {1: 0, 2: -2}
         assert set(states_of(handle).values()) == {"staged"}
+    assert stray_files(lake) == set()
+
+
+def test_a_driver_that_was_taken_over_takes_the_result_that_is_refused_away_again(lake, days) -> None:
+    def slow(part):
+        reopened(lake).backfill("slow").resume(giving(2), progress=False)
+        return giving(1)(part)
+
+    with pytest.raises(lp.StateError, match="taken over"):
+        days[FIRST].backfill(slow, name="slow", progress=False)
+
+    assert rows_of(days) == {1: 2}
+    assert stray_files(lake) == set()
 
 
 # Going on and going back
