@@ -95,7 +95,7 @@ class SqliteBackend:
                 hint="connect to it, or choose another place.",
                 context={"catalog": self.where},
             ) from error
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:
             raise translate(original(error), self.where) from error
         except OSError as error:
             raise translate_os_error(error, self.where) from error
