@@ -25,6 +25,8 @@ LONG = os.environ.get("LAKEPART_LONG") == "1"
 FLIPS = 40 if LONG else 2  # of one file of each kind
 PAGES = 4000 if LONG else 12  # flips in the catalog
 
+pytestmark = pytest.mark.timeout(3600 if LONG else 120)
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> lp.Lake:
