@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, bindparam, case, exists, func, insert, or_, select, update
 
 from lakepart.catalog.database import Database
-from lakepart.catalog.declaring import next_id
+from lakepart.catalog.declaring import make_branch, next_id
 from lakepart.catalog.encoding import from_json, to_json
+from lakepart.catalog.lookups import find_branch
 from lakepart.catalog.scopes import each_in_json, in_json
 from lakepart.catalog.tables import BIG, backfill, backfill_attempt, backfill_target
 from lakepart.errors import AlreadyExistsError, NotFoundError, StateError
@@ -43,17 +44,24 @@ def open_backfill(
     name: str,
     *,
     asset_id: int,
-    branch_id: int,
+    branch: int | str,
     plan: Mapping[str, Any],
     targets: Iterable[Target],
-    staging_branch_id: int | None = None,
+    staging_branch: str | None = None,
 ) -> BackfillRecord:
     """Record a campaign with all its targets waiting; its opener is the driver, with epoch 1.
+
+    Parameters
+    ----------
+    branch
+        Where results are to be in the end: an id, or the name of a branch, which is made if none of that name is open.
+    staging_branch
+        The name of a branch to make, for results that are to appear together.
 
     Raises
     ------
     AlreadyExistsError
-        There is a backfill of that name.
+        There is a backfill of that name, or an open branch has that of the staging branch.
     """
     now_us = database.now_us()
     with database.writing() as connection:
@@ -63,6 +71,8 @@ def open_backfill(
                 hint="resume it, or choose another name.",
                 context={"backfill": name},
             )
+        branch_id = branch if isinstance(branch, int) else _find_or_make_branch(connection, branch, now_us)
+        staging = None if staging_branch is None else make_branch(connection, staging_branch, at_us=now_us)
         backfill_id = next_id(connection)
         connection.execute(
             insert(backfill).values(
@@ -70,7 +80,7 @@ def open_backfill(
                 name=name,
                 asset_id=asset_id,
                 branch_id=branch_id,
-                staging_branch_id=staging_branch_id,
+                staging_branch_id=None if staging is None else staging.branch_id,
                 state=BackfillState.RUNNING.value,
                 plan=to_json(plan),
                 epoch=1,
@@ -96,6 +106,13 @@ def open_backfill(
         if rows:
             connection.execute(insert(backfill_target), rows)
         return get_backfill(connection, backfill_id)
+
+
+def _find_or_make_branch(connection: Connection, name: str, at_us: int) -> int:
+    found = find_branch(connection, name)
+    if found is None or found.state != "open":
+        found = make_branch(connection, name, at_us=at_us)
+    return found.branch_id
 
 
 def take_over(database: Database, backfill_id: int, epoch: int) -> int:

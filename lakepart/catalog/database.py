@@ -290,7 +290,7 @@ class Database:
                 "SELECT alembic_version.version_num, lake.lake_id, tier.name, tier.root, tier.storage_class, tier.rank"
                 " FROM lake JOIN alembic_version ON 1 = 1 JOIN tier ON 1 = 1 ORDER BY tier.rank, tier.name"
             ).all()
-        if not rows:
+        if not rows or any(None in row[:4] for row in rows):  # a damaged page can give NULL where none may be
             raise CatalogError(
                 f"{self.where} is a lakepart catalog without an identity or without tiers.",
                 hint="it was damaged, or made by something else; restore it from a backup.",

@@ -99,28 +99,31 @@ def create_branch(database: Database, name: str, *, fork: int | None = None) -> 
         There is no such snapshot, or it can no longer be read whole.
     """
     with database.writing() as connection:
-        found = find_branch(connection, name)
-        if found is not None and (found.state == "open" or found.branch_id == MAIN_BRANCH_ID):
-            raise AlreadyExistsError(
-                f"There is an open branch {name!r} already.",
-                hint="use it, publish or discard it, or choose another name.",
-                context={"branch": name},
-            )
-        newest = get_head(connection)
-        fork = newest.snapshot if fork is None else fork
-        if not newest.horizon <= fork <= newest.snapshot:
-            raise SnapshotNotFoundError(
-                f"A branch cannot fork from snapshot {fork}: {newest.horizon} to {newest.snapshot} are whole.",
-                hint="leave the snapshot out to fork from the newest.",
-                context={"snapshot": fork, "horizon": newest.horizon, "newest": newest.snapshot},
-            )
-        branch_id = next_id(connection)
-        connection.execute(
-            insert(branch).values(
-                branch_id=branch_id, name=name, fork=fork, state="open", created_at_us=database.now_us()
-            )
+        return make_branch(connection, name, fork=fork, at_us=database.now_us())
+
+
+def make_branch(connection: Connection, name: str, *, at_us: int, fork: int | None = None) -> BranchRecord:
+    """Open a branch as :func:`create_branch` does, within the transaction of whoever needs it."""
+    found = find_branch(connection, name)
+    if found is not None and (found.state == "open" or found.branch_id == MAIN_BRANCH_ID):
+        raise AlreadyExistsError(
+            f"There is an open branch {name!r} already.",
+            hint="use it, publish or discard it, or choose another name.",
+            context={"branch": name},
         )
-        return BranchRecord(branch_id, name, fork)
+    newest = get_head(connection)
+    fork = newest.snapshot if fork is None else fork
+    if not newest.horizon <= fork <= newest.snapshot:
+        raise SnapshotNotFoundError(
+            f"A branch cannot fork from snapshot {fork}: {newest.horizon} to {newest.snapshot} are whole.",
+            hint="leave the snapshot out to fork from the newest.",
+            context={"snapshot": fork, "horizon": newest.horizon, "newest": newest.snapshot},
+        )
+    branch_id = next_id(connection)
+    connection.execute(
+        insert(branch).values(branch_id=branch_id, name=name, fork=fork, state="open", created_at_us=at_us)
+    )
+    return BranchRecord(branch_id, name, fork)
 
 
 def discard(database: Database, branch_id: int) -> None:

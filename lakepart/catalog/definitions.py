@@ -56,6 +56,11 @@ def as_seen(connection: Connection, found: AssetRecord, seen_by: BranchRecord, s
     return replace(found, definition=then.definition, options=then.options, keys=keys, schema_id=schema_id)
 
 
+def is_left_behind(connection: Connection, asset_id: int, branch: BranchRecord) -> bool:
+    """Say whether main was repartitioned after the branch was made, so that the branch goes on as main was before."""
+    return _seen_at(connection, asset_id, branch, None) is not None
+
+
 def definition_at(connection: Connection, asset_id: int, at: int) -> DefinitionRecord:
     """Give the definition at a snapshot; of an asset that was declared later, its first."""
     return _from_row(connection.execute(_AT, {"asset": asset_id, "at": at}).one())

@@ -19,8 +19,8 @@ def from_json(text: str) -> Any:
     """Read what :func:`to_json` wrote."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, TypeError) as error:  # a damaged page can give NULL where none may be
         raise CorruptionError(
-            f"The catalog holds {text[:80]!r} where a structured value must be: {error}.",
+            f"The catalog holds {text and text[:80]!r} where a structured value must be: {error}.",
             hint="restore the catalog from a backup, or rebuild it.",
         ) from error

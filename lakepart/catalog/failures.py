@@ -88,6 +88,7 @@ def busy_for_too_long(where: str, error: BaseException, waited_s: float) -> Lake
 
 _BY_CODE: dict[int, Callable[[str, BaseException], LakepartError]] = {
     sqlite3.SQLITE_FULL: disk_full,
+    sqlite3.SQLITE_IOERR_SHMSIZE: disk_full,  # the memory that processes share has no room as a file
     sqlite3.SQLITE_READONLY: unwritable,
     sqlite3.SQLITE_NOTADB: not_a_catalog,
     sqlite3.SQLITE_CANTOPEN: cannot_open,
@@ -102,8 +103,9 @@ def translate(error: BaseException, where: str, *, read_only: bool = False) -> L
     code = primary_code(error)
     if read_only and code == sqlite3.SQLITE_READONLY:
         return read_only_handle(where)
-    if code in _BY_CODE:
-        return _BY_CODE[code](where, error)
+    for known in (getattr(error, "sqlite_errorcode", 0), code):
+        if known in _BY_CODE:
+            return _BY_CODE[known](where, error)
     return CatalogError(f"Catalog {where} failed: {error}.", context={"catalog": where})
 
 

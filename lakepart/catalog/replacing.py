@@ -22,11 +22,10 @@ from lakepart.catalog.copying import copy_catalog
 from lakepart.catalog.database import Database
 from lakepart.catalog.failures import translate_os_error
 from lakepart.catalog.locations import Location, backend_for
-from lakepart.catalog.sqlite import sync
+from lakepart.catalog.sqlite import PARTS, sync
 from lakepart.errors import AlreadyExistsError, CatalogError, ErrorCode, LakeNotFoundError
 
 _BUILDING = ".rebuilding"
-_PARTS = ("", "-wal", "-shm")  # a log that is left beside a new file would be taken for its own
 
 
 def name_of(location: Location) -> str:
@@ -79,7 +78,7 @@ def building_for(location: Location) -> Iterator[Path]:
             try:
                 yield building
             finally:
-                for part in _PARTS:
+                for part in PARTS:
                     with suppress(FileNotFoundError):
                         Path(f"{building}{part}").unlink()
     except Timeout as error:
@@ -105,7 +104,7 @@ def put_in_place(building: Path, location: Location, *, now: datetime) -> list[s
     path = location
     sync(building)
     set_aside = []
-    for part in _PARTS:
+    for part in PARTS:  # a log that is left beside a new file would be taken for its own
         there = Path(f"{path}{part}")
         if there.exists():
             kept = Path(f"{path}.set-aside-{now:%Y%m%dT%H%M%S%f}{part}")

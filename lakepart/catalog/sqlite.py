@@ -28,6 +28,7 @@ from lakepart.errors import AlreadyExistsError, LakeNotFoundError, LakepartError
 
 T = TypeVar("T")
 
+PARTS = ("", "-wal", "-shm")  # the files of one catalog: itself, its log, and the memory that processes share
 LOG_LIMIT_BYTES = 4 * 1024 * 1024  # beyond this, the write-ahead log is folded back after a commit
 _LOG_KEPT_BYTES = 1024 * 1024
 _FIRST_PAUSE_S = 0.0005
@@ -87,7 +88,8 @@ class SqliteBackend:
                 _make(temporary, fill)
                 os.link(temporary, self.path)
             finally:
-                temporary.unlink()
+                for part in PARTS:  # without room SQLite cannot clear its log away
+                    Path(f"{temporary}{part}").unlink(missing_ok=True)
             sync(self.path.parent)
         except FileExistsError as error:
             raise AlreadyExistsError(
@@ -95,7 +97,7 @@ class SqliteBackend:
                 hint="connect to it, or choose another place.",
                 context={"catalog": self.where},
             ) from error
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:
             raise translate(original(error), self.where) from error
         except OSError as error:
             raise translate_os_error(error, self.where) from error

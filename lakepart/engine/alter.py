@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from lakepart.catalog.database import Connection
-from lakepart.catalog.definitions import versions_since
+from lakepart.catalog.definitions import is_left_behind, versions_since
 from lakepart.catalog.lookups import get_head, list_assets, list_branches
 from lakepart.catalog.reading import find_version_columns
 from lakepart.catalog.scopes import EVERY_ORDINAL, Scope
@@ -125,9 +125,14 @@ def apply_alter(home: Home, plan: AlterPlan) -> Commit:
 def _orphaned(
     connection: Connection, asset: AssetRecord, before: PartitionsDefinition, after: PartitionsDefinition
 ) -> tuple[str, ...]:
-    """Say, for main and each open branch, which committed partitions would be none of ``after``."""
+    """Say, for main and each open branch, which committed partitions would be none of ``after``.
+
+    What main has left behind by a repartition stays cut as it is.
+    """
     refused: dict[tuple[str, str], list[str]] = {}  # branches of which the same is to be said: most inherit it
     for branch in list_branches(connection):
+        if is_left_behind(connection, asset.asset_id, branch):
+            continue
         found = find_version_columns(
             connection, Scope(asset.asset_id, branch), [EVERY_ORDINAL], ("ordinal", "key", "content_id")
         )

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from lakepart.catalog import campaigns
 from lakepart.catalog.database import Connection
-from lakepart.catalog.declaring import create_branch, discard
 from lakepart.catalog.definitions import list_definitions
 from lakepart.catalog.lookups import find_branch, get_asset, get_branch, list_assets, list_snapshots
 from lakepart.catalog.reading import contents, find_versions
@@ -28,7 +27,7 @@ from lakepart.engine.home import Home
 from lakepart.engine.inputs import MappedInput, choose_inputs, remember_functions
 from lakepart.engine.rollback import apply_rollback, plan_rollback
 from lakepart.engine.status import partition_statuses
-from lakepart.errors import InvalidInputError, LakepartError, NotFoundError, StateError, did_you_mean
+from lakepart.errors import InvalidInputError, NotFoundError, StateError, did_you_mean
 from lakepart.model.catalog_records import BackfillRecord, TargetRecord
 from lakepart.model.functions import load_function, reference
 from lakepart.model.inputs import Input
@@ -153,21 +152,16 @@ def start_backfill(
     _require_same_cut(context, plan.asset_id, plan.snapshot, plan.name)
     chosen = _function(home, plan.asset, plan.function, function)
     audits = load_audits(plan.audits, plan.checks, plan.name)
-    branch_id, staging_branch_id, made_branch_id = _result_branch(context, plan)
-    try:
-        record = campaigns.open_backfill(
-            context.database,
-            plan.name,
-            asset_id=plan.asset_id,
-            branch_id=branch_id,
-            plan={name: value for name, value in plan.to_dict().items() if name != "targets"},
-            targets=plan.targets,
-            staging_branch_id=staging_branch_id,
-        )
-    except LakepartError:
-        if made_branch_id is not None:
-            discard(context.database, made_branch_id)
-        raise
+    branch, staging_branch = _result_branch(plan)
+    record = campaigns.open_backfill(
+        context.database,
+        plan.name,
+        asset_id=plan.asset_id,
+        branch=branch,
+        plan={name: value for name, value in plan.to_dict().items() if name != "targets"},
+        targets=plan.targets,
+        staging_branch=staging_branch,
+    )
     return _drive(home, record, chosen, workers, on_progress, audits, select)
 
 
@@ -356,20 +350,13 @@ def _nonexistent(
     return {name: text for name, text in found.items() if text}
 
 
-def _result_branch(context: LakeContext, plan: BackfillPlan) -> tuple[int, int | None, int | None]:
-    """Find where results go: the branch they are recorded on, a staging branch, and which of the two was made here."""
+def _result_branch(plan: BackfillPlan) -> tuple[int | str, str | None]:
+    """Say where results go: the branch they are recorded on, and the one on which they are staged before."""
     if plan.publish == "each" or not plan.targets:
-        return plan.branch_id, None, None
+        return plan.branch_id, None
     if plan.publish == "together":
-        staging_branch_id = create_branch(context.database, _staging_branch(plan.name)).branch_id
-        return plan.branch_id, staging_branch_id, staging_branch_id
-    name = _named_branch(plan.publish)
-    with context.database.reading() as connection:
-        found = find_branch(connection, name)
-    if found is not None and found.state == "open":
-        return found.branch_id, None, None
-    branch_id = create_branch(context.database, name).branch_id
-    return branch_id, None, branch_id
+        return plan.branch_id, _staging_branch(plan.name)
+    return _named_branch(plan.publish), None
 
 
 def _staging_branch(name: str) -> str:

@@ -122,7 +122,7 @@ class View:
         SnapshotNotFoundError
             Vacuum has forgotten versions that the view would show.
         """
-        if self.snapshot is not None and self.transaction is None:
+        if self.snapshot is not None:  # of a transaction, too: it may have been silent for longer than vacuum waits
             require_whole(connection, asset.asset_id, self.branch, self.snapshot)
         if self.transaction is None:
             return as_seen(connection, asset, self.branch, self.snapshot)

@@ -6,6 +6,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from lakepart.catalog import rebuilding
@@ -46,31 +47,33 @@ def judge_span(root: Store, span: Span, lake_id: str | None) -> Told:
     """
     header: Mapping[str, Any] = {}
     tokens: dict[int, str] = {}
-    for what, value in records_of_span(root, span, set()):
-        if what == "header":
-            header = value
-        elif what == "snapshot":
-            tokens[value["snapshot"]] = value["token"]
-            header = {"at_us": value["at_us"], **header}
-    if header["format"] > MANIFEST_FORMAT:
+    with _damage_named(span):
+        for what, value in records_of_span(root, span, set()):
+            if what == "header":
+                header = value
+            elif what == "snapshot":
+                tokens[value["snapshot"]] = value["token"]
+                header = {"at_us": value["at_us"], **header}
+        made_as, made_for = header["format"], header["lake_id"]
+    if made_as > MANIFEST_FORMAT:
         raise CatalogError(
-            f"{span.path!r} has format {header['format']}, made by a newer lakepart than this one.",
+            f"{span.path!r} has format {made_as}, made by a newer lakepart than this one.",
             hint="upgrade lakepart.",
             code=ErrorCode.CATALOG_TOO_NEW,
         )
-    if lake_id is not None and header["lake_id"] != lake_id:
+    if lake_id is not None and made_for != lake_id:
         raise CatalogError(
-            f"{span.path!r} is of lake {header['lake_id']}, and this is lake {lake_id}.",
+            f"{span.path!r} is of lake {made_for}, and this is lake {lake_id}.",
             hint="manifests of another lake were put there: take them away.",
             code=ErrorCode.WRONG_CATALOG,
-            context={"path": span.path, "lake": lake_id, "found": header["lake_id"]},
+            context={"path": span.path, "lake": lake_id, "found": made_for},
         )
     return Told(header, tokens)
 
 
 def records_of_span(root: Store, span: Span, seen: set[int]) -> Iterator[rebuilding.Record]:
     """Give what a manifest or checkpoint says, beginning with its header; CorruptionError where it does not say so."""
-    try:
+    with _damage_named(span):
         if span.is_checkpoint:
             yield from _of_checkpoint(root, span)
         else:
@@ -81,6 +84,13 @@ def records_of_span(root: Store, span: Span, seen: set[int]) -> Iterator[rebuild
                 raise _damaged(span, f"it is of snapshot {manifest['snapshot']['snapshot']}")
             yield "header", {name: manifest[name] for name in _HEADER if name in manifest}
             yield from rebuilding.records_of(manifest, seen)
+
+
+@contextmanager
+def _damage_named(span: Span) -> Iterator[None]:
+    """Say of whatever reading the span trips over that it is damaged."""
+    try:
+        yield
     except NotFoundError as error:
         raise _damaged(span, "it is gone") from error
     except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, LookupError, AttributeError) as error:

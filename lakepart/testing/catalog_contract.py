@@ -787,7 +787,7 @@ class CatalogContract:
     def _backfill(self, database: Database, asset: AssetRecord, ordinals: Sequence[int]) -> Any:
         targets = [Target(f"k{ordinal}", ordinal, ordinal // 2, "missing", None) for ordinal in ordinals]
         return campaigns.open_backfill(
-            database, "fix", asset_id=asset.asset_id, branch_id=0, plan={"batch": 2}, targets=targets
+            database, "fix", asset_id=asset.asset_id, branch=0, plan={"batch": 2}, targets=targets
         )
 
     def test_a_backfill_counts_attempts_and_remembers_errors(self, database: Database, asset: AssetRecord) -> None:

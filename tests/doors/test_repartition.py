@@ -351,6 +351,20 @@ def test_a_branch_that_main_left_behind_reads_as_before_and_takes_no_writes(lake
     lake.create_branch("after").asset("x").write(frame((3, "eu")), "2024-01-01")
 
 
+def test_a_branch_that_main_left_behind_hinders_no_change_of_what_main_is_now(lake, days):
+    lake.create_branch("try")
+    rows = rows_of(days)
+    days.repartition(MONTHS)
+
+    days.alter(add={"note": pa.string()})
+    days.alter(partitions=lp.Monthly("2023-01", by="at"))
+
+    behind = reopened(lake).branch("try").asset("x")
+    assert (behind.partitions, rows_of(behind)) == (DAYS, rows)
+    assert days.schema.names[-1] == "note"
+    assert_sound(lake)
+
+
 def test_a_handle_goes_on_and_a_selection_of_old_partitions_is_refused(lake, days):
     other, first = reopened(lake).asset("x"), days["2024-01-01"]
 

@@ -25,6 +25,8 @@ LONG = os.environ.get("LAKEPART_LONG") == "1"
 FLIPS = 40 if LONG else 2  # of one file of each kind
 PAGES = 4000 if LONG else 12  # flips in the catalog
 
+pytestmark = pytest.mark.timeout(3600 if LONG else 120)
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> lp.Lake:
@@ -157,6 +159,25 @@ def test_damage_to_what_the_catalog_knows_too_is_mended_so_that_it_can_be_lost(w
         assert again.asset("numbers").to_arrow().to_pylist() == whole.asset("numbers").to_arrow().to_pylist()
         assert again.tags()["name"].to_list() == ["kept"]
         again.close()
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [("tier.root", "not-a-catalog"), ("snapshot.metadata", "corruption"), ("asset.options", "corruption")],
+)
+def test_a_value_that_is_gone_from_the_catalog_is_an_error_that_says_so(whole, tmp_path, column, kind) -> None:
+    table, name = column.split(".")
+
+    def lose_value(folder: Path) -> None:
+        with closing(sqlite3.connect(folder / "catalog.db")) as connection:
+            connection.execute("PRAGMA writable_schema = ON")  # a flipped byte does not ask the constraint either
+            statement = "UPDATE sqlite_schema SET sql = replace(sql, ?, ?) WHERE name = ?"
+            connection.execute(statement, (f"{name} TEXT NOT NULL", f"{name} TEXT", table))
+            connection.commit()
+        with closing(sqlite3.connect(folder / "catalog.db")) as connection, connection:
+            connection.execute(f"UPDATE {table} SET {name} = NULL")
+
+    assert outcome(whole, tmp_path / "damaged", lose_value, everything(whole)) == f"error {kind}"
 
 
 def test_damage_to_a_page_of_the_catalog_is_never_silently_read(whole, tmp_path) -> None:

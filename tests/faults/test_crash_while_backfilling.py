@@ -19,6 +19,23 @@ def unfinished(lake):
     return lake.backfills().query("state != 'completed'")["name"].tolist()
 
 
+@pytest.mark.parametrize("publish", ["together", "branch:fix"])
+def test_a_backfill_that_dies_before_it_is_recorded_leaves_no_branch_behind(make, producer, publish):
+    def backfill(lake):
+        lake.register(producer)
+        lake.asset("tens")["2024-01-02":"2024-01-03"].backfill(publish=publish, progress=False, name="run")
+
+    for crashed in crash_everywhere(make, backfill, when="before"):
+        lake = crashed.lake
+        recorded = lake.backfills()["name"].tolist().count("run")
+        made = set(lake.branches()["name"]) - {"draft"}
+        assert len(made) <= recorded, crashed.at
+        if not recorded:
+            backfill(lake)
+            assert lake.backfill("run").status()["state"].eq("done").all(), crashed.at
+        lake.close()
+
+
 @WHEN
 def test_a_crashed_backfill_shows_each_partition_whole_and_is_completed_by_resuming(
     make, producer, rows_of, assert_undamaged, assert_cleaned_up, when

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -36,6 +38,8 @@ def demote(lake, frame):
 WRITE_FILES: dict[str, Act] = {
     "append": lambda lake, frame: lake.asset("numbers").append(frame((1, 100))),
     "upsert": lambda lake, frame: lake.asset("numbers").upsert(frame((1, 100), (2, 2)), on=["day"]),
+    "delete": lambda lake, frame: lake.asset("numbers").delete([("value", "==", 20)]),
+    "compact": lambda lake, frame: lake.asset("numbers").compact(progress=False),
     "transaction": write_in_a_transaction,
     "write on a branch": lambda lake, frame: lake.branch("draft").asset("numbers").write(frame((2, 9)), "2024-01-02"),
     "repartition": repartition,
@@ -54,6 +58,10 @@ def cramped(lake: lp.Lake, free_bytes: int) -> tuple[lp.Lake, dict[str, FullDisk
     return with_stores(lake, stores), stores
 
 
+def with_root(lake: lp.Lake, root: FullDiskStore) -> lp.Lake:
+    return type(lake)(replace(lake._home, context=replace(lake._home.context, root=root)))
+
+
 def state(lake: lp.Lake) -> Any:
     rows = [query_catalog(lake.url, f"SELECT * FROM {table}") for table in ("version", "file", "copy", "intent")]
     return files_of(lake.url), query_catalog(lake.url, "SELECT snapshot FROM head"), rows
@@ -64,6 +72,7 @@ def test_on_a_full_disk_a_verb_that_writes_files_changes_nothing_and_works_once_
     make, frame, verb
 ) -> None:
     lake = make()
+    lake.asset("numbers").append(frame((2, 20), (2, 21)))
     before = state(lake)
     small, stores = cramped(lake, 600)
 
@@ -85,20 +94,39 @@ def test_with_no_room_beside_the_catalog_a_verb_of_rows_is_done_and_what_is_unwr
     make, frame, verb
 ) -> None:
     lake = make()
-    root = FullDiskStore(lake._home.context.root, 0)
-    context = lake._home.context
-    plain = context.root
-    object.__setattr__(context, "root", root)
+    cramped_lake = with_root(lake, FullDiskStore(lake._home.context.root, 0))
     before = query_catalog(lake.url, "SELECT snapshot FROM head") + query_catalog(lake.url, "SELECT * FROM tag")
 
     with pytest.warns(RuntimeWarning, match=r"not written yet|storage does not know yet"):
-        WRITE_ROWS_ONLY[verb](lake, frame)
+        WRITE_ROWS_ONLY[verb](cramped_lake, frame)
 
     after = query_catalog(lake.url, "SELECT snapshot FROM head") + query_catalog(lake.url, "SELECT * FROM tag")
     assert after != before
     assert {one.kind for one in lake.check()} <= {"unwritten-manifest", "unwritten-tag"}
-    object.__setattr__(context, "root", plain)
     assert all(one.fixed for one in lake.check(fix=True))
+    assert lake.check(checksums=True) == []
+
+
+def test_mending_without_room_loses_nothing_that_was_whole_and_mends_once_there_is_room(make, rows_of) -> None:
+    lake = make()
+    lake.tag("kept", at=2)
+    expected = rows_of(lake)
+    commits, tags = (Path(lake.url, "_lakepart", folder) for folder in ("commits", "tags"))
+    damaged = [*tags.iterdir(), commits / "000000000002.json"]
+    for path in damaged:
+        path.write_bytes(b"{")
+    whole = {path: path.read_bytes() for path in commits.iterdir() if path not in damaged}
+    root = FullDiskStore(lake._home.context.root, 0)
+
+    with pytest.raises(lp.StorageError) as caught:
+        with_root(lake, root).check(checksums=True, fix=True)
+
+    assert caught.value.code == "disk-full"
+    assert {path: path.read_bytes() for path in whole} == whole
+    assert rows_of(lake) == expected
+    assert {one.kind for one in lake.check(checksums=True)} <= {"damaged-manifest", "missing-manifest", "damaged-tag"}
+    root.give_back(1_000_000)
+    assert all(one.fixed for one in with_root(lake, root).check(checksums=True, fix=True))
     assert lake.check(checksums=True) == []
 
 

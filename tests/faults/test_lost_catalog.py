@@ -1,5 +1,6 @@
 """A catalog that is destroyed: rebuilt from storage it answers as before, and whatever is lacking is named."""
 
+import gzip
 import sqlite3
 import sys
 import threading
@@ -272,6 +273,23 @@ def test_a_damaged_checkpoint_gives_way_to_the_manifests_under_it(tmp_path, fram
     assert [one for one, _ in report.damaged] == [f"_lakepart/commits/{path.name}"]
     with lp.connect(lake.url) as rebuilt:
         assert rows_of(rebuilt) == expected
+
+
+@pytest.mark.parametrize(("what", "named"), [("header", "format"), ("header", "lake_id"), ("snapshot", "at_us")])
+def test_a_checkpoint_whose_records_do_not_say_what_they_must_is_damaged(tmp_path, frame, what, named):
+    lake = checkpointing(frozen_lake(tmp_path / "lake"), 2)
+    for day in (1, 2):
+        lake.asset("numbers", partitions=lp.Daily("2024-01-01", by="day")).write(frame((day, day)))
+    (path,) = Path(lake.url, "_lakepart/commits").glob("*.checkpoint.jsonl.gz")
+    lines = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
+    changed = [line.replace(f'"{named}"'.encode(), b'"x"') if f'"{what}"'.encode() in line else line for line in lines]
+    path.write_bytes(gzip.compress(b"".join(changed)))  # as one flipped byte can leave it, up to the sum at the end
+
+    (found,) = lake.check(checksums=True)
+
+    assert (found.kind, found.subject) == ("damaged-manifest", f"_lakepart/commits/{path.name}")
+    destroy(lake)
+    assert [one for one, _ in lp.rebuild(lake.url).damaged] == [f"_lakepart/commits/{path.name}"]
 
 
 def test_manifests_of_another_lake_are_refused(lake, make, tmp_path, frame):

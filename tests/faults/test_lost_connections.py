@@ -59,7 +59,7 @@ VERBS = {
     publish: (1, (0, 1)),
     roll_back: (1, (0, 1)),
     move: (0, (1, 3)),
-    backfill: (None, (0, 4, 6, 8)),
+    backfill: (None, (0, 2, 3, 4, 6, 8)),
 }
 
 
