@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, bindparam, insert, select, update
 from lakepart.catalog.encoding import to_json
 from lakepart.catalog.guards import Current, Shown
 from lakepart.catalog.scopes import in_json
-from lakepart.catalog.tables import BIG, asset, copy, file, head, version, version_file, version_input
+from lakepart.catalog.tables import BIG, asset, copy, file, version, version_file, version_input
 from lakepart.errors import AssetNotFoundError, ConflictError, InvalidInputError, StateError, did_you_mean
 from lakepart.model.catalog_records import CopyState
 from lakepart.model.contents import content_id_of
@@ -44,6 +44,15 @@ class Totals(NamedTuple):
     rows: int
     bytes: int
     files: int
+
+
+def count_new(changes: Iterable[Change], branch_id: int) -> tuple[int, int]:
+    """Count the versions and the files that changes on a branch bring: how many ids :func:`write_changes` needs."""
+    versions = files = 0
+    for change in changes:
+        versions += change.kind is not ChangeKind.REMOVE or branch_id != MAIN_BRANCH_ID
+        files += len(change.files) + sum(new is not None for new in change.rewrites.values())
+    return versions, files
 
 
 def write_changes(
@@ -138,7 +147,6 @@ class _Rows:
             connection.execute(_FILES_FROM, self.files_from)
         if self.inputs_from:
             connection.execute(_INPUTS_FROM, self.inputs_from)
-        connection.execute(_NEXT_IDS, {"version": self.next_version_id, "file": self.next_file_id})
 
     def _reinstate(self, change: Change) -> dict[str, Any]:
         source = _source_of(change, self.sources)
@@ -363,7 +371,6 @@ _CONTENT = ("content_id", "row_count", "size_bytes", "file_count", "code_version
 _INPUT_FIELDS = ("name", "input_asset_id", "mapping", "selection", "snapshot", "digest")
 
 # Made once: making a statement costs more than carrying it out.
-_NEXT_IDS = update(head).values(next_version_id=bindparam("version"), next_file_id=bindparam("file"))
 _VERSION, _FILE, _COPY = insert(version), insert(file), insert(copy)
 _VERSION_FILE, _VERSION_INPUT = insert(version_file), insert(version_input)
 _END = update(version).where(version.c.version_id == bindparam("ending")).values(ended=bindparam("at"))

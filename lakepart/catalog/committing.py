@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, bindparam, case, insert, select, update
 
 from lakepart.catalog.campaigns import accept_claim
-from lakepart.catalog.changes import Moment, Totals, write_changes
+from lakepart.catalog.changes import Moment, Totals, count_new, write_changes
 from lakepart.catalog.database import Database
 from lakepart.catalog.declaring import close_branch, leave_published, require_open
 from lakepart.catalog.definitions import last_change, redefine, require_same_cut
@@ -23,6 +23,7 @@ from lakepart.catalog.lookups import get_branch
 from lakepart.catalog.partition_keys import show_keys
 from lakepart.catalog.reading import branch_changes
 from lakepart.catalog.schemas import note_schema
+from lakepart.catalog.scopes import in_json
 from lakepart.catalog.tables import BIG, TEXT, asset, head, snapshot
 from lakepart.errors import AssetNotFoundError, CatalogError, ConflictError, ErrorCode, InvalidInputError, StorageError
 from lakepart.model.records import (
@@ -83,7 +84,7 @@ def commit(
     """
 
     def work(connection: Connection) -> Commit:
-        taken = _advance(connection, database.now_us(), request.token)
+        taken = _advance(connection, database.now_us(), request)
         if require is not None:
             require(connection)
         return _apply(connection, request, taken)
@@ -147,7 +148,7 @@ def publish(
     """
 
     def work(connection: Connection) -> Commit:
-        taken = _advance(connection, database.now_us(), token)
+        _require_new(connection, token)
         publishing = get_branch(connection, branch_id)
         require_open(publishing, "published")
         written = branch_changes(connection, branch_id)
@@ -175,6 +176,7 @@ def publish(
             closes_branch_id=None if choice is not None and choice.stays_open else branch_id,
             backfill=backfill,
         )
+        taken = _advance(connection, database.now_us(), request)
         record = _apply(connection, request, taken)
         if choice is not None and choice.stays_open:
             leave_published(connection, branch_id, [version.version_id for version, _ in written], taken.snapshot)
@@ -213,13 +215,20 @@ def _once(database: Database, token: str, work: Callable[[Connection], Commit]) 
     return record
 
 
-def _advance(connection: Connection, now_us: int, token: str) -> _Taken:
-    """Take the lock on the head, and the next snapshot's number and time."""
-    taken = _Taken(*connection.execute(_ADVANCE, {"now": now_us}).one())
+def _require_new(connection: Connection, token: str) -> None:
     done = find_commit(connection, token)
     if done is not None:
         raise _DoneBeforeError(done)
-    return taken
+
+
+def _advance(connection: Connection, now_us: int, request: CommitRequest) -> _Taken:
+    """Take the next snapshot's number and time, and the ids that its rows will have."""
+    versions, files = count_new(request.changes, request.branch_id)
+    parameters = {"now": now_us, "token": request.token, "versions": versions, "files": files}
+    *taken, done = connection.execute(_ADVANCE, parameters).one()
+    if done is not None:
+        _require_new(connection, request.token)
+    return _Taken(*taken)
 
 
 def _apply(connection: Connection, request: CommitRequest, taken: _Taken) -> Commit:
@@ -285,7 +294,7 @@ def _check_assets(
     """Check the declarations the commit was prepared under, replace some; gives the schema ids for its new files."""
     guards = {guard.asset_id: guard for guard in request.assets}
     wanted = sorted(asset_ids | guards.keys())
-    rows = connection.execute(_ASSETS, {"wanted": wanted}).all()
+    rows = connection.execute(_ASSETS, {"wanted": to_json(wanted)}).all()
     schema_ids: dict[int, int | None] = {row.asset_id: row.schema_id for row in rows}
     for asset_id in wanted:
         if asset_id not in schema_ids:
@@ -315,10 +324,23 @@ def _check_assets(
 # Made once: making a statement costs more than carrying it out.
 _LATER = head.c.at_us + 1
 _NOW = bindparam("now", type_=BIG)
+_VERSIONS, _FILES = bindparam("versions", type_=BIG), bindparam("files", type_=BIG)
+_OF_TOKEN = snapshot.c.token == bindparam("token", type_=TEXT)
 _ADVANCE = (
     update(head)
-    .values(snapshot=head.c.snapshot + 1, at_us=case((_LATER > _NOW, _LATER), else_=_NOW))
-    .returning(head.c.snapshot, head.c.at_us, head.c.next_version_id, head.c.next_file_id)
+    .values(
+        snapshot=head.c.snapshot + 1,
+        at_us=case((_LATER > _NOW, _LATER), else_=_NOW),
+        next_version_id=head.c.next_version_id + _VERSIONS,
+        next_file_id=head.c.next_file_id + _FILES,
+    )
+    .returning(
+        head.c.snapshot,
+        head.c.at_us,
+        head.c.next_version_id - _VERSIONS,
+        head.c.next_file_id - _FILES,
+        select(snapshot.c.snapshot).where(_OF_TOKEN).scalar_subquery(),
+    )
 )
 _BY_TOKEN: Select[Any] = select(
     snapshot.c.snapshot,
@@ -327,8 +349,8 @@ _BY_TOKEN: Select[Any] = select(
     snapshot.c.rows,
     snapshot.c.bytes,
     snapshot.c.files,
-).where(snapshot.c.token == bindparam("token", type_=TEXT))
+).where(_OF_TOKEN)
 _ASSETS: Select[Any] = select(asset.c.asset_id, asset.c.name, asset.c.revision, asset.c.schema_id).where(
-    asset.c.asset_id.in_(bindparam("wanted", expanding=True))
+    in_json(asset.c.asset_id, "wanted")
 )
 _INSERT_SNAPSHOT = insert(snapshot)
