@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, case, insert, select, update
+from sqlalchemy import Connection, bindparam, case, select, update
 
 from lakepart.catalog.campaigns import accept_claim
 from lakepart.catalog.changes import Moment, Totals, count_new, write_changes
@@ -24,6 +24,7 @@ from lakepart.catalog.partition_keys import show_keys
 from lakepart.catalog.reading import branch_changes
 from lakepart.catalog.schemas import note_schema
 from lakepart.catalog.scopes import in_json
+from lakepart.catalog.statements import Statement, insert_into
 from lakepart.catalog.tables import BIG, TEXT, asset, head, snapshot
 from lakepart.errors import AssetNotFoundError, CatalogError, ConflictError, ErrorCode, InvalidInputError, StorageError
 from lakepart.model.records import (
@@ -50,6 +51,15 @@ class _Taken(NamedTuple):
     at_us: int
     next_version_id: int
     next_file_id: int
+
+
+class _Declared(NamedTuple):
+    """What a commit must know of an asset."""
+
+    asset_id: int
+    name: str
+    revision: int
+    schema_id: int | None
 
 
 class _DoneBeforeError(Exception):
@@ -187,7 +197,7 @@ def publish(
 
 def find_commit(connection: Connection, token: str) -> Commit | None:
     """Give what the commit with that token did, or None if it never happened."""
-    row = connection.execute(_BY_TOKEN, {"token": token}).one_or_none()
+    row = _BY_TOKEN.row(connection, {"token": token})
     return None if row is None else Commit(*row)
 
 
@@ -225,7 +235,7 @@ def _advance(connection: Connection, now_us: int, request: CommitRequest) -> _Ta
     """Take the next snapshot's number and time, and the ids that its rows will have."""
     versions, files = count_new(request.changes, request.branch_id)
     parameters = {"now": now_us, "token": request.token, "versions": versions, "files": files}
-    *taken, done = connection.execute(_ADVANCE, parameters).one()
+    *taken, done = _ADVANCE.row(connection, parameters)
     if done is not None:
         _require_new(connection, request.token)
     return _Taken(*taken)
@@ -271,8 +281,8 @@ def _require_distinct(changes: Sequence[Change]) -> None:
 
 
 def _insert_snapshot(connection: Connection, request: CommitRequest, number: int, at_us: int, totals: Totals) -> None:
-    connection.execute(
-        _INSERT_SNAPSHOT,
+    _INSERT_SNAPSHOT.run(
+        connection,
         {
             "snapshot": number,
             "at_us": at_us,
@@ -294,7 +304,7 @@ def _check_assets(
     """Check the declarations the commit was prepared under, replace some; gives the schema ids for its new files."""
     guards = {guard.asset_id: guard for guard in request.assets}
     wanted = sorted(asset_ids | guards.keys())
-    rows = connection.execute(_ASSETS, {"wanted": to_json(wanted)}).all()
+    rows = [_Declared(*row) for row in _ASSETS.rows(connection, {"wanted": to_json(wanted)})]
     schema_ids: dict[int, int | None] = {row.asset_id: row.schema_id for row in rows}
     for asset_id in wanted:
         if asset_id not in schema_ids:
@@ -326,7 +336,7 @@ _LATER = head.c.at_us + 1
 _NOW = bindparam("now", type_=BIG)
 _VERSIONS, _FILES = bindparam("versions", type_=BIG), bindparam("files", type_=BIG)
 _OF_TOKEN = snapshot.c.token == bindparam("token", type_=TEXT)
-_ADVANCE = (
+_ADVANCE = Statement(
     update(head)
     .values(
         snapshot=head.c.snapshot + 1,
@@ -342,15 +352,15 @@ _ADVANCE = (
         select(snapshot.c.snapshot).where(_OF_TOKEN).scalar_subquery(),
     )
 )
-_BY_TOKEN: Select[Any] = select(
-    snapshot.c.snapshot,
-    snapshot.c.at_us,
-    snapshot.c.partitions,
-    snapshot.c.rows,
-    snapshot.c.bytes,
-    snapshot.c.files,
-).where(_OF_TOKEN)
-_ASSETS: Select[Any] = select(asset.c.asset_id, asset.c.name, asset.c.revision, asset.c.schema_id).where(
-    in_json(asset.c.asset_id, "wanted")
+_BY_TOKEN = Statement(
+    select(
+        snapshot.c.snapshot,
+        snapshot.c.at_us,
+        snapshot.c.partitions,
+        snapshot.c.rows,
+        snapshot.c.bytes,
+        snapshot.c.files,
+    ).where(_OF_TOKEN)
 )
-_INSERT_SNAPSHOT = insert(snapshot)
+_ASSETS = Statement(select(*(asset.c[name] for name in _Declared._fields)).where(in_json(asset.c.asset_id, "wanted")))
+_INSERT_SNAPSHOT = insert_into(snapshot)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from sqlalchemy import Connection, Select, bindparam, func, select, union_all
 
 from lakepart.catalog.scopes import Form, Scope, Shape, form_of, parameters_of, range_parameters, seen, within
+from lakepart.catalog.statements import Statement
 from lakepart.catalog.tables import BIG, asset, snapshot, version
 from lakepart.errors import ConflictError
 from lakepart.model.instants import from_microseconds
@@ -96,7 +97,7 @@ def _find_shown(
 ) -> Iterator[Shown]:
     ranges = [(ordinal, ordinal) for ordinal in ordinals]
     parameters = {"asset": asset_id, "branch": branch.branch_id, **range_parameters(ranges)}
-    own = [Shown(*row) for row in connection.execute(_own(form_of(ranges)), parameters)]
+    own = [Shown(*row) for row in _own(form_of(ranges)).rows(connection, parameters)]
     yield from own
     if branch.branch_id != MAIN_BRANCH_ID:
         overridden = {shown.ordinal for shown in own}
@@ -166,9 +167,9 @@ def _describe(
 
 
 @cache
-def _own(form: Form) -> Select[Any]:
+def _own(form: Form) -> Statement:
     source, in_ranges = within(version, version.c.ordinal, form)
-    return (
+    return Statement(
         select(*(version.c[name] for name in Shown._fields))
         .select_from(source)
         .where(

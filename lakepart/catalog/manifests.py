@@ -25,6 +25,7 @@ from lakepart.catalog.database import Database
 from lakepart.catalog.declared import ANYTHING_DECLARED, declared_since
 from lakepart.catalog.encoding import from_json
 from lakepart.catalog.lookups import SNAPSHOT_COLUMNS, snapshot_from_row
+from lakepart.catalog.statements import Statement
 from lakepart.catalog.tables import (
     BIG,
     branch,
@@ -45,13 +46,13 @@ def unmanifested(connection: Connection, *, own: int | None = None, before_us: i
     """Give the snapshots whose manifest is not known to be written, oldest first; with ``own``, it and those before."""
     if own is None:
         return list(connection.execute(_UNMANIFESTED).scalars())
-    return list(connection.execute(_OWN_UNMANIFESTED, {"number": own, "before": before_us}).scalars())
+    return [number for (number,) in _OWN_UNMANIFESTED.rows(connection, {"number": own, "before": before_us})]
 
 
 def mark_manifested(database: Database, snapshots: Iterable[int]) -> None:
     """Note that these snapshots' manifests are written and synced; where the note is lost, they are written again."""
     with database.writing(durable=False) as connection:
-        connection.execute(_MARK, [{"number": number} for number in snapshots])
+        _MARK.run(connection, *({"number": number} for number in snapshots))
 
 
 def manifest_of(connection: Connection, number: int) -> dict[str, Any]:
@@ -60,8 +61,8 @@ def manifest_of(connection: Connection, number: int) -> dict[str, Any]:
     Files are listed by the commit that brought them and referred to by id later on, so manifests are read in order.
     What was declared since the manifest before it is there as it is now (:mod:`~lakepart.catalog.declared`).
     """
-    lake_id, created_at_us, horizon, token, branch_name, fork, published, inputs, declared, *columns = (
-        connection.execute(_SNAPSHOT, {"number": number, "after": number - 1}).one()
+    lake_id, created_at_us, horizon, token, branch_name, fork, published, inputs, declared, *columns = _SNAPSHOT.row(
+        connection, {"number": number, "after": number - 1}
     )
     taken = snapshot_from_row(columns)
     contents = _contents(connection, number)
@@ -107,7 +108,7 @@ class _Contents(NamedTuple):
 
 def _contents(connection: Connection, number: int) -> _Contents:
     contents = _Contents({}, {}, [])
-    for row in connection.execute(_CONTENTS, {"number": number}):
+    for row in _CONTENTS.rows(connection, {"number": number}):
         version_id, began, held, of_version, of_file = row[0], row[1], row[2], row[3:_FILE_AT], row[_FILE_AT:]
         if began != number:
             contents.ended.append(version_id)
@@ -167,13 +168,13 @@ _UNMANIFESTED: Select[Any] = (
     .where(snapshot.c.manifested == literal_column("0"))  # as the partial index says it, so that it is used
     .order_by(snapshot.c.snapshot)
 )
-_OWN_UNMANIFESTED = _UNMANIFESTED.where(
-    or_(snapshot.c.snapshot == _NUMBER, snapshot.c.at_us < bindparam("before", type_=BIG))
+_OWN_UNMANIFESTED = Statement(
+    _UNMANIFESTED.where(or_(snapshot.c.snapshot == _NUMBER, snapshot.c.at_us < bindparam("before", type_=BIG)))
 )
-_MARK = update(snapshot).where(snapshot.c.snapshot == _NUMBER).values(manifested=1)
+_MARK = Statement(update(snapshot).where(snapshot.c.snapshot == _NUMBER).values(manifested=1))
 _published = branch.alias("published")
 _PUBLISHED = select(_published.c.branch_id).where(_published.c.published_as == _NUMBER)
-_SNAPSHOT: Select[Any] = (
+_SNAPSHOT = Statement(
     select(
         *_HEADER_COLUMNS,
         snapshot.c.token,
@@ -200,7 +201,7 @@ _PATH = select(func.min(copy.c.path)).where(copy.c.file_id == file.c.file_id).sc
 _VERSION_COLUMNS, _FILE_COLUMNS = _whole(version, without=_LATER), [*_whole(file), _PATH]
 _VERSION_NAMES, _FILE_NAMES = ([column.name for column in of] for of in (_VERSION_COLUMNS, _FILE_COLUMNS))
 _FILE_AT = 3 + len(_VERSION_COLUMNS)
-_CONTENTS: Select[Any] = (
+_CONTENTS = Statement(
     select(version.c.version_id, version.c.began, version_file.c.file_id, *_VERSION_COLUMNS, *_FILE_COLUMNS)
     .select_from(
         version.outerjoin(version_file, and_(version_file.c.version_id == version.c.version_id, _MADE)).outerjoin(
