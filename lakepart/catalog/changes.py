@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Select, bindparam, insert, select, update
 from lakepart.catalog.encoding import to_json
 from lakepart.catalog.guards import Current, Shown, require_files
 from lakepart.catalog.scopes import in_json
-from lakepart.catalog.tables import BIG, asset, copy, file, head, version, version_file, version_input
+from lakepart.catalog.statements import Statement, insert_into
+from lakepart.catalog.tables import BIG, asset, copy, file, version, version_file, version_input
 from lakepart.errors import AssetNotFoundError, InvalidInputError, StateError, did_you_mean
 from lakepart.model.catalog_records import CopyState
 from lakepart.model.contents import content_id_of
@@ -43,6 +44,15 @@ class Totals(NamedTuple):
     rows: int
     bytes: int
     files: int
+
+
+def count_new(changes: Iterable[Change], branch_id: int) -> tuple[int, int]:
+    """Count the versions and the files that changes on a branch bring: how many ids :func:`write_changes` needs."""
+    versions = files = 0
+    for change in changes:
+        versions += change.kind is not ChangeKind.REMOVE or branch_id != MAIN_BRANCH_ID
+        files += len(change.files) + sum(new is not None for new in change.rewrites.values())
+    return versions, files
 
 
 def write_changes(
@@ -123,7 +133,7 @@ class _Rows:
     def insert(self, connection: Connection) -> None:
         """Write everything noted; parents before children, because foreign keys are checked at once."""
         if self.ended:
-            connection.execute(_END, self.ended)
+            _END.run(connection, *self.ended)
         inserts = (
             (_VERSION, self.versions),
             (_FILE, self.files),
@@ -133,12 +143,11 @@ class _Rows:
         )
         for statement, rows in inserts:
             if rows:
-                connection.execute(statement, rows)
+                statement.run(connection, *rows)
         if self.files_from:
-            connection.execute(_FILES_FROM, self.files_from)
+            _FILES_FROM.run(connection, *self.files_from)
         if self.inputs_from:
-            connection.execute(_INPUTS_FROM, self.inputs_from)
-        connection.execute(_NEXT_IDS, {"version": self.next_version_id, "file": self.next_file_id})
+            _INPUTS_FROM.run(connection, *self.inputs_from)
 
     def _reinstate(self, change: Change) -> dict[str, Any]:
         source = _source_of(change, self.sources)
@@ -290,7 +299,7 @@ def kept_files(connection: Connection, version_ids: Sequence[int]) -> dict[int, 
     """Give the files of versions, in their order."""
     found: dict[int, list[KeptFile]] = {}
     if version_ids:
-        for version_id, *values in connection.execute(_KEPT_FILES, {"ids": to_json(version_ids)}):
+        for version_id, *values in _KEPT_FILES.rows(connection, {"ids": to_json(version_ids)}):
             found.setdefault(version_id, []).append(KeptFile(*values))
     return found
 
@@ -326,23 +335,27 @@ _CONTENT = ("content_id", "row_count", "size_bytes", "file_count", "code_version
 _INPUT_FIELDS = ("name", "input_asset_id", "mapping", "selection", "snapshot", "digest")
 
 # Made once: making a statement costs more than carrying it out.
-_NEXT_IDS = update(head).values(next_version_id=bindparam("version"), next_file_id=bindparam("file"))
-_VERSION, _FILE, _COPY = insert(version), insert(file), insert(copy)
-_VERSION_FILE, _VERSION_INPUT = insert(version_file), insert(version_input)
-_END = update(version).where(version.c.version_id == bindparam("ending")).values(ended=bindparam("at"))
-_FILES_FROM = insert(version_file).from_select(
-    ["version_id", "position", "file_id"],
-    select(bindparam("new", type_=BIG), version_file.c.position, version_file.c.file_id).where(
-        version_file.c.version_id == bindparam("old", type_=BIG)
-    ),
+_VERSION = insert_into(version, without=("ended", "marked"))
+_FILE, _COPY = insert_into(file), insert_into(copy)
+_VERSION_FILE, _VERSION_INPUT = insert_into(version_file), insert_into(version_input)
+_END = Statement(update(version).where(version.c.version_id == bindparam("ending")).values(ended=bindparam("at")))
+_FILES_FROM = Statement(
+    insert(version_file).from_select(
+        ["version_id", "position", "file_id"],
+        select(bindparam("new", type_=BIG), version_file.c.position, version_file.c.file_id).where(
+            version_file.c.version_id == bindparam("old", type_=BIG)
+        ),
+    )
 )
-_INPUTS_FROM = insert(version_input).from_select(
-    ["version_id", *_INPUT_FIELDS],
-    select(bindparam("new", type_=BIG), *(version_input.c[name] for name in _INPUT_FIELDS)).where(
-        version_input.c.version_id == bindparam("old", type_=BIG)
-    ),
+_INPUTS_FROM = Statement(
+    insert(version_input).from_select(
+        ["version_id", *_INPUT_FIELDS],
+        select(bindparam("new", type_=BIG), *(version_input.c[name] for name in _INPUT_FIELDS)).where(
+            version_input.c.version_id == bindparam("old", type_=BIG)
+        ),
+    )
 )
-_KEPT_FILES: Select[Any] = (
+_KEPT_FILES = Statement(
     select(version_file.c.version_id, file.c.file_id, file.c.data_digest, file.c.row_count, file.c.size_bytes)
     .select_from(version_file.join(file, file.c.file_id == version_file.c.file_id))
     .where(in_json(version_file.c.version_id, "ids"))

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, case, insert, select, update
+from sqlalchemy import Connection, bindparam, case, select, update
 
 from lakepart.catalog.campaigns import accept_claim
-from lakepart.catalog.changes import Moment, Totals, write_changes
+from lakepart.catalog.changes import Moment, Totals, count_new, write_changes
 from lakepart.catalog.database import Database
 from lakepart.catalog.declaring import close_branch, leave_published, require_closable
 from lakepart.catalog.definitions import last_change, redefine, require_same_cut
@@ -23,6 +23,8 @@ from lakepart.catalog.lookups import get_branch, require_open
 from lakepart.catalog.partition_keys import show_keys
 from lakepart.catalog.reading import branch_changes
 from lakepart.catalog.schemas import note_schema
+from lakepart.catalog.scopes import in_json
+from lakepart.catalog.statements import Statement, insert_into
 from lakepart.catalog.tables import BIG, TEXT, asset, head, snapshot
 from lakepart.errors import AssetNotFoundError, CatalogError, ConflictError, ErrorCode, InvalidInputError, StorageError
 from lakepart.model.plans import by_whom
@@ -50,6 +52,15 @@ class _Taken(NamedTuple):
     at_us: int
     next_version_id: int
     next_file_id: int
+
+
+class _Declared(NamedTuple):
+    """What a commit must know of an asset."""
+
+    asset_id: int
+    name: str
+    revision: int
+    schema_id: int | None
 
 
 class _DoneBeforeError(Exception):
@@ -84,7 +95,7 @@ def commit(
     """
 
     def work(connection: Connection) -> Commit:
-        taken = _advance(connection, database.now_us(), request.token)
+        taken = _advance(connection, database.now_us(), request)
         if require is not None:
             require(connection)
         return _apply(connection, request, taken)
@@ -148,7 +159,7 @@ def publish(
     """
 
     def work(connection: Connection) -> Commit:
-        taken = _advance(connection, database.now_us(), token)
+        _require_new(connection, token)
         publishing = get_branch(connection, branch_id)
         require_closable(connection, publishing, "published")
         written = branch_changes(connection, branch_id)
@@ -176,6 +187,7 @@ def publish(
             closes_branch_id=None if choice is not None and choice.stays_open else branch_id,
             backfill=backfill,
         )
+        taken = _advance(connection, database.now_us(), request)
         record = _apply(connection, request, taken)
         if choice is not None and choice.stays_open:
             leave_published(connection, branch_id, [version.version_id for version, _ in written], taken.snapshot)
@@ -186,7 +198,7 @@ def publish(
 
 def find_commit(connection: Connection, token: str) -> Commit | None:
     """Give what the commit with that token did, or None if it never happened."""
-    row = connection.execute(_BY_TOKEN, {"token": token}).one_or_none()
+    row = _BY_TOKEN.row(connection, {"token": token})
     return None if row is None else Commit(*row)
 
 
@@ -214,13 +226,20 @@ def _once(database: Database, token: str, work: Callable[[Connection], Commit]) 
     return record
 
 
-def _advance(connection: Connection, now_us: int, token: str) -> _Taken:
-    """Take the lock on the head, and the next snapshot's number and time."""
-    taken = _Taken(*connection.execute(_ADVANCE, {"now": now_us}).one())
+def _require_new(connection: Connection, token: str) -> None:
     done = find_commit(connection, token)
     if done is not None:
         raise _DoneBeforeError(done)
-    return taken
+
+
+def _advance(connection: Connection, now_us: int, request: CommitRequest) -> _Taken:
+    """Take the next snapshot's number and time, and the ids that its rows will have."""
+    versions, files = count_new(request.changes, request.branch_id)
+    parameters = {"now": now_us, "token": request.token, "versions": versions, "files": files}
+    *taken, done = _ADVANCE.row(connection, parameters)
+    if done is not None:
+        _require_new(connection, request.token)
+    return _Taken(*taken)
 
 
 def _apply(connection: Connection, request: CommitRequest, taken: _Taken) -> Commit:
@@ -263,8 +282,8 @@ def _require_distinct(changes: Sequence[Change]) -> None:
 
 
 def _insert_snapshot(connection: Connection, request: CommitRequest, number: int, at_us: int, totals: Totals) -> None:
-    connection.execute(
-        _INSERT_SNAPSHOT,
+    _INSERT_SNAPSHOT.run(
+        connection,
         {
             "snapshot": number,
             "at_us": at_us,
@@ -286,7 +305,7 @@ def _check_assets(
     """Check the declarations the commit was prepared under, replace some; gives the schema ids for its new files."""
     guards = {guard.asset_id: guard for guard in request.assets}
     wanted = sorted(asset_ids | guards.keys())
-    rows = connection.execute(_ASSETS, {"wanted": wanted}).all()
+    rows = [_Declared(*row) for row in _ASSETS.rows(connection, {"wanted": to_json(wanted)})]
     schema_ids: dict[int, int | None] = {row.asset_id: row.schema_id for row in rows}
     for asset_id in wanted:
         if asset_id not in schema_ids:
@@ -316,20 +335,33 @@ def _check_assets(
 # Made once: making a statement costs more than carrying it out.
 _LATER = head.c.at_us + 1
 _NOW = bindparam("now", type_=BIG)
-_ADVANCE = (
+_VERSIONS, _FILES = bindparam("versions", type_=BIG), bindparam("files", type_=BIG)
+_OF_TOKEN = snapshot.c.token == bindparam("token", type_=TEXT)
+_ADVANCE = Statement(
     update(head)
-    .values(snapshot=head.c.snapshot + 1, at_us=case((_LATER > _NOW, _LATER), else_=_NOW))
-    .returning(head.c.snapshot, head.c.at_us, head.c.next_version_id, head.c.next_file_id)
+    .values(
+        snapshot=head.c.snapshot + 1,
+        at_us=case((_LATER > _NOW, _LATER), else_=_NOW),
+        next_version_id=head.c.next_version_id + _VERSIONS,
+        next_file_id=head.c.next_file_id + _FILES,
+    )
+    .returning(
+        head.c.snapshot,
+        head.c.at_us,
+        head.c.next_version_id - _VERSIONS,
+        head.c.next_file_id - _FILES,
+        select(snapshot.c.snapshot).where(_OF_TOKEN).scalar_subquery(),
+    )
 )
-_BY_TOKEN: Select[Any] = select(
-    snapshot.c.snapshot,
-    snapshot.c.at_us,
-    snapshot.c.partitions,
-    snapshot.c.rows,
-    snapshot.c.bytes,
-    snapshot.c.files,
-).where(snapshot.c.token == bindparam("token", type_=TEXT))
-_ASSETS: Select[Any] = select(asset.c.asset_id, asset.c.name, asset.c.revision, asset.c.schema_id).where(
-    asset.c.asset_id.in_(bindparam("wanted", expanding=True))
+_BY_TOKEN = Statement(
+    select(
+        snapshot.c.snapshot,
+        snapshot.c.at_us,
+        snapshot.c.partitions,
+        snapshot.c.rows,
+        snapshot.c.bytes,
+        snapshot.c.files,
+    ).where(_OF_TOKEN)
 )
-_INSERT_SNAPSHOT = insert(snapshot)
+_ASSETS = Statement(select(*(asset.c[name] for name in _Declared._fields)).where(in_json(asset.c.asset_id, "wanted")))
+_INSERT_SNAPSHOT = insert_into(snapshot)

@@ -12,7 +12,7 @@ import base64
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Column, Connection, LargeBinary, Select, Table, bindparam, exists, select
+from sqlalchemy import Column, Connection, LargeBinary, Select, Table, bindparam, exists, or_, select
 
 from lakepart.catalog.tables import BIG, asset_definition, asset_schema, metadata, version
 
@@ -64,10 +64,12 @@ def _to_text(data: bytes) -> str:
 # Made once: making a statement costs more than carrying it out.
 _AFTER = bindparam("after", type_=BIG)
 _IS_MARKED = (version.c.marked.is_not(None), version.c.marked >= _AFTER)
-_ANY: Any = select(
-    *(exists().where(since >= _AFTER).label(table.name) for table, since in _SINCE.items()),
-    exists().where(*_IS_MARKED).label("marked"),
-)
+_EACH = {
+    **{table.name: exists().where(since >= _AFTER).correlate(None) for table, since in _SINCE.items()},
+    "marked": exists().where(*_IS_MARKED).correlate(None),
+}
+_ANY: Any = select(*(there.label(name) for name, there in _EACH.items()))
+ANYTHING_DECLARED = or_(*_EACH.values())  # whether declared_since(connection, after) would give anything
 _ROWS: Mapping[Table, Select[Any]] = {
     table: select(table).where(since >= _AFTER).order_by(since, *table.primary_key.columns)  # by the index of ``since``
     for table, since in _SINCE.items()

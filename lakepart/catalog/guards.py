@@ -21,6 +21,7 @@ from lakepart.catalog.scopes import (
     seen,
     within,
 )
+from lakepart.catalog.statements import Statement
 from lakepart.catalog.tables import BIG, asset, copy, snapshot, version
 from lakepart.errors import ConflictError, ErrorCode
 from lakepart.model.catalog_records import CopyState
@@ -130,7 +131,7 @@ def _find_shown(
 ) -> Iterator[Shown]:
     ranges = [(ordinal, ordinal) for ordinal in ordinals]
     parameters = {"asset": asset_id, "branch": branch.branch_id, **range_parameters(ranges)}
-    own = [Shown(*row) for row in connection.execute(_own(form_of(ranges)), parameters)]
+    own = [Shown(*row) for row in _own(form_of(ranges)).rows(connection, parameters)]
     yield from own
     if branch.branch_id != MAIN_BRANCH_ID:
         overridden = {shown.ordinal for shown in own}
@@ -216,9 +217,9 @@ def _content(shown: HasContent | None) -> str | None:
 
 
 @cache
-def _own(form: Form) -> Select[Any]:
+def _own(form: Form) -> Statement:
     source, in_ranges = within(version, version.c.ordinal, form)
-    return (
+    return Statement(
         select(*(version.c[name] for name in Shown._fields))
         .select_from(source)
         .where(

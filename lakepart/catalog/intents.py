@@ -6,12 +6,12 @@ A loss of power ends the writer too, so notes need not outlast it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, case, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, insert, select, update
 
 from lakepart.catalog.database import Database
 from lakepart.catalog.lookups import get_head
+from lakepart.catalog.statements import Statement
 from lakepart.catalog.tables import BIG, TEXT, head, intent
 from lakepart.errors import ErrorCode, StateError
 from lakepart.model.catalog_records import IntentRecord
@@ -21,7 +21,7 @@ def open_intent(database: Database, intent_id: str, kind: str) -> None:
     """Note that a writer is about to make files named after ``intent_id``."""
     note = {"intent_id": intent_id, "kind": kind, "now": database.now_us(), "snapshot": None}
     with database.writing(durable=False) as connection:
-        connection.execute(_INSERT, note)
+        _INSERT.run(connection, note)
 
 
 def open_lease(database: Database, intent_id: str, kind: str) -> int:
@@ -29,7 +29,7 @@ def open_lease(database: Database, intent_id: str, kind: str) -> int:
     note = {"intent_id": intent_id, "kind": kind, "now": database.now_us()}
     with database.writing(durable=False) as connection:
         newest = get_head(connection).snapshot
-        connection.execute(_INSERT, {**note, "snapshot": newest})
+        _INSERT.run(connection, {**note, "snapshot": newest})
         return newest
 
 
@@ -38,7 +38,7 @@ def renew_intents(database: Database, intent_ids: Iterable[str]) -> set[str]:
     wanted = set(intent_ids)
     with database.writing(durable=False) as connection:
         for intent_id in wanted:
-            connection.execute(_RENEW, {"intent": intent_id, "now": database.now_us()})
+            _RENEW.run(connection, {"intent": intent_id, "now": database.now_us()})
         found = connection.execute(select(intent.c.intent_id).where(intent.c.intent_id.in_(wanted))).scalars()
         return wanted - set(found)
 
@@ -54,7 +54,7 @@ def close_intent(database: Database, intent_id: str) -> bool:
 
 def end_intent(connection: Connection, intent_id: str) -> bool:
     """Remove the note, within the transaction of a commit that needs it no longer; False if there was none."""
-    return connection.execute(_DELETE, {"intent": intent_id}).rowcount > 0
+    return _DELETE.run(connection, {"intent": intent_id}) > 0
 
 
 def list_intents(connection: Connection) -> list[IntentRecord]:
@@ -75,10 +75,7 @@ def expire_intents(database: Database, before_us: int) -> list[str]:
 
 def require_intent(connection: Connection, intent_id: str, *, ends: bool) -> None:
     """Refuse a commit whose intent is gone, for vacuum may be deleting its files; otherwise it may end with it."""
-    if ends:
-        found = end_intent(connection, intent_id)
-    else:
-        found = connection.execute(_FIND, {"intent": intent_id}).scalar_one_or_none() is not None
+    found = end_intent(connection, intent_id) if ends else _FIND.row(connection, {"intent": intent_id}) is not None
     if not found:
         raise StateError(
             f"The intent {intent_id} of this write is gone: it was silent for longer than vacuum's grace period.",
@@ -90,17 +87,19 @@ def require_intent(connection: Connection, intent_id: str, *, ends: bool) -> Non
 
 # Made once: making a statement costs more than carrying it out.
 _OF_ID = intent.c.intent_id == bindparam("intent", type_=TEXT)
-_FIND: Select[Any] = select(intent.c.intent_id).where(_OF_ID)
+_FIND = Statement(select(intent.c.intent_id).where(_OF_ID))
 # A writer whose clock was set back must not look as if it had been silent since then.
 _NOW = bindparam("now", type_=BIG)
 _HEAD_US = select(head.c.at_us).scalar_subquery()
 _NOT_BEFORE_HEAD = case((_HEAD_US > _NOW, _HEAD_US), else_=_NOW)
-_INSERT = insert(intent).values(
-    intent_id=bindparam("intent_id", type_=TEXT),
-    kind=bindparam("kind", type_=TEXT),
-    began_us=_NOT_BEFORE_HEAD,
-    renewed_us=_NOT_BEFORE_HEAD,
-    snapshot=bindparam("snapshot", type_=BIG),
+_INSERT = Statement(
+    insert(intent).values(
+        intent_id=bindparam("intent_id", type_=TEXT),
+        kind=bindparam("kind", type_=TEXT),
+        began_us=_NOT_BEFORE_HEAD,
+        renewed_us=_NOT_BEFORE_HEAD,
+        snapshot=bindparam("snapshot", type_=BIG),
+    )
 )
-_RENEW = update(intent).where(_OF_ID).values(renewed_us=_NOT_BEFORE_HEAD)
-_DELETE = delete(intent).where(_OF_ID)
+_RENEW = Statement(update(intent).where(_OF_ID).values(renewed_us=_NOT_BEFORE_HEAD))
+_DELETE = Statement(delete(intent).where(_OF_ID))

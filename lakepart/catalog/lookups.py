@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, bindparam, or_, select, true
 
 from lakepart.catalog.encoding import from_json
 from lakepart.catalog.partition_keys import load_keys
+from lakepart.catalog.statements import Statement
 from lakepart.catalog.tables import BIG, TEXT, asset, branch, head, schema, snapshot, tag, version
 from lakepart.errors import (
     AssetNotFoundError,
@@ -59,9 +60,9 @@ _BRANCH_COLUMNS = (branch.c.branch_id, branch.c.name, branch.c.fork, branch.c.st
 _HEAD_COLUMNS = (head.c.snapshot, head.c.at_us, head.c.horizon)
 
 _HEAD: Select[Any] = select(*_HEAD_COLUMNS)
-_ASSET_BY_NAME: Select[Any] = select(*_ASSET_COLUMNS).where(asset.c.name == bindparam("name", type_=TEXT))
+_ASSET_BY_NAME = Statement(select(*_ASSET_COLUMNS).where(asset.c.name == bindparam("name", type_=TEXT)))
 _ASSET_BY_ID: Select[Any] = select(*_ASSET_COLUMNS).where(asset.c.asset_id == bindparam("asset", type_=BIG))
-_ASSET_STATE: Select[Any] = (
+_ASSET_STATE = Statement(
     select(*_HEAD_COLUMNS, schema.c.arrow_schema, *_ASSET_COLUMNS)
     .select_from(asset.outerjoin(schema, schema.c.schema_id == asset.c.schema_id).join(head, true()))
     .where(asset.c.name == bindparam("name", type_=TEXT))
@@ -83,13 +84,13 @@ def get_head(connection: Connection) -> HeadRecord:
 
 def find_asset(connection: Connection, name: str) -> AssetRecord | None:
     """Give the asset of that name, or None."""
-    row = connection.execute(_ASSET_BY_NAME, {"name": name}).one_or_none()
+    row = _ASSET_BY_NAME.row(connection, {"name": name})
     return None if row is None else _asset_from_row(connection, row)
 
 
 def find_asset_state(connection: Connection, name: str) -> AssetState | None:
     """Give the asset of that name with its schema and the lake's head in one statement, or None."""
-    row = connection.execute(_ASSET_STATE, {"name": name}).one_or_none()
+    row = _ASSET_STATE.row(connection, {"name": name})
     if row is None:
         return None
     found = _asset_from_row(connection, row[4:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Connection,
@@ -22,9 +22,10 @@ from sqlalchemy import (
 )
 
 from lakepart.catalog.database import Database
-from lakepart.catalog.declared import declared_since
+from lakepart.catalog.declared import ANYTHING_DECLARED, declared_since
 from lakepart.catalog.encoding import from_json
 from lakepart.catalog.lookups import SNAPSHOT_COLUMNS, snapshot_from_row
+from lakepart.catalog.statements import Statement
 from lakepart.catalog.tables import (
     BIG,
     branch,
@@ -45,13 +46,13 @@ def unmanifested(connection: Connection, *, own: int | None = None, before_us: i
     """Give the snapshots whose manifest is not known to be written, oldest first; with ``own``, it and those before."""
     if own is None:
         return list(connection.execute(_UNMANIFESTED).scalars())
-    return list(connection.execute(_OWN_UNMANIFESTED, {"number": own, "before": before_us}).scalars())
+    return [number for (number,) in _OWN_UNMANIFESTED.rows(connection, {"number": own, "before": before_us})]
 
 
 def mark_manifested(database: Database, snapshots: Iterable[int]) -> None:
     """Note that these snapshots' manifests are written and synced; where the note is lost, they are written again."""
     with database.writing(durable=False) as connection:
-        connection.execute(_MARK, [{"number": number} for number in snapshots])
+        _MARK.run(connection, *({"number": number} for number in snapshots))
 
 
 def manifest_of(connection: Connection, number: int) -> dict[str, Any]:
@@ -60,23 +61,19 @@ def manifest_of(connection: Connection, number: int) -> dict[str, Any]:
     Files are listed by the commit that brought them and referred to by id later on, so manifests are read in order.
     What was declared since the manifest before it is there as it is now (:mod:`~lakepart.catalog.declared`).
     """
-    at = {"number": number}
-    versions = [dict(row) for row in connection.execute(_VERSIONS, at).mappings()]
-    of_version = {row["version_id"]: row for row in versions}
-    for row in versions:
-        row["files"], row["inputs"] = [], []
-    for version_id, file_id in connection.execute(_VERSION_FILES, at):
-        of_version[version_id]["files"].append(file_id)
-    for found in connection.execute(_VERSION_INPUTS, at).mappings():
-        row = dict(found)
-        of_version[row.pop("version_id")]["inputs"].append({**row, "mapping": from_json(row["mapping"])})
-    lake_id, created_at_us, horizon, previous, token, branch_name, fork, published, *columns = connection.execute(
-        _SNAPSHOT, at
-    ).one()
+    lake_id, created_at_us, horizon, previous, token, branch_name, fork, published, inputs, declared, *columns = (
+        _SNAPSHOT.row(connection, {"number": number, "after": number - 1})
+    )
     taken = snapshot_from_row(columns)
-    declared: dict[str, list[Any]] = {}
-    for table, row in declared_since(connection, number - 1):
-        declared.setdefault(table, []).append(row)
+    contents = _contents(connection, number)
+    if inputs:
+        for found in connection.execute(_VERSION_INPUTS, {"number": number}).mappings():
+            row = dict(found)
+            contents.versions[row.pop("version_id")]["inputs"].append({**row, "mapping": from_json(row["mapping"])})
+    rows_by_table: dict[str, list[Any]] = {}
+    if declared:
+        for table, row in declared_since(connection, number - 1):
+            rows_by_table.setdefault(table, []).append(row)
     return {
         **_header((lake_id, created_at_us, horizon, previous)),
         "snapshot": {
@@ -94,13 +91,38 @@ def manifest_of(connection: Connection, number: int) -> dict[str, Any]:
         },
         "branch": {"branch_id": taken.branch_id, "name": branch_name, "fork": fork},
         "publishes_branch": published,
-        "ended": list(connection.execute(_ENDED, at).scalars()),
-        "versions": versions,
-        "files": [
-            {**row, "statistics": from_json(row["statistics"])} for row in connection.execute(_FILES, at).mappings()
-        ],
-        "declared": declared,
+        "ended": contents.ended,
+        "versions": list(contents.versions.values()),
+        "files": [contents.files[file_id] for file_id in sorted(contents.files)],
+        "declared": rows_by_table,
     }
+
+
+class _Contents(NamedTuple):
+    """What one commit did to partitions: versions it began, and the files it brought, by id; versions it ended."""
+
+    versions: dict[int, dict[str, Any]]
+    files: dict[int, dict[str, Any]]
+    ended: list[int]
+
+
+def _contents(connection: Connection, number: int) -> _Contents:
+    contents = _Contents({}, {}, [])
+    for row in _CONTENTS.rows(connection, {"number": number}):
+        version_id, began, held, of_version, of_file = row[0], row[1], row[2], row[3:_FILE_AT], row[_FILE_AT:]
+        if began != number:
+            contents.ended.append(version_id)
+            continue
+        made = contents.versions.get(version_id)
+        if made is None:
+            made = dict(zip(_VERSION_NAMES, of_version, strict=True)) | {"files": [], "inputs": []}
+            contents.versions[version_id] = made
+        if held is not None:
+            made["files"].append(held)
+        if of_file[0] is not None:
+            brought = dict(zip(_FILE_NAMES, of_file, strict=True))
+            contents.files[of_file[0]] = {**brought, "statistics": from_json(brought["statistics"])}
+    return contents
 
 
 def _header(values: Sequence[Any]) -> dict[str, Any]:
@@ -146,13 +168,6 @@ def checkpoint_of(connection: Connection, first: int, last: int) -> Iterator[tup
 # Made once: making a statement costs more than carrying it out.
 _NUMBER = bindparam("number", type_=BIG)
 _MADE = version.c.began == _NUMBER
-_BROUGHT = and_(
-    file.c.file_id.in_(
-        select(version_file.c.file_id).join(version, version.c.version_id == version_file.c.version_id).where(_MADE)
-    ),
-    file.c.began == _NUMBER,
-)
-
 _preceding = snapshot.alias("preceding")
 _PREVIOUS = select(_preceding.c.token).where(_preceding.c.snapshot == _NUMBER - 1)
 _HEADER_COLUMNS = (lake.c.lake_id, lake.c.created_at_us, head.c.horizon, _PREVIOUS.scalar_subquery())
@@ -161,19 +176,21 @@ _UNMANIFESTED: Select[Any] = (
     .where(snapshot.c.manifested == literal_column("0"))  # as the partial index says it, so that it is used
     .order_by(snapshot.c.snapshot)
 )
-_OWN_UNMANIFESTED = _UNMANIFESTED.where(
-    or_(snapshot.c.snapshot == _NUMBER, snapshot.c.at_us < bindparam("before", type_=BIG))
+_OWN_UNMANIFESTED = Statement(
+    _UNMANIFESTED.where(or_(snapshot.c.snapshot == _NUMBER, snapshot.c.at_us < bindparam("before", type_=BIG)))
 )
-_MARK = update(snapshot).where(snapshot.c.snapshot == _NUMBER).values(manifested=1)
+_MARK = Statement(update(snapshot).where(snapshot.c.snapshot == _NUMBER).values(manifested=1))
 _published = branch.alias("published")
 _PUBLISHED = select(_published.c.branch_id).where(_published.c.published_as == _NUMBER)
-_SNAPSHOT: Select[Any] = (
+_SNAPSHOT = Statement(
     select(
         *_HEADER_COLUMNS,
         snapshot.c.token,
         branch.c.name,
         branch.c.fork,
         _PUBLISHED.scalar_subquery(),
+        exists().where(version_input.c.version_id == version.c.version_id, _MADE).label("inputs"),
+        ANYTHING_DECLARED.label("declared"),
         *SNAPSHOT_COLUMNS,
     )
     .select_from(
@@ -182,30 +199,30 @@ _SNAPSHOT: Select[Any] = (
     .where(snapshot.c.snapshot == _NUMBER)
 )
 _HEADER: Select[Any] = select(*_HEADER_COLUMNS).select_from(lake.join(head, true()))
-_VERSIONS: Select[Any] = select(*_whole(version, without=_LATER)).where(_MADE).order_by(version.c.version_id)
-_VERSION_FILES: Select[Any] = (
-    select(version_file.c.version_id, version_file.c.file_id)
-    .join(version, version.c.version_id == version_file.c.version_id)
-    .where(_MADE)
-    .order_by(version_file.c.version_id, version_file.c.position)
-)
 _VERSION_INPUTS: Select[Any] = (
     select(*_whole(version_input))
     .where(version_input.c.version_id.in_(select(version.c.version_id).where(_MADE)))
     .order_by(version_input.c.version_id, version_input.c.name)
 )
-_ENDED: Select[Any] = select(version.c.version_id).where(version.c.ended == _NUMBER).order_by(version.c.version_id)
 # A file's path is the same on every tier, wherever it may lie by now.
-_FILES: Select[Any] = (
-    select(file, select(func.min(copy.c.path)).where(copy.c.file_id == file.c.file_id).scalar_subquery().label("path"))
-    .where(_BROUGHT)
-    .order_by(file.c.file_id)
+_PATH = select(func.min(copy.c.path)).where(copy.c.file_id == file.c.file_id).scalar_subquery().label("path")
+_VERSION_COLUMNS, _FILE_COLUMNS = _whole(version, without=_LATER), [*_whole(file), _PATH]
+_VERSION_NAMES, _FILE_NAMES = ([column.name for column in of] for of in (_VERSION_COLUMNS, _FILE_COLUMNS))
+_FILE_AT = 3 + len(_VERSION_COLUMNS)
+_CONTENTS = Statement(
+    select(version.c.version_id, version.c.began, version_file.c.file_id, *_VERSION_COLUMNS, *_FILE_COLUMNS)
+    .select_from(
+        version.outerjoin(version_file, and_(version_file.c.version_id == version.c.version_id, _MADE)).outerjoin(
+            file, and_(file.c.file_id == version_file.c.file_id, file.c.began == _NUMBER)
+        )
+    )
+    .where(or_(_MADE, version.c.ended == _NUMBER))
+    .order_by(version.c.version_id, version_file.c.position)
 )
 
 # Of the snapshots of a checkpoint. A version that a later one ended was current at the last of these.
 _FIRST, _LAST = bindparam("first", type_=BIG), bindparam("last", type_=BIG)
 _BEGAN = version.c.began.between(_FIRST, _LAST)
-_PATH = select(func.min(copy.c.path)).where(copy.c.file_id == file.c.file_id).scalar_subquery().label("path")
 _SPANS: Mapping[str, Select[Any]] = {
     "snapshot": select(*_whole(snapshot, without={"manifested"}))
     .where(snapshot.c.snapshot.between(_FIRST, _LAST))

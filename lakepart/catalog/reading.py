@@ -24,6 +24,7 @@ from lakepart.catalog.scopes import (
     shape_of,
     within,
 )
+from lakepart.catalog.statements import Statement
 from lakepart.catalog.tables import (
     BIG,
     SHOWN_WORK,
@@ -59,7 +60,7 @@ def find_version_columns(
     connection: Connection, scope: Scope, ranges: Ranges, columns: Sequence[str] = VERSION_FIELDS
 ) -> dict[str, list[Any]]:
     """Give fields of the visible versions as lists of equal length: for many partitions, far cheaper than records."""
-    cursor = _cursor(connection, _versions(shape_of(scope, ranges), tuple(columns)), scope, ranges)
+    cursor = _versions(shape_of(scope, ranges), tuple(columns)).cursor(connection, parameters_of(scope, ranges))
     return dict(zip(columns, _columns(cursor, len(columns)), strict=True))
 
 
@@ -112,7 +113,7 @@ def find_inputs(connection: Connection, scope: Scope, ranges: Ranges) -> list[tu
 
 def tiers_of(connection: Connection, scope: Scope, ranges: Ranges) -> tuple[list[int], list[str]]:
     """Give ordinals, in order, and the tiers of their files' live copies; known-empty partitions have none."""
-    ordinals, names = _columns(_cursor(connection, _tiers(shape_of(scope, ranges)), scope, ranges), 2)
+    ordinals, names = _columns(_tiers(shape_of(scope, ranges)).cursor(connection, parameters_of(scope, ranges)), 2)
     return ordinals, names
 
 
@@ -183,13 +184,8 @@ def branch_changes(connection: Connection, branch_id: int) -> list[tuple[Version
     return [(VersionRecord(*row[:-1]), row[-1]) for row in connection.execute(statement)]
 
 
-def _rows(connection: Connection, statement: Select[Any], scope: Scope, ranges: Ranges) -> list[Any]:
-    return list(_cursor(connection, statement, scope, ranges).fetchall())
-
-
-def _cursor(connection: Connection, statement: Select[Any], scope: Scope, ranges: Ranges) -> Any:
-    """Give the driver's cursor, whose rows are plain tuples: SQLAlchemy's would cost as much again as the query."""
-    return connection.execute(statement, dict(parameters_of(scope, ranges))).cursor
+def _rows(connection: Connection, statement: Statement, scope: Scope, ranges: Ranges) -> list[Any]:
+    return statement.rows(connection, parameters_of(scope, ranges))
 
 
 def _columns(cursor: Any, width: int) -> list[list[Any]]:
@@ -208,9 +204,9 @@ def _mapping(text: str) -> Mapping[str, Any]:
 
 
 @cache
-def _versions(shape: Shape, columns: tuple[str, ...]) -> Select[Any]:
+def _versions(shape: Shape, columns: tuple[str, ...]) -> Statement:
     visible = seen(shape)
-    return (
+    return Statement(
         select(*(visible.columns[name] for name in columns))
         .select_from(visible.source)
         .where(visible.where)
@@ -219,7 +215,7 @@ def _versions(shape: Shape, columns: tuple[str, ...]) -> Select[Any]:
 
 
 @cache
-def _files(shape: Shape, statistics: bool) -> Select[Any]:
+def _files(shape: Shape, statistics: bool) -> Statement:
     visible = seen(shape)
     source = (
         visible.source.join(version_file, version_file.c.version_id == visible.columns.version_id)
@@ -243,7 +239,7 @@ def _files(shape: Shape, statistics: bool) -> Select[Any]:
     ]
     if statistics:
         columns.append(file.c.statistics)
-    return (
+    return Statement(
         select(*columns)
         .select_from(source)
         .where(visible.where)
@@ -252,12 +248,12 @@ def _files(shape: Shape, statistics: bool) -> Select[Any]:
 
 
 @cache
-def _inputs(shape: Shape) -> Select[Any]:
+def _inputs(shape: Shape) -> Statement:
     visible = seen(shape)
     source = visible.source.join(version_input, version_input.c.version_id == visible.columns.version_id).join(
         asset, asset.c.asset_id == version_input.c.input_asset_id
     )
-    return (
+    return Statement(
         select(
             visible.columns.ordinal,
             version_input.c.name,
@@ -274,12 +270,12 @@ def _inputs(shape: Shape) -> Select[Any]:
 
 
 @cache
-def _tiers(shape: Shape) -> Select[Any]:
+def _tiers(shape: Shape) -> Statement:
     visible = seen(shape)
     source = visible.source.join(version_file, version_file.c.version_id == visible.columns.version_id).join(
         copy, and_(copy.c.file_id == version_file.c.file_id, copy.c.state == CopyState.LIVE)
     )
-    return (
+    return Statement(
         select(visible.columns.ordinal, copy.c.tier)
         .select_from(source)
         .where(visible.where)

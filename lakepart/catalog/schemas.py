@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
 from lakepart.catalog.encoding import to_json
 from lakepart.catalog.scopes import in_json
+from lakepart.catalog.statements import Statement
 from lakepart.catalog.tables import BIG, asset, asset_schema, head, schema
 
 
@@ -35,8 +36,7 @@ def schema_id_at(connection: Connection, asset_id: int, at: int) -> int | None:
 
 def load_schemas(connection: Connection, schema_ids: Iterable[int]) -> dict[int, bytes]:
     """Give the Arrow IPC form of some schemas, by id."""
-    rows = connection.execute(_BY_IDS, {"ids": to_json(sorted(schema_ids))})
-    return {row[0]: row[1] for row in rows}
+    return dict(_BY_IDS.rows(connection, {"ids": to_json(sorted(schema_ids))}))
 
 
 def find_schema_id(connection: Connection, asset_id: int, arrow_schema: bytes) -> int | None:
@@ -57,7 +57,7 @@ _AT: Select[Any] = (
     .order_by(asset_schema.c.began.desc())
     .limit(1)
 )
-_BY_IDS: Select[Any] = select(schema.c.schema_id, schema.c.arrow_schema).where(in_json(schema.c.schema_id, "ids"))
+_BY_IDS = Statement(select(schema.c.schema_id, schema.c.arrow_schema).where(in_json(schema.c.schema_id, "ids")))
 _BY_FORM: Select[Any] = (
     select(schema.c.schema_id)
     .where(

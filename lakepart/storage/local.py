@@ -8,6 +8,7 @@ import io
 import os
 import secrets
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from lakepart.storage.failures import already_exists, not_found, translate, tran
 
 _CREATE_TRIES = 50
 _SYNC_THREADS = 16
+_AT_REST_NS = 2_000_000_000  # the coarsest clock, that of FAT, has steps of two seconds
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK}
 
 
@@ -39,11 +41,13 @@ class LocalStore:
     -----
     A file is synced when its sink's block is left, by the thread that wrote it, so many threads overlap their waits.
     Folders are synced by :meth:`make_durable`: a new name survives a loss of power only with its folder
-    (``fsync(2)``). Linux reports a failed write-back once, so a file whose sync failed is removed, never synced again.
+    (``fsync(2)``); one in which nothing came or went since this store synced it is not synced again.
+    Linux reports a failed write-back once, so a file whose sync failed is removed, never synced again.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self._root = Path(root).expanduser().absolute()
+        self._synced: dict[str, tuple[int, int]] = {}  # folders, as they were
 
     @property
     def root(self) -> str:
@@ -91,10 +95,10 @@ class LocalStore:
         places = [f"{self.root}/{folder}" if folder else self.root for folder in folders]
         if len(places) < _SYNC_THREADS:
             for place in places:
-                _sync(place)
+                self._sync_folder(place)
             return
         with ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="lakepart-sync") as pool:
-            for _ in pool.map(_sync, places):
+            for _ in pool.map(self._sync_folder, places):
                 pass
 
     def open_read(self, path: str) -> BinaryIO:
@@ -188,6 +192,20 @@ class LocalStore:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from error
         for made in new:
             _sync(str(made.parent))
+
+    def _sync_folder(self, place: str) -> None:
+        """Sync a folder, unless it is as it was when it was synced before: whoever changes it, its time shows that.
+
+        Two changes within one step of the file system's clock look the same, so only a folder at rest is remembered.
+        """
+        with translated("sync", place):
+            found = Path(place).stat()  # first: what comes meanwhile is not as it was
+        seen = (found.st_ino, found.st_ctime_ns)
+        if self._synced.get(place) == seen:
+            return
+        _sync(place)
+        if time.time_ns() - found.st_ctime_ns > _AT_REST_NS:
+            self._synced[place] = seen
 
     def _remove_empty_folders(self, place: str) -> None:
         for folder in Path(place).parents:

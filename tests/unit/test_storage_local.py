@@ -2,6 +2,7 @@ import errno
 import os
 import pickle
 import stat
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -87,6 +88,32 @@ def test_many_folders_are_synced_once_each_too(store, root, synced):
     store.make_durable(paths + paths)
 
     assert sorted(synced) == sorted([str(root), f"{root}/a", *(f"{root}/a/{number}" for number in range(40))])
+
+
+def test_a_folder_at_rest_is_synced_again_only_after_something_came_or_went(store, root, synced, monkeypatch):
+    monkeypatch.setattr("lakepart.storage.local._AT_REST_NS", 20_000_000)  # longer than a step of the clock
+    write(store, "a/b/one")
+    time.sleep(0.05)
+    store.make_durable(["a/b/one"])
+    synced.clear()
+
+    write(store, "a/b/two")
+    store.make_durable(["a/b/two"])
+    assert synced == [f"{root}/a/b/two", f"{root}/a/b"]
+
+    (root / "a" / "c").mkdir()
+    store.make_durable(["a/b/two"])
+    assert sorted(synced[2:]) == [f"{root}/a", f"{root}/a/b"]
+
+
+def test_a_folder_that_has_just_changed_is_synced_again(store, root, synced):
+    write(store, "a/one")
+    store.make_durable(["a/one"])
+    synced.clear()
+
+    store.make_durable(["a/one"])
+
+    assert sorted(synced) == [str(root), f"{root}/a"]
 
 
 def test_a_root_that_the_first_write_makes_is_durable_in_the_folders_above(tmp_path, synced):
