@@ -240,6 +240,7 @@ def _files(shape: Shape, statistics: bool) -> Select[Any]:
         file.c.row_groups,
         file.c.checksum,
         file.c.schema_id,
+        file.c.footer_bytes,
     ]
     if statistics:
         columns.append(file.c.statistics)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lakepart.errors import InvalidInputError
-from lakepart.storage.addresses import is_local, local_path
+from lakepart.storage.addresses import is_local, is_s3, local_path
 from lakepart.storage.base import Store
 from lakepart.storage.local import LocalStore
 
@@ -22,15 +22,19 @@ def open_store(url: str, storage_options: Mapping[str, Any] | None = None) -> St
     Parameters
     ----------
     url
-        A path, a ``file://`` URL, or any URL whose fsspec driver is installed.
+        A path, a ``file://`` URL, ``s3://bucket/prefix``, or any URL whose fsspec driver is installed.
     storage_options
-        For the fsspec driver; a local folder takes none.
+        For S3 or the fsspec driver, in fsspec's convention; a local folder takes none.
 
     Raises
     ------
     InvalidInputError
         If no driver takes the URL, or options are given for a local folder.
     """
+    if is_s3(url):
+        from lakepart.storage.s3 import S3Store
+
+        return S3Store(url, storage_options)
     if not is_local(url):
         from lakepart.storage.anyfs import FsspecStore
 
