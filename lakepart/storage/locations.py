@@ -16,7 +16,9 @@ _NETWORK_FILESYSTEMS = {"nfs", "cifs", "smb", "fuse.sshfs", "ceph", "glusterfs",
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
-def open_store(url: str, storage_options: Mapping[str, Any] | None = None) -> Store:
+def open_store(
+    url: str, storage_options: Mapping[str, Any] | None = None, *, storage_class: str | None = None
+) -> Store:
     """Open the store at a folder or URL; nothing is read or made yet.
 
     Parameters
@@ -26,6 +28,9 @@ def open_store(url: str, storage_options: Mapping[str, Any] | None = None) -> St
     storage_options
         For S3 or the fsspec driver, in fsspec's convention; a local folder takes none.
 
+    storage_class
+        With which new objects are made in S3; elsewhere it is only a word in the catalog.
+
     Raises
     ------
     InvalidInputError
@@ -34,7 +39,7 @@ def open_store(url: str, storage_options: Mapping[str, Any] | None = None) -> St
     if is_s3(url):
         from lakepart.storage.s3 import S3Store
 
-        return S3Store(url, storage_options)
+        return S3Store(url, storage_options, storage_class=storage_class)
     if not is_local(url):
         from lakepart.storage.anyfs import FsspecStore
 

@@ -53,6 +53,8 @@ class S3Store:
         ``region``, ``use_ssl``, ``requester_pays``, ``client_kwargs``, ``config_kwargs`` (botocore's: proxies,
         time-outs, ``s3={"addressing_style": "path"}``), ``s3_additional_kwargs`` (with every object: encryption, tags).
         Never shown or stored. What is not given comes from the environment, ``~/.aws`` or the machine's role.
+    storage_class
+        Of new objects: ``STANDARD_IA``, ``GLACIER_IR`` and so on; the bucket's own by default.
     part_bytes, whole_bytes
         How large the parts of a large object are, in bytes, and up to which size an object is one request.
 
@@ -68,6 +70,7 @@ class S3Store:
         url: str,
         storage_options: Mapping[str, Any] | None = None,
         *,
+        storage_class: str | None = None,
         part_bytes: int = PART_BYTES,
         whole_bytes: int = WHOLE_BYTES,
     ) -> None:
@@ -80,6 +83,8 @@ class S3Store:
         self._options = dict(storage_options or {})
         check_options(self._options)
         self._extra = extra_arguments(self._options)
+        if storage_class is not None:
+            self._extra["StorageClass"] = storage_class
         self._asked = {"RequestPayer": "requester"} if self._options.get("requester_pays") else {}
         self.part_bytes = part_bytes
         self.whole_bytes = whole_bytes

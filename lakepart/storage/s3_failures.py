@@ -53,7 +53,7 @@ def is_taken(error: Any) -> bool:
 @contextmanager
 def translated(action: str, place: str) -> Iterator[None]:
     """Run a block; what botocore raises in it comes out as a lakepart error naming ``action`` and ``place``."""
-    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's own
     from urllib3.exceptions import HTTPError
 
     try:
@@ -62,7 +62,7 @@ def translated(action: str, place: str) -> Iterator[None]:
         raise
     except ClientError as error:
         raise _of_answer(error, action, place) from error
-    except (HTTPClientError, HTTPError) as error:
+    except (ConnectionError, HTTPClientError, HTTPError) as error:
         raise _unreachable(action, place, type(error).__name__) from error
     except BotoCoreError as error:  # no credentials, a profile that is not there, parameters out of the rules
         raise StorageError(
