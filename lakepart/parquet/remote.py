@@ -44,8 +44,8 @@ class RemoteFile:
 
     Notes
     -----
-    A small file is one request. Of a larger one the footer is the first; then those of the columns and row groups
-    that are read, neighbours together and none longer than 8 MiB.
+    Nothing is asked for before the first read. A small file is one request. Of a larger one the footer is the first;
+    then those of the columns and row groups that are read, neighbours together and none longer than 8 MiB.
     """
 
     def __init__(self, remote: Remote) -> None:
@@ -53,8 +53,6 @@ class RemoteFile:
         self._blocks: list[tuple[int, memoryview]] = []  # where each begins, in order
         self._at = 0
         self.closed = False
-        footer_bytes = max(remote.footer_bytes, _FOOTER_BYTES)
-        self._fetch([(0 if self._size <= _WHOLE_BYTES else self._size - footer_bytes, self._size)])
 
     def fetch_columns(self, metadata: Any, groups: Iterable[int], columns: Sequence[str]) -> None:
         """Fetch what ``columns`` have in row groups, unless it is there, and let go of everything else."""
@@ -73,6 +71,8 @@ class RemoteFile:
         stop = self._size if size_bytes < 0 else min(self._at + size_bytes, self._size)
         if stop <= self._at:
             return b""
+        if not self._blocks:
+            self._fetch([(self._beginning(), self._size)])
         found = self._find(self._at, stop)
         if found is None:
             ((_, found),) = self._read([(self._at, stop)])
@@ -96,6 +96,10 @@ class RemoteFile:
     @property
     def _size(self) -> int:
         return self._remote.size_bytes
+
+    def _beginning(self) -> int:
+        """Say from where on a file is read first: all of it, or its footer."""
+        return 0 if self._size <= _WHOLE_BYTES else self._size - max(self._remote.footer_bytes, _FOOTER_BYTES)
 
     def _fetch(self, stretches: Sequence[Stretch]) -> None:
         self._blocks = []  # before others take their place: both together would be twice the memory
