@@ -76,6 +76,13 @@ def make_client(options: Mapping[str, Any]) -> Any:
     )
     if options.get("anon"):
         config = config.merge(Config(signature_version=UNSIGNED))
-    config = config.merge(Config(**dict(options.get("config_kwargs") or {})))
     arguments = {name: options[name] for name in sorted(_CLIENT & options.keys())} | given
-    return boto3.session.Session(**session).client("s3", config=config, **arguments)
+    try:
+        config = config.merge(Config(**dict(options.get("config_kwargs") or {})))
+        return boto3.session.Session(**session).client("s3", config=config, **arguments)
+    except (TypeError, ValueError) as error:
+        what = str(error) if isinstance(error, TypeError) else type(error).__name__  # values may be secret
+        raise InvalidInputError(
+            f"No S3 client can be made with these storage_options: {what}.",
+            hint="client_kwargs are those of boto3's Session and client, config_kwargs those of botocore's Config.",
+        ) from error
