@@ -70,6 +70,7 @@ class ErrorCode(StrEnum):
     ASSET_CHANGED = "asset-changed"
     OFFLINE_DATA = "offline-data"
     STORAGE = "storage"
+    STORAGE_UNREACHABLE = "storage-unreachable"
     DISK_FULL = "disk-full"
     PERMISSION = "permission"
     CATALOG = "catalog"
@@ -87,7 +88,7 @@ class ErrorCode(StrEnum):
     NO_RESULT = "no-result"
 
 
-_CURED_BY_WAITING = {ErrorCode.CATALOG_BUSY, ErrorCode.CATALOG_UNREACHABLE}
+_CURED_BY_WAITING = {ErrorCode.CATALOG_BUSY, ErrorCode.CATALOG_UNREACHABLE, ErrorCode.STORAGE_UNREACHABLE}
 
 
 class LakepartError(Exception):

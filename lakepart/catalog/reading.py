@@ -236,6 +236,7 @@ def _files(shape: Shape, statistics: bool) -> Statement:
         file.c.row_groups,
         file.c.checksum,
         file.c.schema_id,
+        file.c.footer_bytes,
     ]
     if statistics:
         columns.append(file.c.statistics)

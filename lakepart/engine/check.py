@@ -18,6 +18,7 @@ from lakepart.engine.context import LakeContext
 from lakepart.engine.leftovers import Leftover, LeftoverKind, find_leftovers, find_own_leftovers
 from lakepart.engine.manifest_reading import Told, judge_span
 from lakepart.engine.manifests import Span, list_spans
+from lakepart.engine.read import stored_file
 from lakepart.engine.schemas import schemas_by_id
 from lakepart.engine.tags import find_damaged, tag_path
 from lakepart.errors import CatalogError, CorruptionError, NotFoundError
@@ -26,7 +27,7 @@ from lakepart.model.catalog_records import CopyRecord, CopyState
 from lakepart.model.instants import from_microseconds
 from lakepart.model.plans import count_of, list_some
 from lakepart.model.states import BackfillState
-from lakepart.parquet.reading import Source, read_footer
+from lakepart.parquet.reading import read_footer
 from lakepart.parquet.schemas import identifiers_of, plain
 from lakepart.storage.base import StoredObject
 from lakepart.storage.copying import checksum
@@ -140,8 +141,7 @@ def _judge(
 
 def _wrong_in_footer(context: LakeContext, copy: CopyRecord) -> str | None:
     """Compare what a file says of itself with the catalog: rows, row groups, columns; reads its last bytes."""
-    store = context.stores[copy.tier]
-    source = Source(f"{copy.tier}:{copy.path}", store.os_path(copy.path) or partial(store.open_read, copy.path))
+    source = stored_file(context.stores[copy.tier], copy.tier, copy.path, copy.size_bytes)
     try:
         footer = read_footer(source)
     except CorruptionError as error:

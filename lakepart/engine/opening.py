@@ -125,7 +125,10 @@ def _assemble(
     clock: Clock,
     read_only: bool,
 ) -> LakeContext:
-    stores = {tier.name: open_store(join_url(url, tier.root), storage_options) for tier in database.tiers}
+    stores = {
+        tier.name: open_store(join_url(url, tier.root), storage_options, storage_class=tier.storage_class)
+        for tier in database.tiers
+    }
     return LakeContext(url, catalog, database, root, database.tiers, stores, clock, new_id, read_only)
 
 

@@ -32,6 +32,7 @@ from lakepart.parquet.datasets import to_dataset
 from lakepart.parquet.filters import Filter, compile_filter
 from lakepart.parquet.fitting import Fit, fit
 from lakepart.parquet.reading import Source, iter_batches, read_files
+from lakepart.parquet.remote import Remote
 from lakepart.storage.base import Store
 
 if TYPE_CHECKING:
@@ -221,12 +222,14 @@ def sources_of(stores: Stores, resolved: Resolved, fits: Mapping[int, Fit]) -> l
 
 def source_of(stores: Stores, file: DataFile | NewFile, fits: Mapping[int, Fit] | None = None) -> Source:
     """Give where one file is read from; one that was just written has the schema of now."""
-    store = stores[file.tier]
-    return Source(
-        name=f"{file.tier}:{file.path}",
-        open=store.os_path(file.path) or partial(store.open_read, file.path),
-        fit=None if fits is None or isinstance(file, NewFile) else fits.get(file.schema_id),
-    )
+    found = stored_file(stores[file.tier], file.tier, file.path, file.size_bytes, file.footer_bytes)
+    return found if fits is None or isinstance(file, NewFile) else replace(found, fit=fits.get(file.schema_id))
+
+
+def stored_file(store: Store, tier: str, path: str, size_bytes: int, footer_bytes: int = 0) -> Source:
+    """Give where a file of a tier is read from, under its own columns."""
+    name = f"{tier}:{path}"
+    return Source(name, store.os_path(path) or Remote(name, partial(store.read_ranges, path), size_bytes, footer_bytes))
 
 
 def _matching(resolved: Resolved, options: ReadOptions) -> list[tuple[int, DataFile]]:

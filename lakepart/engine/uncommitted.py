@@ -382,6 +382,7 @@ class Uncommitted:
             row_groups=new.row_groups,
             checksum=new.checksum,
             schema_id=UNCOMMITTED_SCHEMA,
+            footer_bytes=new.footer_bytes,
             statistics=new.statistics,
         )
 

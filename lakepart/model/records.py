@@ -134,6 +134,7 @@ class DataFile:
     row_groups: int
     checksum: str
     schema_id: int
+    footer_bytes: int = 0
     statistics: Mapping[str, Any] | None = None
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +25,7 @@ from lakepart.errors import (
 from lakepart.parquet.casting import cast_column
 from lakepart.parquet.filters import Filter, check_columns, compile_filter
 from lakepart.parquet.fitting import Fit
+from lakepart.parquet.remote import Remote, RemoteFile
 from lakepart.parquet.schemas import plain
 from lakepart.parquet.statistics import Statistics, row_group_statistics
 
@@ -43,7 +44,7 @@ class Source:
     name
         What messages call it.
     open
-        The path of a local file, or a function that opens a seekable binary file.
+        The path of a local file, or how to reach one behind a network.
     constants
         Columns that are not in the file and have one value in all its rows.
     fit
@@ -51,7 +52,7 @@ class Source:
     """
 
     name: str
-    open: str | Callable[[], BinaryIO]
+    open: str | Remote
     constants: Mapping[str, Any] = field(default_factory=dict)
     fit: Fit | None = None
 
@@ -191,6 +192,21 @@ def _read_source(source: Source, plan: _Plan, *, use_threads: bool) -> pa.Table:
     """Read the wanted rows of one file."""
     with _translated(source), _opened(source) as file:
         return _read_groups(source, plan, file, _wanted_groups(source, file, plan), use_threads=use_threads)
+
+
+class _RemoteParquet(pq.ParquetFile):  # type: ignore[misc]
+    """A file whose pages are fetched before they are read."""
+
+    def __init__(self, remote: RemoteFile) -> None:
+        super().__init__(pa.PythonFile(remote, mode="r"), pre_buffer=False)
+        self._remote = remote
+
+    def read(self, columns: Sequence[str], **options: Any) -> pa.Table:
+        return self.read_row_groups(range(self.num_row_groups), columns, **options)
+
+    def read_row_groups(self, groups: Sequence[int], columns: Sequence[str], **options: Any) -> pa.Table:
+        self._remote.fetch_columns(self.metadata, groups, columns)
+        return super().read_row_groups(list(groups), columns, **options)
 
 
 def _read_groups(
@@ -336,8 +352,8 @@ def _opened(source: Source) -> Iterator[pq.ParquetFile]:
         with pa.OSFile(source.open, "rb") as file:
             yield pq.ParquetFile(file, pre_buffer=False)
         return
-    with source.open() as opened:
-        yield pq.ParquetFile(pa.PythonFile(opened, mode="r"), pre_buffer=True)
+    with closing(RemoteFile(source.open)) as remote:
+        yield _RemoteParquet(remote)
 
 
 @contextmanager

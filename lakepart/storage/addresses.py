@@ -21,6 +21,12 @@ def is_local(url: str) -> bool:
     return _scheme_of(url) in {"", *_LOCAL_SCHEMES}
 
 
+def is_s3(url: str) -> bool:
+    """Whether an address is in S3 or in what speaks its language."""
+    scheme = _scheme_of(url)
+    return _SAME_SCHEME.get(scheme, scheme) == "s3"
+
+
 def local_path(url: str) -> str:
     """Give the absolute path of a local address; a ``file://`` URL is taken as fsspec does, without unquoting."""
     if not url:

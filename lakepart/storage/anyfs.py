@@ -6,10 +6,9 @@ import inspect
 import io
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
 
@@ -92,7 +91,7 @@ class FsspecStore:
             raise already_exists(self._shown(path))
         return FsspecSink(self, path)
 
-    def put_new(self, path: str, data: bytes) -> StoredObject:
+    def put_new(self, path: str, data: bytes) -> None:
         """See :meth:`lakepart.storage.base.Store.put_new`."""
         with _Spool() as spool:
             spool.write(data)
@@ -101,10 +100,6 @@ class FsspecStore:
             except AlreadyExistsError:
                 if not self._holds(path, spool):
                     raise
-        stored = self.stat(path)
-        if stored is None:
-            raise not_found(self._shown(path))
-        return stored
 
     def make_durable(self, paths: Iterable[str]) -> None:
         """Check the paths: a filesystem behind fsspec keeps what it has accepted, folders included."""
@@ -122,6 +117,16 @@ class FsspecStore:
         """See :meth:`lakepart.storage.base.Store.read_bytes`."""
         with self._translated("read", path):
             return bytes(self._filesystem.cat_file(self._place(path)))
+
+    def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """See :meth:`lakepart.storage.base.Store.read_ranges`; side by side where the driver can."""
+        place = self._place(path)
+        starts, stops = [start for start, _ in ranges], [stop for _, stop in ranges]
+        with self._translated("read", path):
+            return [
+                bytes(one)
+                for one in self._filesystem.cat_ranges([place] * len(starts), starts, stops, on_error="raise")
+            ]
 
     def os_path(self, path: str) -> None:
         """Give None: other programs cannot open what fsspec reaches."""
@@ -268,12 +273,12 @@ class FsspecSink:
 
     @property
     def stores_at_once(self) -> bool:
-        """False: bytes are gathered, and sent when the block is left."""
+        """False: bytes are sent, and stored when the block is left."""
         return False
 
     def read_back(self) -> BinaryIO:
-        """See :meth:`lakepart.storage.base.Sink.read_back`."""
-        return self._spool.open_read()
+        """Refuse: see :attr:`stores_at_once`."""
+        raise io.UnsupportedOperation("bytes that are sent cannot be read back before the block is left")
 
     def writable(self) -> bool:
         """Whether bytes can still be written."""
@@ -330,10 +335,6 @@ class _Spool:
 
     def getvalue(self) -> bytes:
         return self._memory.getvalue()
-
-    def open_read(self) -> BinaryIO:
-        with translated("read", tempfile.gettempdir()):
-            return io.BytesIO(self.getvalue()) if self.name is None else Path(self.name).open("rb")
 
     def chunks(self) -> Iterator[bytes]:
         """Give all bytes again, from the start."""

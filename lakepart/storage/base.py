@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -44,11 +44,11 @@ class Sink(Protocol):
 
     @property
     def stores_at_once(self) -> bool:
-        """Whether bytes are stored as they are taken; otherwise they are sent when the block is left."""
+        """Whether bytes are stored as they are taken; otherwise they are sent, and gone from here."""
         ...
 
     def read_back(self) -> BinaryIO:
-        """Open the bytes taken so far: where they are stored, if :attr:`stores_at_once`, though not durable yet."""
+        """Open the bytes taken so far as they are stored, not durable yet; only where :attr:`stores_at_once`."""
         ...
 
     def writable(self) -> bool:
@@ -96,7 +96,7 @@ class Store(Protocol):
         """
         ...
 
-    def put_new(self, path: str, data: bytes) -> StoredObject:
+    def put_new(self, path: str, data: bytes) -> None:
         """Store ``data`` as the new object ``path``, whole or not at all, durable with the folders above it.
 
         The same call again finds its own bytes and succeeds, so a retry after a lost answer is never a conflict.
@@ -121,6 +121,13 @@ class Store(Protocol):
 
     def read_bytes(self, path: str) -> bytes:
         """Read a whole object; NotFoundError if there is none."""
+        ...
+
+    def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes]:
+        """Read stretches ``[start, stop)`` of an object, none empty; NotFoundError if there is none.
+
+        What lies beyond the object's end is left out. Where a request costs a journey, they are asked for side by side.
+        """
         ...
 
     def os_path(self, path: str) -> str | None:

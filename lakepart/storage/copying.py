@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import BinaryIO
 
 from lakepart.errors import AlreadyExistsError, CorruptionError, StorageError
@@ -50,13 +51,16 @@ def copy_file(
     Notes
     -----
     Bytes are hashed once, as they are stored, before the path appears. Where they are stored by being sent
-    (:attr:`lakepart.storage.base.Sink.stores_at_once`), they are hashed before that and once more afterwards.
+    (:attr:`lakepart.storage.base.Sink.stores_at_once`), they are hashed as they pass and once more afterwards.
     """
     try:
         with target_store.open_new(target_path, whole=True) as target, source_store.open_read(source_path) as source:
-            _copy_bytes(source, source_path, target, chunk)
-            with target.read_back() as taken:
-                arrived = _digest(taken, target_path, chunk)
+            if target.stores_at_once:
+                _copy_bytes(source, source_path, target, chunk)
+                with target.read_back() as taken:
+                    arrived = _digest(taken, target_path, chunk)
+            else:
+                arrived = _digest(source, source_path, chunk, also=target.write)
             if arrived != expected_checksum:
                 _require_undamaged(source, source_path, expected_checksum, chunk)
                 raise _not_kept(target_path, arrived, expected_checksum)
@@ -98,7 +102,7 @@ def _copy_bytes(source: BinaryIO, path: str, target: Sink, chunk: int) -> None:
         target.write(data)
 
 
-def _digest(file: BinaryIO, path: str, chunk: int) -> str:
+def _digest(file: BinaryIO, path: str, chunk: int, *, also: Callable[[bytes], object] = len) -> str:
     digest = hashlib.sha256()
     while True:
         with translated("read", path):
@@ -106,6 +110,7 @@ def _digest(file: BinaryIO, path: str, chunk: int) -> str:
         if not data:
             return digest.hexdigest()
         digest.update(data)
+        also(data)
 
 
 def _require_equal(store: Store, path: str, expected: str) -> None:

@@ -9,7 +9,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,7 +68,7 @@ class LocalStore:
         unfinished = f"{place.rpartition('/')[0]}/.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
         return LocalSink(self._create(unfinished), place, unfinished=unfinished, on_discard=self._remove_empty_folders)
 
-    def put_new(self, path: str, data: bytes) -> StoredObject:
+    def put_new(self, path: str, data: bytes) -> None:
         """See :meth:`lakepart.storage.base.Store.put_new`."""
         try:
             with self.open_new(path, whole=True) as sink:
@@ -79,10 +79,6 @@ class LocalStore:
                 raise
             _sync(self._locate(path))
         self.make_durable([path])
-        stored = self.stat(path)
-        if stored is None:
-            raise not_found(self._locate(path))
-        return stored
 
     def make_durable(self, paths: Iterable[str]) -> None:
         """See :meth:`lakepart.storage.base.Store.make_durable`."""
@@ -115,6 +111,11 @@ class LocalStore:
         """See :meth:`lakepart.storage.base.Store.read_bytes`."""
         with self.open_read(path) as file, translated("read", path):
             return file.read()
+
+    def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """See :meth:`lakepart.storage.base.Store.read_ranges`."""
+        with self.open_read(path) as file, translated("read", path):
+            return [os.pread(file.fileno(), stop - start, start) for start, stop in ranges]
 
     def os_path(self, path: str) -> str:
         """See :meth:`lakepart.storage.base.Store.os_path`; the file need not exist."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lakepart.errors import InvalidInputError
-from lakepart.storage.addresses import is_local, local_path
+from lakepart.storage.addresses import is_local, is_s3, local_path
 from lakepart.storage.base import Store
 from lakepart.storage.local import LocalStore
 
@@ -16,21 +16,30 @@ _NETWORK_FILESYSTEMS = {"nfs", "cifs", "smb", "fuse.sshfs", "ceph", "glusterfs",
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
-def open_store(url: str, storage_options: Mapping[str, Any] | None = None) -> Store:
+def open_store(
+    url: str, storage_options: Mapping[str, Any] | None = None, *, storage_class: str | None = None
+) -> Store:
     """Open the store at a folder or URL; nothing is read or made yet.
 
     Parameters
     ----------
     url
-        A path, a ``file://`` URL, or any URL whose fsspec driver is installed.
+        A path, a ``file://`` URL, ``s3://bucket/prefix``, or any URL whose fsspec driver is installed.
     storage_options
-        For the fsspec driver; a local folder takes none.
+        For S3 or the fsspec driver, in fsspec's convention; a local folder takes none.
+
+    storage_class
+        With which new objects are made in S3; elsewhere it is only a word in the catalog.
 
     Raises
     ------
     InvalidInputError
         If no driver takes the URL, or options are given for a local folder.
     """
+    if is_s3(url):
+        from lakepart.storage.s3 import S3Store
+
+        return S3Store(url, storage_options, storage_class=storage_class)
     if not is_local(url):
         from lakepart.storage.anyfs import FsspecStore
 

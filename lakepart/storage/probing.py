@@ -21,7 +21,8 @@ _SKEW = timedelta(seconds=60)  # stores stamp objects with seconds, and answer a
 def probe_store(store: Store, subject: str, path: str, now: datetime) -> Iterator[Diagnosis]:
     """Write a small object, try to overwrite it, read it back and delete it; ``path`` is nobody else's."""
     try:
-        stored = store.put_new(path, b"probe")
+        store.put_new(path, b"probe")
+        stored = store.stat(path)
         try:
             yield from _judge(store, subject, path)
         finally:
@@ -34,7 +35,7 @@ def probe_store(store: Store, subject: str, path: str, now: datetime) -> Iterato
     except LakepartError as error:
         yield Diagnosis(subject, PROBLEM, error.message, error.hint)
         return
-    skew = stored.modified_at - now
+    skew = timedelta(0) if stored is None else stored.modified_at - now
     if abs(skew) > _SKEW:
         yield Diagnosis(
             subject,

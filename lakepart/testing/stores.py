@@ -7,7 +7,7 @@ import io
 import os
 import secrets
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -42,11 +42,11 @@ class CrashingStore:
         self._effects.check_alive()
         return _CrashingSink(self._store, path, whole=whole, effects=self._effects)
 
-    def put_new(self, path: str, data: bytes) -> StoredObject:
+    def put_new(self, path: str, data: bytes) -> None:
         """Put an object; a crash before it leaves half of the bytes under a temporary name."""
         try:
             with self._effects.effect(f"put {path}"):
-                return self._store.put_new(path, data)
+                self._store.put_new(path, data)
         except Crash:
             if self._store.stat(path) is None:
                 _leave_temporary(self._store, path, data)
@@ -67,6 +67,11 @@ class CrashingStore:
         """Read an object, if alive."""
         self._effects.check_alive()
         return self._store.read_bytes(path)
+
+    def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes]:
+        """Read stretches of an object, if alive."""
+        self._effects.check_alive()
+        return self._store.read_ranges(path, ranges)
 
     def os_path(self, path: str) -> str | None:
         """Name the file of an object, if alive."""
@@ -124,13 +129,13 @@ class FullDiskStore:
         """Open a sink that takes what fits."""
         return _BoundedSink(self._store.open_new(path, whole=whole), path, self)
 
-    def put_new(self, path: str, data: bytes) -> StoredObject:
+    def put_new(self, path: str, data: bytes) -> None:
         """Put an object that fits; bytes that stand already take no space again."""
         before = self._store.stat(path)
         if before is None:
             self.take(len(data), path)
         try:
-            return self._store.put_new(path, data)
+            self._store.put_new(path, data)
         except BaseException:
             if before is None:
                 self.give_back(len(data))
@@ -147,6 +152,10 @@ class FullDiskStore:
     def read_bytes(self, path: str) -> bytes:
         """Read an object."""
         return self._store.read_bytes(path)
+
+    def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes]:
+        """Read stretches of an object."""
+        return self._store.read_ranges(path, ranges)
 
     def os_path(self, path: str) -> str | None:
         """Name the file of an object."""

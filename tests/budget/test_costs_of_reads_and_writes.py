@@ -122,7 +122,9 @@ def test_deleting_and_upserting_rows_open_no_file_that_cannot_hold_them(asset, c
 
     assert (done.rows_matched, done.files_rewritten) == (1, 1)
     assert calls.pop("statement") <= STATEMENTS_OF_A_WRITE + 16
-    assert calls["open_read"] == 2  # to count for the plan, and once more to be sure; of what is empty nothing is left
+    assert (
+        calls["read_ranges"] == 2
+    )  # to count for the plan, and once more to be sure; of what is empty nothing is left
     assert data_files(folder) == files_before
     calls.clear()
 
@@ -130,7 +132,7 @@ def test_deleting_and_upserting_rows_open_no_file_that_cannot_hold_them(asset, c
 
     assert (done.rows_inserted, done.files_rewritten, done.files_skipped) == (2, 0, 1)
     assert calls.pop("statement") <= STATEMENTS_OF_A_WRITE + 8
-    assert (calls["open_read"], calls["open_new"]) == (0, 2)
+    assert (calls["read_ranges"], calls["open_new"]) == (0, 2)
 
 
 @pytest.mark.parametrize("count", [2, 15])
@@ -156,7 +158,7 @@ def test_a_read_opens_each_of_its_files_once_and_lists_nothing(asset, calls, cou
     table = asset["2000-01-02" : f"2000-01-{count + 1:02}"].to_arrow()
 
     assert table.num_rows == count
-    assert calls == {"read transaction": 2, "statement": 4, "open_read": count}
+    assert calls == {"read transaction": 2, "statement": 4, "read_ranges": count}
 
 
 def test_counting_rows_opens_no_file(asset, calls, size):

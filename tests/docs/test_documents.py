@@ -32,6 +32,12 @@ def test_the_python_blocks_of_a_document_run_in_order(
         monkeypatch.setenv("LAKEPART_CATALOG", catalog)
         monkeypatch.setenv("DATABASE", request.getfixturevalue("postgresql"))
         monkeypatch.setenv("SCHEMA", catalog.rpartition("=")[2])
+    if path.name == "s3.md":
+        server = request.getfixturevalue("s3")
+        monkeypatch.setenv("LAKEPART_URL", f"{request.getfixturevalue('s3_lakes')}/documents")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.key)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.secret)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")  # frames print in the width the pages were written for
     document = BLOCKS.parse(path)

@@ -74,9 +74,9 @@ class CountingStore:
     def os_path(self, path):
         return None
 
-    def open_read(self, path):
+    def read_ranges(self, path, ranges):
         self.opened[path] += 1
-        return self._store.open_read(path)
+        return self._store.read_ranges(path, ranges)
 
 
 @pytest.fixture

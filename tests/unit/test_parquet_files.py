@@ -8,9 +8,9 @@ import math
 import operator as operators
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from lakepart.parquet import writing
 from lakepart.parquet.datasets import to_dataset
 from lakepart.parquet.filters import columns_of_filter, compile_filter
 from lakepart.parquet.reading import Source, iter_batches, output_schema, read_files, read_footer
+from lakepart.parquet.remote import Remote
 from lakepart.parquet.schemas import assign_field_ids
 from lakepart.parquet.writing import FileFacts, write_file
 
@@ -54,6 +55,15 @@ def digest_of(pages: bytes) -> str:
     """Give the data digest of pages that were written under ``SCHEMA``."""
     meaning = b'[[1,"int64"],[2,"string"],[3,"timestamp[us, tz=America/New_York]"]]'
     return hashlib.sha256(meaning + hashlib.sha256(pages).digest()).hexdigest()
+
+
+def _remote(path: Path) -> Remote:
+    return Remote(
+        path.name,
+        lambda stretches: [path.read_bytes()[start:stop] for start, stop in stretches],
+        path.stat().st_size,
+        0,
+    )
 
 
 WITH_KEY = SCHEMA.append(pa.field("partition", pa.string()))
@@ -316,8 +326,8 @@ def test_batches_are_the_same_rows(files: list[Source]) -> None:
     assert pa.Table.from_batches(batches).equals(read_files(files, WITH_KEY))
 
 
-def test_a_file_behind_an_opener_reads_like_one_with_a_path(files: list[Source]) -> None:
-    remote = [Source(source.name, partial(Path(str(source.open)).open, "rb"), source.constants) for source in files]
+def test_a_file_behind_a_network_reads_like_one_with_a_path(files: list[Source]) -> None:
+    remote = [replace(source, open=_remote(Path(str(source.open)))) for source in files]
 
     assert read_files(remote, WITH_KEY).equals(read_files(files, WITH_KEY))
     assert pa.Table.from_batches(iter_batches(remote, WITH_KEY)).equals(read_files(files, WITH_KEY))
@@ -438,11 +448,15 @@ def test_a_dataset_is_exactly_these_files_and_their_constants(files: list[Source
     ]
 
 
-def test_a_dataset_needs_paths() -> None:
-    with pytest.raises(InvalidInputError, match="'a' has none") as caught:
-        to_dataset([Source("a", BytesIO)], SCHEMA)
+def test_a_dataset_has_files_behind_a_network_too(files: list[Source]) -> None:
+    mixed = [files[0], *(replace(source, open=_remote(Path(str(source.open)))) for source in files[1:])]
 
-    assert caught.value.code is ErrorCode.UNSUPPORTED
+    dataset = to_dataset(mixed, WITH_KEY)
+
+    assert dataset.to_table()["x"].to_pylist() == list(range(30))
+    assert dataset.to_table()["x"].to_pylist() == list(range(30)), "it can be read again"
+    assert dataset.count_rows(filter=pc.field("partition") == "c") == 10
+    assert dataset.to_table(filter=pc.field("x") > 27, columns=["s"]).num_rows == 2
 
 
 def test_a_footer_tells_rows_and_metadata(files: list[Source]) -> None:
@@ -496,11 +510,11 @@ def test_the_footer_of_a_damaged_file_is_not_believed(files: list[Source], damag
 
 
 def test_a_file_that_its_store_does_not_find_is_missing() -> None:
-    def open_nothing() -> Any:
+    def read_nothing(stretches: Any) -> Any:
         raise NotFoundError("no object")
 
     with pytest.raises(CorruptionError, match="'gone' is missing"):
-        read_files([Source("gone", open_nothing)], SCHEMA)
+        read_files([Source("gone", Remote("gone", read_nothing, 1000, 100))], SCHEMA)
 
 
 def test_leaving_a_stream_of_batches_early_is_allowed(files: list[Source]) -> None:

@@ -1,0 +1,88 @@
+"""A boto3 client for S3, from options in the convention of fsspec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lakepart.errors import ErrorCode, InvalidInputError
+from lakepart.model.plans import list_some
+
+_SESSION = {
+    "key": "aws_access_key_id",
+    "secret": "aws_secret_access_key",
+    "token": "aws_session_token",
+    "profile": "profile_name",
+    "region": "region_name",
+}
+_CLIENT = {"endpoint_url", "use_ssl"}
+_NESTED = {"client_kwargs", "config_kwargs", "s3_additional_kwargs"}
+_KNOWN = sorted({*_SESSION, *_CLIENT, *_NESTED, "anon", "requester_pays"})
+_WITH_THE_SESSION = {"region_name", *_SESSION.values()}
+CONNECTIONS = 64
+_ATTEMPTS = 5
+_CONNECT_S, _ANSWER_S = 10, 60
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Refuse options that nothing would come of.
+
+    Raises
+    ------
+    InvalidInputError
+        An option is not known, or one that holds others is not a mapping. Values are not shown.
+    """
+    unknown = sorted(options.keys() - set(_KNOWN))
+    if unknown:
+        raise InvalidInputError(
+            f"storage_options has {list_some(repr(name) for name in unknown)}, which S3 does not take.",
+            hint=f"known: {', '.join(_KNOWN)}; config_kwargs are botocore's, with proxies and s3.addressing_style.",
+            code=ErrorCode.UNSUPPORTED,
+            context={"options": unknown},
+        )
+    for name in sorted(_NESTED & options.keys()):
+        if not isinstance(options[name], Mapping):
+            raise InvalidInputError(f"storage_options[{name!r}] is a mapping of further options, as s3fs takes it.")
+
+
+def extra_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what every object is written with besides its bytes: encryption, rights, tags."""
+    return dict(options.get("s3_additional_kwargs") or {})
+
+
+def make_client(options: Mapping[str, Any]) -> Any:
+    """Make a client with a session of its own; thread-safe once made.
+
+    Notes
+    -----
+    Throttling, 5xx, refused connections and timeouts are tried again by botocore, with back-off and jitter, five
+    times in all; what fails in the middle of a body is not, that is the reader's.
+    """
+    import boto3
+    from botocore import UNSIGNED
+    from botocore.config import Config
+
+    given = dict(options.get("client_kwargs") or {})
+    session = {_SESSION[name]: options[name] for name in _SESSION if options.get(name) is not None}
+    session |= {name: given.pop(name) for name in sorted(_WITH_THE_SESSION & given.keys())}
+    config = Config(
+        retries={"mode": "standard", "max_attempts": _ATTEMPTS},
+        connect_timeout=_CONNECT_S,
+        read_timeout=_ANSWER_S,
+        max_pool_connections=CONNECTIONS,
+        tcp_keepalive=True,
+        request_checksum_calculation="when_required",  # objects are sent with a SHA-256 of their own
+        response_checksum_validation="when_required",
+    )
+    if options.get("anon"):
+        config = config.merge(Config(signature_version=UNSIGNED))
+    arguments = {name: options[name] for name in sorted(_CLIENT & options.keys())} | given
+    try:
+        config = config.merge(Config(**dict(options.get("config_kwargs") or {})))
+        return boto3.session.Session(**session).client("s3", config=config, **arguments)
+    except (TypeError, ValueError) as error:
+        what = str(error) if isinstance(error, TypeError) else type(error).__name__  # values may be secret
+        raise InvalidInputError(
+            f"No S3 client can be made with these storage_options: {what}.",
+            hint="client_kwargs are those of boto3's Session and client, config_kwargs those of botocore's Config.",
+        ) from error

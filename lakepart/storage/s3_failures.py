@@ -1,0 +1,111 @@
+"""Turn what botocore raises into lakepart's errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from lakepart.errors import ErrorCode, LakepartError, OfflineDataError, StorageError
+from lakepart.storage.failures import already_exists, not_found
+
+_ABSENT = {"404", "NoSuchKey", "NotFound"}
+_TAKEN = {"PreconditionFailed", "412"}
+_OFFLINE = {"InvalidObjectState", "ObjectNotInActiveTierError"}
+_DENIED = {
+    "403": "the policy of this user does not allow it.",
+    "AccessDenied": "the policy of this user does not allow it: doctor says what is missing.",
+    "AllAccessDisabled": "the account or bucket is closed: ask who runs it.",
+    "ExpiredToken": "the credentials have expired: get new ones, or give credentials= to have them asked for.",
+    "InvalidAccessKeyId": "no such key is known there: look at the key and at the endpoint.",
+    "InvalidToken": "the session token is not valid: get new credentials.",
+    "SignatureDoesNotMatch": "the secret does not belong to the key.",
+    "TokenRefreshRequired": "the credentials have expired: get new ones.",
+    "RequestTimeTooSkewed": "this machine's clock is wrong: set it by NTP.",
+}
+_BUSY = {
+    "SlowDown",
+    "503",
+    "ServiceUnavailable",
+    "InternalError",
+    "500",
+    "RequestTimeout",
+    "Throttling",
+    "TooManyRequests",
+}
+
+
+def code_of(error: Any) -> str:
+    """Give S3's own word for what is wrong; a HEAD has only its status."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def is_absent(error: Any) -> bool:
+    """Whether there is no such object."""
+    return code_of(error) in _ABSENT
+
+
+def is_taken(error: Any) -> bool:
+    """Whether a conditional write found its path taken."""
+    return code_of(error) in _TAKEN
+
+
+@contextmanager
+def translated(action: str, place: str) -> Iterator[None]:
+    """Run a block; what botocore raises in it comes out as a lakepart error naming ``action`` and ``place``."""
+    from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's own
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except LakepartError:
+        raise
+    except ClientError as error:
+        raise _of_answer(error, action, place) from error
+    except (ConnectionError, HTTPClientError, HTTPError) as error:
+        raise _unreachable(action, place, type(error).__name__) from error
+    except BotoCoreError as error:  # no credentials, a profile that is not there, parameters out of the rules
+        raise StorageError(
+            f"Cannot {action} {place!r}: {error}",
+            hint="credentials come from storage_options, the environment, ~/.aws or the machine's role.",
+            code=ErrorCode.PERMISSION if "redential" in type(error).__name__ else ErrorCode.STORAGE,
+            context={"path": place},
+        ) from error
+
+
+def _of_answer(error: Any, action: str, place: str) -> LakepartError:
+    code = code_of(error)
+    context = {"path": place, "s3_code": code}
+    if code in _ABSENT:
+        return not_found(place)
+    if code in _TAKEN:
+        return already_exists(place)
+    if code in _OFFLINE:
+        return OfflineDataError(
+            f"{place!r} lies in an archive class and must be restored before it can be read.",
+            hint="restore() makes it readable for some days.",
+            context=context,
+        )
+    if code == "NoSuchBucket":
+        return StorageError(
+            f"Cannot {action} {place!r}: there is no such bucket.",
+            hint="make the bucket first, or look for a typing error in its name.",
+            context=context,
+        )
+    if code in _DENIED:
+        return StorageError(
+            f"Cannot {action} {place!r}: {code}.", hint=_DENIED[code], code=ErrorCode.PERMISSION, context=context
+        )
+    if code in _BUSY:
+        return _unreachable(action, place, code)
+    said = str(error.response.get("Error", {}).get("Message", "")).strip()
+    return StorageError(f"Cannot {action} {place!r}: {code or type(error).__name__}. {said}", context=context)
+
+
+def _unreachable(action: str, place: str, what: str) -> StorageError:
+    return StorageError(
+        f"Cannot {action} {place!r}: {what}, again and again.",
+        hint="the store or the network is overloaded or down: try again later, with fewer workers.",
+        code=ErrorCode.STORAGE_UNREACHABLE,
+        context={"path": place},
+    )

@@ -1,0 +1,223 @@
+"""A proxy before an HTTP server: it counts requests and bytes, delays them, and lets the network fail as asked."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import struct
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+_REQUEST = re.compile(rb"([A-Z]+) (\S+) HTTP/1\.1\r\n")
+_CHUNK_BYTES = 1 << 18
+_NO_LINGER = struct.pack("ii", 1, 0)  # closing such a socket resets the connection
+
+
+class Fault(StrEnum):
+    """What befalls a request."""
+
+    SLOW_DOWN = "slow-down"  # answered 503 SlowDown, and not passed on
+    INTERNAL_ERROR = "internal-error"  # answered 500 InternalError, and not passed on
+    SILENCE = "silence"  # neither passed on nor answered
+    LOST_ANSWER = "lost-answer"  # carried out; the connection is reset instead of an answer
+    CUT_ANSWER = "cut-answer"  # carried out; the connection is reset in the middle of the answer's body
+    HALF_CLOSED = "half-closed"  # carried out; the end of the answers comes before this one
+
+
+_ANSWERED = {Fault.SLOW_DOWN: (503, "SlowDown"), Fault.INTERNAL_ERROR: (500, "InternalError")}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request as its first line says: ``PUT``, ``/bucket/key?uploads=``."""
+
+    method: str
+    target: str
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What has passed: requests by method, bytes to the server and from it, heads included."""
+
+    requests: Counter[str] = field(default_factory=Counter)
+    bytes_up: int = 0
+    bytes_down: int = 0
+
+
+@dataclass(slots=True)
+class _Order:
+    fault: Fault
+    matches: Callable[[Request], bool]
+    times: int
+
+
+class Proxy:
+    """Passes bytes between clients and one server, until :func:`proxy_before` ends.
+
+    Attributes
+    ----------
+    url
+        Where clients find it.
+    delay_s
+        How long each request waits before it is passed on.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self.url = ""
+        self.delay_s = 0.0
+        self._host, self._port = host, port
+        self._orders: list[_Order] = []
+        self._traffic = Traffic()
+        self._lock = threading.Lock()
+
+    def fail(self, fault: Fault, matches: Callable[[Request], bool] = lambda _: True, *, times: int = 1) -> None:
+        """Let ``fault`` befall the next ``times`` requests that match."""
+        with self._lock:
+            self._orders.append(_Order(fault, matches, times))
+
+    def heal(self) -> int:
+        """Let nothing befall any more; gives how many of the faults asked for have not been met."""
+        with self._lock:
+            left = sum(order.times for order in self._orders)
+            self._orders.clear()
+            return left
+
+    def take_traffic(self) -> Traffic:
+        """Give what has passed since this was last asked."""
+        with self._lock:
+            taken, self._traffic = self._traffic, Traffic()
+            return taken
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry one connection to its end."""
+        try:
+            answers, upstream = await asyncio.open_connection(self._host, self._port)
+        except OSError:
+            _reset(writer)
+            return
+        connection = _Connection(self, writer, upstream)
+        tasks = [
+            asyncio.create_task(connection.pass_requests(reader)),
+            asyncio.create_task(connection.pass_answers(answers)),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            pass  # the proxy ends: so does this task, cleanly
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            writer.close()
+            upstream.close()
+
+    def note_request(self, request: Request) -> Fault | None:
+        """Count a request, and say what befalls it."""
+        with self._lock:
+            self._traffic.requests[request.method] += 1
+            for order in self._orders:
+                if order.times and order.matches(request):
+                    order.times -= 1
+                    return order.fault
+        return None
+
+    def note_bytes(self, *, up: int = 0, down: int = 0) -> None:
+        """Count bytes."""
+        with self._lock:
+            self._traffic.bytes_up += up
+            self._traffic.bytes_down += down
+
+
+class _Connection:
+    """One client's connection: a request begins where bytes that look like its first line follow on an answer."""
+
+    def __init__(self, proxy: Proxy, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
+        self._proxy = proxy
+        self._client = client
+        self._server = server
+        self._fault: Fault | None = None
+
+    async def pass_requests(self, reader: asyncio.StreamReader) -> None:
+        while data := await reader.read(_CHUNK_BYTES):
+            self._proxy.note_bytes(up=len(data))
+            if (found := _REQUEST.match(data)) is not None:
+                request = Request(found[1].decode(), found[2].decode())
+                self._fault = self._proxy.note_request(request)
+                if self._proxy.delay_s:
+                    await asyncio.sleep(self._proxy.delay_s)
+                if self._fault in _ANSWERED:
+                    await self._answer(*_ANSWERED[self._fault])
+                    return
+            if self._fault is Fault.SILENCE:
+                continue
+            self._server.write(data)
+            await self._server.drain()
+
+    async def pass_answers(self, answers: asyncio.StreamReader) -> None:
+        while data := await answers.read(_CHUNK_BYTES):
+            if self._fault is not None and not data.startswith(b"HTTP/1.1 100 "):
+                if self._fault is Fault.CUT_ANSWER:
+                    self._client.write(data[: (data.find(b"\r\n\r\n") + 4 + len(data)) // 2])
+                    await self._client.drain()
+                if self._fault is Fault.HALF_CLOSED:
+                    self._client.write_eof()
+                    await asyncio.sleep(_UNTIL_NOTICED_S)
+                _reset(self._client)
+                return
+            self._proxy.note_bytes(down=len(data))
+            self._client.write(data)
+            await self._client.drain()
+
+    async def _answer(self, status: int, code: str) -> None:
+        body = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{code}</Message></Error>'
+        head = f"HTTP/1.1 {status} {code}\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n"
+        self._client.write(f"{head}Connection: close\r\n\r\n{body}".encode())
+        await self._client.drain()
+
+
+_UNTIL_NOTICED_S = 0.2
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    raw: socket.socket | None = writer.get_extra_info("socket")
+    if raw is not None:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    writer.transport.abort()
+
+
+@contextmanager
+def proxy_before(url: str) -> Iterator[Proxy]:
+    """Put a proxy before the HTTP server at ``url``, on a port of 127.0.0.1, for as long as the block lasts."""
+    parts = urlsplit(url)
+    proxy = Proxy(parts.hostname or "", parts.port or 80)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="lakepart-proxy", daemon=True)
+    thread.start()
+
+    async def listen() -> asyncio.Server:
+        return await asyncio.start_server(proxy.serve, "127.0.0.1", 0, limit=_CHUNK_BYTES)
+
+    async def stop(server: asyncio.Server) -> None:
+        server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    try:
+        server = asyncio.run_coroutine_threadsafe(listen(), loop).result()
+        proxy.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        try:
+            yield proxy
+        finally:
+            asyncio.run_coroutine_threadsafe(stop(server), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

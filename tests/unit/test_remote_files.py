@@ -1,0 +1,137 @@
+"""A file behind a network is read with few requests, and only for what is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lakepart.errors import CorruptionError
+from lakepart.parquet.reading import Source, iter_batches, read_files, read_footer
+from lakepart.parquet.remote import Remote, coalesced
+from lakepart.parquet.schemas import assign_field_ids
+from lakepart.parquet.writing import write_file
+
+MB = 1 << 20
+SCHEMA = assign_field_ids(pa.schema({name: pa.float64() for name in "abcdefgh"}))
+
+
+class Requests:
+    """A file that notes which stretches of it are asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self._data = path.read_bytes()
+        self.asked: list[tuple[int, int]] = []
+
+    def __call__(self, stretches: Sequence[tuple[int, int]]) -> list[bytes]:
+        self.asked += stretches
+        return [self._data[start:stop] for start, stop in stretches]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(stop - start for start, stop in self.asked)
+
+
+def written(tmp_path: Path, rows: int, **options: int) -> tuple[Requests, Source, pa.Table]:
+    random = np.random.default_rng(1)
+    table = pa.table({name: random.random(rows) for name in SCHEMA.names}, schema=SCHEMA)
+    path = tmp_path / "a.parquet"
+    facts = write_file(lambda: path.open("xb"), [table], SCHEMA, metadata={}, **options)
+    requests = Requests(path)
+    remote = Remote("hot:a.parquet", requests, facts.size_bytes, facts.footer_bytes)
+    return requests, Source("hot:a.parquet", remote), table
+
+
+def test_a_small_file_is_one_request(tmp_path: Path) -> None:
+    requests, source, table = written(tmp_path, 1_000)
+
+    assert read_files([source], SCHEMA).to_pylist() == table.to_pylist()
+    assert len(requests.asked) == 1
+
+
+def test_a_larger_file_is_two_requests_and_one_for_each_further_8_mb(tmp_path: Path) -> None:
+    requests, source, table = written(tmp_path, 700_000)  # a column has 5.6 MB, so that pages cross requests
+
+    assert read_files([source], SCHEMA).equals(table.cast(pa.schema([(f.name, f.type) for f in SCHEMA])))
+
+    size_bytes = source.open.size_bytes  # type: ignore[union-attr]
+    assert size_bytes > 24 * MB
+    assert len(requests.asked) <= 2 + size_bytes // (8 * MB)
+    assert requests.size_bytes < 1.05 * size_bytes
+
+
+def test_of_other_columns_and_row_groups_nothing_is_asked(tmp_path: Path) -> None:
+    requests, source, table = written(tmp_path, 500_000, row_group_rows=131_072)
+
+    found = read_files([source], SCHEMA, columns=["c"])
+
+    assert found["c"].to_numpy().tolist() == table["c"].to_numpy().tolist()
+    assert requests.size_bytes < 500_000 * 8 * 1.2
+
+    requests.asked.clear()
+    assert read_files([source], SCHEMA, columns=["c"], filter=[("a", "<", -1.0)]).num_rows == 0
+    assert len(requests.asked) == 1
+
+
+def test_a_footer_longer_than_most_costs_no_request_more(tmp_path: Path) -> None:
+    schema = assign_field_ids(pa.schema({f"column_{number}": pa.float64() for number in range(2_000)}))
+    table = pa.table({name: np.random.default_rng(1).random(200) for name in schema.names}, schema=schema)
+    path = tmp_path / "wide.parquet"
+    facts = write_file(lambda: path.open("xb"), [table], schema, metadata={})
+    requests = Requests(path)
+
+    source = Source("wide", Remote("wide", requests, facts.size_bytes, facts.footer_bytes))
+    read_files([source], schema, columns=["column_7"])
+
+    assert facts.footer_bytes > 128 << 10
+    assert facts.size_bytes > MB
+    assert len(requests.asked) == 2
+
+
+def test_a_stream_of_batches_holds_one_row_group_at_a_time(tmp_path: Path) -> None:
+    requests, source, table = written(tmp_path, 1_000_000, row_group_rows=131_072)
+
+    batches = list(iter_batches([source], SCHEMA))
+
+    assert sum(batch.num_rows for batch in batches) == table.num_rows
+    longest = max(stop - start for start, stop in requests.asked)
+    assert longest <= 8 * MB
+
+
+def test_a_file_that_ends_too_early_is_named(tmp_path: Path) -> None:
+    requests, source, _ = written(tmp_path, 1_000)
+    torn = Source(source.name, Remote("hot:a.parquet", requests, source.open.size_bytes + 1, 0))  # type: ignore[union-attr]
+
+    with pytest.raises(CorruptionError, match=r"hot:a\.parquet"):
+        read_files([torn], SCHEMA)
+    with pytest.raises(CorruptionError, match=r"hot:a\.parquet"):
+        read_footer(torn)
+
+
+def test_what_arrow_says_of_a_remote_file_is_what_it_says_of_a_local_one(tmp_path: Path) -> None:
+    _, source, _ = written(tmp_path, 1_000)
+
+    found = read_footer(source)
+
+    expected = pq.read_metadata(tmp_path / "a.parquet")
+    assert (found.row_count, found.row_groups) == (expected.num_rows, expected.num_row_groups)
+
+
+@pytest.mark.parametrize(
+    ("stretches", "requests"),
+    [
+        ([], []),
+        ([(0, 10)], [(0, 10)]),
+        ([(20, 30), (0, 10)], [(0, 30)]),
+        ([(0, 10), (3 * MB, 4 * MB)], [(0, 10), (3 * MB, 4 * MB)]),
+        ([(0, 5 * MB), (5 * MB, 9 * MB)], [(0, 8 * MB), (8 * MB, 9 * MB)]),
+        ([(0, 20 * MB)], [(0, 8 * MB), (8 * MB, 16 * MB), (16 * MB, 20 * MB)]),
+        ([(0, 10), (0, 10), (5, 8)], [(0, 10)]),
+    ],
+)
+def test_neighbours_are_asked_for_together(stretches: list[tuple[int, int]], requests: list[tuple[int, int]]) -> None:
+    assert coalesced(stretches) == requests
