@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from operator import itemgetter
+from operator import attrgetter
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar
 from urllib.parse import urlsplit
 
 from lakepart.errors import AlreadyExistsError, InvalidInputError, LakepartError, StorageError
 from lakepart.storage.addresses import without_secrets
-from lakepart.storage.base import StoredObject, check_path, check_prefix
+from lakepart.storage.base import TEMPORARY_SUFFIX, StoredObject, check_path, check_prefix, is_temporary
 from lakepart.storage.s3_client import CONNECTIONS, check_options, extra_arguments, make_client
 from lakepart.storage.s3_failures import is_absent, translated
 
@@ -139,6 +139,9 @@ class S3Store:
         """See :meth:`lakepart.storage.base.Store.stat`."""
         from botocore.exceptions import ClientError
 
+        upload = self._find_upload(path)
+        if upload is not None:
+            return StoredObject(path, 0, upload["Initiated"])
         with translated("look at", self._shown(path)):
             try:
                 found = self.call("head_object", path)
@@ -149,22 +152,24 @@ class S3Store:
         return StoredObject(path, found["ContentLength"], found["LastModified"], found.get("StorageClass", "STANDARD"))
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """See :meth:`lakepart.storage.base.Store.list`; a request for each 1,000 objects, held in memory."""
+        """See :meth:`lakepart.storage.base.Store.list`; a request for each 1,000 objects, held in memory.
+
+        Objects whose parts were begun and neither completed nor given up are there under temporary names.
+        """
         folder = check_prefix(prefix)
-        below = f"{self._prefix}{folder}/" if folder else self._prefix
-        with translated("list", self._shown(folder) if folder else self.root):
-            pages = (
-                self._connected()
-                .client.get_paginator("list_objects_v2")
-                .paginate(Bucket=self._bucket, Prefix=below, **self._asked)
-            )
-            found = [one for page in pages for one in page.get("Contents", ())]
-        for one in sorted(found, key=itemgetter("Key")):  # not every server lists as S3 does
-            path = one["Key"].removeprefix(self._prefix)
-            yield StoredObject(path, one["Size"], one["LastModified"], one.get("StorageClass", "STANDARD"))
+        listed = [
+            StoredObject(self._path(one), one["Size"], one["LastModified"], one.get("StorageClass", "STANDARD"))
+            for one in self._pages("list_objects_v2", "Contents", folder)
+        ]
+        listed += [StoredObject(self._unfinished(one), 0, one["Initiated"]) for one in self._uploads(folder)]
+        yield from sorted(listed, key=attrgetter("path"))  # not every server lists as S3 does
 
     def delete(self, path: str) -> bool:
         """See :meth:`lakepart.storage.base.Store.delete`; two requests, because S3 does not say what was there."""
+        upload = self._find_upload(path)
+        if upload is not None:
+            self.abandon_parts(self._path(upload), upload["UploadId"])
+            return True
         if self.stat(path) is None:
             return False
         with translated("delete", self._shown(path)):
@@ -247,6 +252,31 @@ class S3Store:
                 with attempt:
                     return read()
         raise AssertionError("unreachable: the last attempt raises")
+
+    def _uploads(self, folder: str) -> Iterable[dict[str, Any]]:
+        return self._pages("list_multipart_uploads", "Uploads", folder)
+
+    def _find_upload(self, path: str) -> dict[str, Any] | None:
+        """Find the upload that a temporary name stands for; nothing is asked for other names."""
+        if not is_temporary(check_path(path)):
+            return None
+        return next((one for one in self._uploads(path.rpartition("/")[0]) if self._unfinished(one) == path), None)
+
+    def _pages(self, operation: str, what: str, folder: str) -> Iterable[dict[str, Any]]:
+        below = f"{self._prefix}{folder}/" if folder else self._prefix
+        with translated("list", self._shown(folder) if folder else self.root):
+            pages = self._connected().client.get_paginator(operation)
+            found = pages.paginate(Bucket=self._bucket, Prefix=below, **self._asked)
+            return [one for page in found for one in page.get(what, ())]
+
+    def _path(self, listed: Mapping[str, Any]) -> str:
+        return str(listed["Key"]).removeprefix(self._prefix)
+
+    def _unfinished(self, upload: Mapping[str, Any]) -> str:
+        """Name an object in parts that is not complete as the unfinished form of an object is named."""
+        folder = self._path(upload).rpartition("/")[0]
+        name = hashlib.sha256(f"{upload['Key']} {upload['UploadId']}".encode()).hexdigest()[:16]
+        return f"{folder}/.{name}{TEMPORARY_SUFFIX}" if folder else f".{name}{TEMPORARY_SUFFIX}"
 
     def _read(self, path: str, start: int, stop: int) -> bytes:
         return self.persistently(path, lambda: _whole(self.open_body(path, start, stop)))

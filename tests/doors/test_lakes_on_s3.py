@@ -117,6 +117,18 @@ def test_a_lost_catalog_is_rebuilt_from_the_bucket_alone(lake, flights, place, n
         assert again.check(checksums=True) == []
 
 
+def test_an_upload_that_was_never_completed_is_named_and_given_up(lake, flights, s3):
+    key = f"{lake.url.removeprefix('s3://lakes/')}/hot/flights/partition=2013-01-01/{'0' * 20}-0.parquet"
+    s3.client().create_multipart_upload(Bucket="lakes", Key=key)
+
+    assert {finding.kind for finding in lake.check()} == {"temporary-file"}
+    assert lake.vacuum(grace=timedelta(0), force=True).files == 1
+
+    assert s3.client().list_multipart_uploads(Bucket="lakes", Prefix=key).get("Uploads", []) == []
+    assert lake.check() == []
+    assert flights.count_rows() == 240
+
+
 def test_a_handle_is_used_after_a_fork_by_both(lake, flights):
     assert len(flights["2013-01-01"].to_pandas()) == 24
     context = multiprocessing.get_context("fork")
