@@ -1,0 +1,198 @@
+"""Objects of S3 as streams: one that is made, in one request or in parts; one that is read in order."""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import Future
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from lakepart.errors import LakepartError, StorageError
+from lakepart.storage.s3_bucket import S3Bucket, sha256
+
+_GROWS_EVERY = 1000  # parts, of which there may be 10,000: so objects of 880 GiB can be written as a stream
+_SENT_AHEAD = 4  # parts of one object under way at once
+
+
+class S3Sink:
+    """The bytes of one new object; see :class:`lakepart.storage.base.Sink`."""
+
+    def __init__(self, bucket: S3Bucket, path: str, *, part_bytes: int, whole_bytes: int) -> None:
+        self._bucket = bucket
+        self._path = path
+        self._part_bytes = part_bytes
+        self._whole_bytes = whole_bytes
+        self._waiting = bytearray()
+        self._upload_id: str | None = None
+        self._parts: list[Future[dict[str, Any]]] = []
+        self._sizes: list[int] = []
+        self._size_bytes = 0
+        self._failed = False
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> int:
+        """Take all of ``data``; returns its length in bytes."""
+        length = memoryview(data).nbytes
+        self._failed = True
+        self._waiting += data
+        self._size_bytes += length
+        if self._upload_id is None and len(self._waiting) > self._whole_bytes:
+            self._upload_id = self._bucket.begin_parts(self._path)
+        while self._upload_id is not None and len(self._waiting) >= (part_bytes := self._next_part_bytes):
+            self._send(self._upload_id, part_bytes)
+        self._failed = False
+        return length
+
+    def tell(self) -> int:
+        """Count the bytes taken so far."""
+        return self._size_bytes
+
+    def flush(self) -> None:
+        """Do nothing: leaving the block sends what is left."""
+
+    @property
+    def stores_at_once(self) -> bool:
+        """False: bytes are sent, and stored when the block is left."""
+        return False
+
+    def read_back(self) -> BinaryIO:
+        """Refuse: see :attr:`stores_at_once`."""
+        raise io.UnsupportedOperation("bytes that are sent cannot be read back before the block is left")
+
+    def writable(self) -> bool:
+        """Whether bytes can still be written."""
+        return not self.closed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self.closed = True
+        try:
+            if kind is None:
+                if self._failed:  # somebody caught the failed write: the bytes are torn
+                    raise StorageError(f"Cannot write {self._path!r}: an earlier write to it failed.")
+                self._finish()
+        finally:
+            if self._upload_id is not None:
+                self._abandon(self._upload_id)
+            self._waiting = bytearray()
+
+    def _finish(self) -> None:
+        if self._upload_id is None:
+            self._bucket.put(self._path, self._waiting)
+            return
+        if self._waiting:
+            self._send(self._upload_id, len(self._waiting))
+        sent = [one.result() for one in self._parts]
+        try:
+            self._bucket.complete_parts(self._path, self._upload_id, sent)
+        except LakepartError:
+            if not self._has_arrived():
+                raise
+        self._upload_id = None
+
+    def _has_arrived(self) -> bool:
+        """Whether the object is there, part for part as it was sent: then only the answer was lost."""
+        sent = [
+            (one.result()["ChecksumSHA256"], size_bytes)
+            for one, size_bytes in zip(self._parts, self._sizes, strict=True)
+        ]
+        with suppress(LakepartError), io.BufferedReader(S3File(self._bucket, self._path)) as stored:
+            return all(sha256(stored.read(size_bytes)) == digest for digest, size_bytes in sent) and not stored.read(1)
+        return False  # it cannot say: the first error stands
+
+    @property
+    def _next_part_bytes(self) -> int:
+        return self._part_bytes * (1 + len(self._parts) // _GROWS_EVERY)
+
+    def _send(self, upload_id: str, size_bytes: int) -> None:
+        with memoryview(self._waiting) as view:
+            part = bytes(view[:size_bytes])
+        del self._waiting[:size_bytes]
+        if len(self._parts) >= _SENT_AHEAD:
+            self._parts[-_SENT_AHEAD].result()  # so many are under way at most
+        self._parts.append(self._bucket.send_part(self._path, upload_id, len(self._parts) + 1, part))
+        self._sizes.append(size_bytes)
+
+    def _abandon(self, upload_id: str) -> None:
+        for part in self._parts:
+            if not part.cancel():
+                part.exception()  # no part may arrive after the upload was given up
+        with suppress(LakepartError):  # the error under way says more; vacuum gives up what is left over
+            self._bucket.abandon_parts(self._path, upload_id)
+
+
+class S3File(io.RawIOBase):
+    """One object, read in order from where one is; a request for each place that is sought."""
+
+    def __init__(self, bucket: S3Bucket, path: str) -> None:
+        super().__init__()
+        self._bucket = bucket
+        self._path = path
+        self._at = 0
+        self._size_bytes: int | None = None
+        self._body: Any = None
+
+    def readable(self) -> bool:
+        """Tell that it is read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Tell that one may go elsewhere."""
+        return True
+
+    def tell(self) -> int:
+        """Give where the next byte is read from."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go elsewhere; what was being read there is dropped."""
+        at = offset
+        if whence == io.SEEK_CUR:
+            at += self._at
+        elif whence == io.SEEK_END:
+            at += self._size()
+        if at != self._at:
+            self._drop_body()
+            self._at = at
+        return at
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill ``buffer`` from where one is, as far as bytes have come; 0 at the end."""
+        data = self._bucket.persistently(self._path, lambda: self._read(len(buffer)))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        """Drop what was being read."""
+        self._drop_body()
+        super().close()
+
+    def _read(self, most: int) -> bytes:
+        if self._body is None:
+            self._body = self._bucket.open_body(self._path, self._at)
+        if self._body is None:
+            return b""
+        try:
+            return bytes(self._body.read(most))
+        except BaseException:
+            self._drop_body()
+            raise
+
+    def _drop_body(self) -> None:
+        if self._body is not None:
+            self._body.close()
+            self._body = None
+
+    def _size(self) -> int:
+        if self._size_bytes is None:
+            found = self._bucket.look(self._path)
+            if found is None:
+                self._bucket.open_body(self._path, 0)  # raises what reading it does
+            self._size_bytes = 0 if found is None else found.size_bytes
+        return self._size_bytes
