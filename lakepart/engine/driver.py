@@ -122,9 +122,7 @@ class Driver:
         with self.context.database.reading() as connection:
             self._asset = get_asset(connection, self.record.asset_id)
             targets = campaigns.list_targets(connection, self.record.backfill_id)
-            inputs = planned_inputs(
-                connection, self.view.look(connection), self.record.plan["inputs"], self.mapping_functions
-            )
+            inputs = planned_inputs(connection, self.view, self.record.plan["inputs"], self.mapping_functions)
             if self._is_staging and self.audit is not None:
                 self._staged_before = {one.ordinal for one, _ in branch_changes(connection, self.view.branch.branch_id)}
         self._turns = self._make_turns(inputs, targets)
