@@ -192,8 +192,8 @@ def rebuild(
 
     Notes
     -----
-    Reads every checkpoint and the manifests since, and lists every tier once. The new catalog appears whole or not at
-    all.
+    Reads every checkpoint and the manifests since, and lists every tier once; of files that lie on several tiers, the
+    bytes of one copy each, or of more where that is damaged. The new catalog appears whole or not at all.
     """
     plan = plan_rebuild(url, catalog=catalog, to=to, replace=replace, storage_options=storage_options)
     return apply_rebuild(url, plan, catalog=catalog, storage_options=storage_options)

@@ -198,12 +198,36 @@ def note_listing(database: Database, tier_name: str, stored: Iterable[tuple[str,
             connection.execute(insert(_listed), batch)
 
 
+class Double(NamedTuple):
+    """A file that lies on several tiers with the size it should have, by the tier it was put on last."""
+
+    path: str
+    checksum: str
+    tiers: list[str]
+
+
+def list_doubles(database: Database) -> list[Double]:
+    """Give the files of which a size does not tell which copy to open."""
+    doubles: dict[int, Double] = {}
+    with database.reading() as connection:
+        for file_id, path, expected, tier_name in connection.execute(_DOUBLES):
+            doubles.setdefault(file_id, Double(path, expected, [])).tiers.append(tier_name)
+    return list(doubles.values())
+
+
+def leave_out(database: Database, damaged: Iterable[tuple[str, str]]) -> None:
+    """Take objects, given as ``(tier, path)``, for no copies of any file."""
+    with database.writing(durable=False) as connection:
+        for tier_name, path in damaged:
+            connection.execute(_LEAVE_OUT, {"on": tier_name, "at": path})
+
+
 def finish(database: Database, *, horizon: int, now_us: int) -> Recovered:
     """Say where bytes lie, forget old versions whose bytes are gone, and set the head.
 
-    Where a file lies on several tiers, the copy made last is the one that a move made and that readers open. A file
-    that no tier has whole keeps its version if that is current or seen by a branch: reading it is an error that names
-    it, as it is wherever a file is lost.
+    Where a file lies whole on several tiers, the copy made last is the one that a move made and that readers open. A
+    file that no tier has whole keeps its version if that is current or seen by a branch: reading it is an error that
+    names it, as it is wherever a file is lost.
     """
     with database.writing(durable=False) as connection:
         _set_head(connection, horizon)
@@ -286,6 +310,7 @@ _found = (
         func.row_number()
         .over(partition_by=_place.c.file_id, order_by=(_listed.c.modified_us.desc(), tier.c.rank))
         .label("place"),
+        func.count().over(partition_by=_place.c.file_id).label("places"),
         snapshot.c.at_us,
     )
     .select_from(
@@ -310,6 +335,15 @@ _FORGETTABLE = (
         ),
     )
     .subquery()
+)
+_DOUBLES = (
+    select(_found.c.file_id, _found.c.path, file.c.checksum, _found.c.tier)
+    .select_from(_found.join(file, file.c.file_id == _found.c.file_id))
+    .where(_found.c.places > 1)
+    .order_by(_found.c.file_id, _found.c.place)
+)
+_LEAVE_OUT = (
+    update(_listed).where(_listed.c.tier == bindparam("on"), _listed.c.path == bindparam("at")).values(size_bytes=-1)
 )
 _COPY = ["file_id", "tier", "path", "state", "owned", "since_us"]
 _PLACE_FOUND = insert(copy).from_select(

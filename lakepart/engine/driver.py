@@ -73,7 +73,7 @@ def drive(
     with context.database.reading() as connection:
         campaign = Campaign(context, view, record, context.new_id(), get_asset(connection, record.asset_id))
         targets = campaigns.list_targets(connection, record.backfill_id)
-        inputs = planned_inputs(connection, view.look(connection), record.plan["inputs"], mapping_functions)
+        inputs = planned_inputs(connection, view, record.plan["inputs"], mapping_functions)
         rejected = branch_changes(connection, view.branch.branch_id) if campaign.is_staging and audit else []
     open_lease(context.database, campaign.intent_id, "backfill")  # what orders read stays until they are done
     driver = Driver(

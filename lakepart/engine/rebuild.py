@@ -6,7 +6,8 @@ it. What no manifest speaks of is named and never adopted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -36,15 +37,19 @@ from lakepart.errors import (
     InvalidInputError,
     LakeNotFoundError,
     NotFoundError,
+    OfflineDataError,
     SnapshotNotFoundError,
+    StorageError,
 )
 from lakepart.model.instants import from_microseconds, to_microseconds
 from lakepart.model.plans import RebuildPlan, count_of, list_some
 from lakepart.storage.addresses import join_url, without_secrets
 from lakepart.storage.base import Store
+from lakepart.storage.copying import checksum
 from lakepart.storage.locations import open_store
 
 _AT_ONCE = 500  # manifests written to the new catalog in one transaction
+_THREADS = 8  # they wait for the store, or hash outside the interpreter's lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +67,8 @@ class RebuildReport:
     lost
         ``(asset, key, path)`` of files that current versions need and no tier has: reading them is an error.
     unknown
-        ``(tier, path)`` of data files of ours that no manifest speaks of. They were not adopted, and vacuum deletes
-        them when its grace period is over.
+        ``(tier, path)`` of data files of ours that no manifest speaks of, and of damaged ones that lie whole on another
+        tier. They were not adopted, and vacuum deletes them when its grace period is over.
     damaged
         ``(path, why)`` of manifests and tags that could not be used.
     set_aside
@@ -92,7 +97,8 @@ class RebuildReport:
         if self.unknown:
             named = list_some(f"{tier}:{path}" for tier, path in self.unknown)
             lines.append(
-                f"Not adopted: {count_of(len(self.unknown), 'data file')} that no manifest speaks of: {named}."
+                f"Not adopted: {count_of(len(self.unknown), 'data file')} that no manifest speaks of, "
+                f"or that are damaged and whole elsewhere: {named}."
             )
         lines += [f"Not used: {why}" for _, why in self.damaged]
         lines += [f"Set aside: {path}" for path in self.set_aside]
@@ -166,13 +172,14 @@ def apply_rebuild(
             rebuilding.begin(database)
             _put_pieces(root, database, plan)
             unused = _put_tags(root, database, plan)
-            for tier in rebuilding.settle_tiers(database):
-                stored = open_store(join_url(url, tier.root), storage_options).list()
-                rebuilding.note_listing(
-                    database,
-                    tier.name,
-                    ((one.path, one.size_bytes, to_microseconds(one.modified_at)) for one in stored),
-                )
+            stores = {
+                tier.name: open_store(join_url(url, tier.root), storage_options)
+                for tier in rebuilding.settle_tiers(database)
+            }
+            for tier, store in stores.items():
+                stored = ((one.path, one.size_bytes, to_microseconds(one.modified_at)) for one in store.list())
+                rebuilding.note_listing(database, tier, stored)
+            rebuilding.leave_out(database, _find_damaged(stores, rebuilding.list_doubles(database)))
             recovered = rebuilding.finish(database, horizon=plan.horizon, now_us=to_microseconds(clock()))
             unknown = tuple(one for one in rebuilding.iter_unknown(database) if intent_of(one[1]) is not None)
             rebuilding.end(database)
@@ -255,6 +262,26 @@ def _put_pieces(root: Store, database: Database, plan: RebuildPlan) -> None:
     for start in range(0, len(spans), _AT_ONCE):
         some = spans[start : start + _AT_ONCE]
         rebuilding.put_records(database, chain.from_iterable(records_of_span(root, span, seen) for span in some))
+
+
+def _find_damaged(stores: Mapping[str, Store], doubles: Iterable[rebuilding.Double]) -> list[tuple[str, str]]:
+    """Give ``(tier, path)`` of copies that were put last and hold other bytes, where another copy is whole."""
+
+    def damaged(double: rebuilding.Double) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        for tier in double.tiers:
+            try:
+                if checksum(stores[tier], double.path) == double.checksum:
+                    return found
+            except NotFoundError:
+                pass
+            except (OfflineDataError, StorageError):  # nobody can say that it is damaged
+                return found
+            found.append((tier, double.path))
+        return []
+
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="lakepart-rebuild") as pool:
+        return list(chain.from_iterable(pool.map(damaged, doubles)))
 
 
 def _put_tags(root: Store, database: Database, plan: RebuildPlan) -> list[tuple[str, str]]:

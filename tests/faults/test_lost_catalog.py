@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import lakepart as lp
 from lakepart.lake import Lake
-from lakepart.testing import Crash, clock_of, crashing, files_of, frozen_lake, query_catalog
+from lakepart.testing import Crash, clock_of, crashing, files_of, frozen_lake, query_catalog, reopened
 
 # of tables that a rebuild recovers: what must be as before. Left out are instants of copies and the counters of ids.
 ANSWERS = {
@@ -335,6 +335,34 @@ def test_a_current_file_that_is_lost_too_is_named_and_its_read_is_an_error(lake,
         with pytest.raises(lp.CorruptionError, match=Path(path).name):
             rebuilt.asset("numbers")["2024-01-02"].to_arrow()
         assert [finding.kind for finding in rebuilt.check()] == ["missing-file"]
+
+
+@pytest.mark.parametrize("damaged", ["cold", "hot", "both", "no"])
+def test_of_two_copies_that_differ_the_whole_one_is_read_and_kept(lake, rows_of, damaged):
+    expected, key = rows_of(lake), "2024-01-02"
+    lake.asset("numbers")[key].demote("cold", progress=False)
+    copies = {tier: next(Path(lake.url, tier, "numbers").glob(f"*{key}/*.parquet")) for tier in ("hot", "cold")}
+    for tier, path in copies.items():
+        if damaged in (tier, "both"):
+            content = bytearray(path.read_bytes())
+            content[20] ^= 0x40
+            path.write_bytes(content)
+    destroy(lake)
+
+    report = lp.rebuild(lake.url)
+
+    assert [tier for tier, _ in report.unknown] == ([damaged] if damaged in copies else [])
+    rebuilt = reopened(lake)
+    mismatches = [one.subject for one in rebuilt.check(checksums=True) if one.kind == "checksum-mismatch"]
+    assert len(mismatches) == (2 if damaged == "both" else 0)
+    clock_of(rebuilt).advance(timedelta(days=30))
+    rebuilt.vacuum(progress=False)
+    if damaged != "both":
+        whole = "hot" if damaged == "cold" else "cold"
+        assert key in rebuilt.asset("numbers").in_tier(whole).keys
+        assert not copies["hot" if whole == "cold" else "cold"].exists()
+        assert rows_of(rebuilt) == expected
+        assert rebuilt.check(checksums=True) == []
 
 
 def test_a_folder_without_manifests_is_no_lake(tmp_path):
