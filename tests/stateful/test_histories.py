@@ -594,6 +594,9 @@ class Histories(RuleBasedStateMachine):
     @rule(retained=st.integers(0, 200), grace=st.integers(0, 48))
     def vacuum(self, retained: int, grace: int) -> None:
         self.lake.vacuum(retention=timedelta(hours=retained), grace=timedelta(hours=grace), force=True)
+        self.look_at_what_was_kept()
+
+    def look_at_what_was_kept(self) -> None:
         for number in [number for number in self.past if number < self.horizon]:
             kept = number in self.tags.values()
             for name, contents in self.past[number].items():
@@ -607,6 +610,21 @@ class Histories(RuleBasedStateMachine):
     def reopen(self) -> None:
         self.lake.close()
         self.lake = reopened(self.lake)
+
+    @precondition(lambda self: self.lake._home.context.catalog is None)
+    @rule()
+    def lose_the_catalog(self) -> None:
+        """Rebuild it once every manifest is written; the last tells what became of branches."""
+        self.replace({1: (1,)})
+        clock_of(self.lake).advance(timedelta(hours=1))  # whoever has not written a manifest by now is dead
+        self.lake.check(fix=True)
+        self.lake.close()
+        for left in self.folder.glob("lake/catalog.db*"):
+            left.unlink()
+        report = lp.rebuild(self.lake.url)
+        assert (report.damaged, report.lost) == ((), ())
+        self.lake = reopened(self.lake)
+        self.look_at_what_was_kept()
 
     # Crashes
 
