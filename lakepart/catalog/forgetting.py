@@ -18,6 +18,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    literal_column,
     or_,
     select,
     update,
@@ -72,8 +73,8 @@ def forget_versions(database: Database, retention: Retention) -> int:
 
     Kept whatever their age: current versions of main and of open branches, what open branches see of main at their
     fork, what tagged snapshots show, and everything that was current while a transaction or backfill that is under
-    way was, on branches that were closed meanwhile too. Files that no version holds any more are retired as of now.
-    Gives the number of versions.
+    way was, on branches that were closed meanwhile too; and what a manifest that is still to be written has to say.
+    Files that no version holds any more are retired as of now. Gives the number of versions.
 
     Notes
     -----
@@ -81,9 +82,10 @@ def forget_versions(database: Database, retention: Retention) -> int:
     however many assets have a retention of their own.
     """
     with database.reading() as connection:
-        unneeded = _find_forgettable(connection, retention)
+        unneeded = {one.version_id for one in _find_forgettable(connection, retention)}
+        unneeded.difference_update(connection.execute(_UNSAID).scalars())
     # the newest first: none may be left that has ended one of those forgotten, for manifests would contradict it
-    found = sorted((one.version_id for one in unneeded), reverse=True)
+    found = sorted(unneeded, reverse=True)
     return sum(_forget(database, retention, some) for some in in_batches(found, _AT_ONCE))
 
 
@@ -245,6 +247,12 @@ _LAST_BEFORE: Any = select(
         .scalar_subquery(),
         -1,
     ),
+)
+# A rebuild would find the versions that followed, and not that these made way for them.
+_UNSAID: Select[Any] = (
+    select(version.c.version_id)
+    .select_from(snapshot.join(version, snapshot.c.snapshot.in_((version.c.began, version.c.ended))))
+    .where(snapshot.c.manifested == literal_column("0"))  # as the partial index says it, so that it is used
 )
 _RETIRE = (
     update(copy)

@@ -122,8 +122,7 @@ def resolve(
 def _seen_at(connection: Connection, view: View, asset: AssetRecord) -> tuple[int, int | None]:
     """Give the snapshot to read, and the schema id of then; the asset must still be cut as when it was looked up."""
     if view.snapshot is not None:
-        if view.transaction is None:
-            require_whole(connection, asset.asset_id, view.branch, view.snapshot)  # vacuum may have come meanwhile
+        require_whole(connection, asset.asset_id, view.branch, view.snapshot)  # vacuum may have come meanwhile
         return view.snapshot, asset.schema_id
     state = find_asset_state(connection, asset.name)
     seen = None if state is None else state.asset

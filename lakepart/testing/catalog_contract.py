@@ -157,6 +157,14 @@ def lose_answers(
     monkeypatch.setattr(database, "writing", write_later)
 
 
+def forget(database: Database, retention: Retention) -> int:
+    """Forget old versions once every manifest is written."""
+    with database.reading() as connection:
+        unwritten = unmanifested(connection)
+    mark_manifested(database, unwritten)
+    return forget_versions(database, retention)
+
+
 def redefine(
     database: Database,
     asset: AssetRecord,
@@ -703,7 +711,7 @@ class CatalogContract:
         later = run(database, change(asset, 1, "d")).at_us + 1
         made = create_tag(database, "kept", snapshot=2)
 
-        assert forget_versions(database, Retention(later)) == 2
+        assert forget(database, Retention(later)) == 2
 
         assert content_of(database, asset, at=2) == {1: content_id_of(["b"])}
         with database.reading() as connection:
@@ -712,7 +720,7 @@ class CatalogContract:
                 visible_snapshot(connection, MAIN, number=1)
             assert list_tags(connection) == [made]
         delete_tag(database, "kept")
-        assert forget_versions(database, Retention(later)) == 1
+        assert forget(database, Retention(later)) == 1
 
     def test_a_tag_is_noted_once_and_forgotten_once(self, database: Database) -> None:
         made = create_tag(database, "x")
@@ -1022,7 +1030,7 @@ class CatalogContract:
         branch = create_branch(database, "try")
         last = run(database, change(asset, 1, "c"))
 
-        assert forget_versions(database, Retention(last.at_us + 1)) == 1
+        assert forget(database, Retention(last.at_us + 1)) == 1
 
         assert content_of(database, asset, branch=branch)[1] == content_id_of(["b"])
         assert content_of(database, asset) == {1: content_id_of(["c"]), 2: content_id_of(["old"])}
@@ -1036,7 +1044,7 @@ class CatalogContract:
         run(database, change(asset, 1, "a"))
         second = run(database, change(asset, 1, "b"))
 
-        assert forget_versions(database, Retention(second.at_us)) == 0
+        assert forget(database, Retention(second.at_us)) == 0
 
         assert content_of(database, asset, at=1) == {1: content_id_of(["a"])}
 
@@ -1052,7 +1060,7 @@ class CatalogContract:
 
             assert count_forgettable(connection, retention) == {"long": 1, "short": 2}
 
-        assert forget_versions(database, retention) == 3
+        assert forget(database, retention) == 3
         with database.reading() as connection:
             assert {one.name: get_asset(connection, one.asset_id).horizon for one in assets} == {
                 "short": 7,
@@ -1070,18 +1078,28 @@ class CatalogContract:
         discard(database, branch.branch_id)
         later = run(database, change(asset, 2, "c")).at_us + 1
 
-        assert forget_versions(database, Retention(later)) == 0
+        assert forget(database, Retention(later)) == 0
 
         close_intent(database, "reader")
         open_lease(database, "another", "backfill")  # nobody can read a closed branch from now on
-        assert forget_versions(database, Retention(later)) == 2
+        assert forget(database, Retention(later)) == 2
+
+    def test_what_an_unwritten_manifest_has_to_say_is_kept(self, database: Database, asset: AssetRecord) -> None:
+        first, second, last = (run(database, change(asset, 1, digest)) for digest in ("a", "b", "c"))
+        mark_manifested(database, [first.snapshot, second.snapshot])
+        retention = Retention(last.at_us + 1)
+
+        assert forget_versions(database, retention) == 1
+
+        assert content_of(database, asset, at=2) == {1: content_id_of(["b"])}
+        assert forget(database, retention) == 1
 
     def test_a_forgotten_version_cannot_be_made_current_again(self, database: Database, asset: AssetRecord) -> None:
         run(database, change(asset, 1, "a"))
         with database.reading() as connection:
             [old] = find_versions(connection, Scope(asset.asset_id, MAIN), ALL)
         last = run(database, change(asset, 1, "b"))
-        forget_versions(database, Retention(last.at_us + 1))
+        forget(database, Retention(last.at_us + 1))
 
         with pytest.raises(StateError, match="forgotten"):
             run(database, change(asset, 1, kind=ChangeKind.REINSTATE, source_version_id=old.version_id))
@@ -1094,7 +1112,7 @@ class CatalogContract:
         with database.reading() as connection:
             assert upkeep.list_deletable(connection, far) == []
 
-        forget_versions(database, Retention(last.at_us + 1))
+        forget(database, Retention(last.at_us + 1))
 
         with database.reading() as connection:
             found = upkeep.list_deletable(connection, far)
@@ -1108,7 +1126,7 @@ class CatalogContract:
     def test_a_deletion_cut_short_is_offered_again(self, database: Database, asset: AssetRecord) -> None:
         run(database, change(asset, 1, "a"))
         last = run(database, change(asset, 1, "b"))
-        forget_versions(database, Retention(last.at_us + 1))
+        forget(database, Retention(last.at_us + 1))
         with database.reading() as connection:
             found = upkeep.list_deletable(connection, database.now_us() + 10**12)
         upkeep.begin_deletion(database, found, retired_before_us=database.now_us() + 10**12)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 import lakepart as lp
-from lakepart.testing import FullDiskStore, clock_of, files_of, query_catalog, with_stores
+from lakepart.testing import FullDiskStore, clock_of, files_of, query_catalog, reopened, with_stores
 
 Act = Callable[[lp.Lake, Any], object]
 KEY = "2024-01-01"
@@ -138,3 +138,31 @@ def test_a_vacuum_needs_no_room(make, frame) -> None:
 
     assert small.vacuum(progress=False).files == 1
     assert lake.check(checksums=True) == []
+
+
+def test_a_vacuum_forgets_nothing_of_which_a_manifest_could_not_be_written(make, frame, rows_of) -> None:
+    lake = make()
+    lake.branch("draft").discard()  # it needs what is to be forgotten
+    small = with_root(lake, FullDiskStore(lake._home.context.root, 0))
+
+    def write_and_vacuum():
+        for value in (10, 100):
+            small.asset("numbers").write(frame((1, value)), KEY)
+        for _ in range(2):
+            clock_of(lake).advance(timedelta(days=30))
+            small.vacuum(progress=False)
+
+    with pytest.warns(RuntimeWarning, match="not written yet"):
+        write_and_vacuum()
+    expected = rows_of(lake)
+
+    assert all(one.fixed for one in lake.check(fix=True))
+    lake.close()
+    for path in Path(lake.url).glob("catalog.db*"):
+        path.unlink()
+    lp.rebuild(lake.url)
+
+    assert rows_of(reopened(lake)) == expected
+    clock_of(lake).advance(timedelta(days=30))
+    assert reopened(lake).vacuum(progress=False).versions > 0
+    assert reopened(lake).check(checksums=True) == []

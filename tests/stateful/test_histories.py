@@ -159,6 +159,9 @@ class Histories(RuleBasedStateMachine):
         return query_catalog(self.lake, "SELECT snapshot FROM head")[0][0]
 
     def remember(self) -> None:
+        """Note the world as of the newest snapshot, unless that is a branch's: then main has not changed since."""
+        if query_catalog(self.lake, f"SELECT branch_id FROM snapshot WHERE snapshot = {self.head}") != [(0,)]:
+            return
         self.past[self.head] = {name: dict(contents) for name, contents in self.world.items()}
         self.cuts[self.head] = self.days_each
 
@@ -462,7 +465,6 @@ class Histories(RuleBasedStateMachine):
         numbers.write(frame(contents), if_exists="replace")
         self.base |= {day: self.fork.get(day) for day in contents if day not in self.base}
         self.on_branch |= contents
-        self.past.pop(self.head, None)
 
     @precondition(lambda self: self.branch is not None)
     @rule()
@@ -789,3 +791,16 @@ class TestHistoriesOnPostgresql(HistoriesOnPostgresql.TestCase):  # type: ignore
         lake = Histories.make(tmp_path / "lake")
         HistoriesOnPostgresql.pattern = copied(lake, tmp_path / "pattern", catalog=new_schema())
         HistoriesOnPostgresql.scratch = new_schema()
+
+
+def test_a_change_of_nothing_on_main_after_a_write_on_a_branch_makes_no_snapshot_of_main() -> None:
+    history = Histories()
+    history.replace({1: (5,)})
+    history.create_a_branch()
+    history.write_on_the_branch({1: (1,)})
+
+    history.delete_rows(90, 1)
+
+    history.roll_back(2)
+    history.travel(2)
+    history.teardown()
