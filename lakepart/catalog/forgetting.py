@@ -68,7 +68,9 @@ def forget_versions(database: Database, retention: Retention) -> int:
     Goes on in transactions of two thousand versions, each of which leaves the catalog sound.
     """
     with database.reading() as connection:
-        found = list(connection.execute(select(version.c.version_id).where(forgettable(retention))).scalars())
+        # the newest first: none may be left that has ended one of those forgotten, for manifests would contradict it
+        newest_first = select(version.c.version_id).where(forgettable(retention)).order_by(version.c.version_id.desc())
+        found = list(connection.execute(newest_first).scalars())
     return sum(_forget(database, retention, some) for some in in_batches(found, _AT_ONCE))
 
 

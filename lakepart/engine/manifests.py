@@ -1,10 +1,11 @@
 """Manifests: what a commit did, written beside the data so that a lost catalog can be rebuilt.
 
 They follow the commit, never precede it. A manifest that could not be written is a warning, and a later commit
-writes it: the catalog remembers which are missing. Every thousandth snapshot, a checkpoint says in one object what
-all manifests so far say, without what vacuum has forgotten since; so one checkpoint and less than a thousand manifests
-say it all. It begins at the first snapshot, for of a version that was forgotten nobody could say any more when it
-ended. The two newest are kept, in case that one is damaged.
+writes it: the catalog remembers which are missing. Every thousandth snapshot, a checkpoint says in one object what the
+manifests of the thousand say, so that no commit waits longer the longer the history is. Where vacuum has forgotten a
+version that one of the thousand ended, nobody could say any more when it ended, and none is written; vacuum itself
+writes one of all snapshots up to the last thousandth, without what it has forgotten. Of those that begin at the first
+snapshot the two newest are kept, in case that one is damaged.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from lakepart.catalog.lookups import get_head
 from lakepart.catalog.manifests import checkpoint_of, manifest_of, mark_manifested, unmanifested
 from lakepart.engine.context import LakeContext
 from lakepart.errors import AlreadyExistsError, LakepartError
@@ -30,7 +33,7 @@ _MANIFEST_SUFFIX = ".json"
 
 
 _WRITTEN_WITHIN_US = 2_000_000
-_KEPT = 2  # checkpoints
+_KEPT = 2  # checkpoints that begin at the first snapshot
 
 
 class Span(NamedTuple):
@@ -83,7 +86,7 @@ def set_aside(root: Store, spans: Iterable[Span], now: datetime) -> list[str]:
 
 def due_checkpoint(snapshot: int, every: int) -> Span | None:
     """Say which snapshots the checkpoint at a snapshot is of; None where none is due."""
-    return Span(1, snapshot, True) if snapshot and snapshot % every == 0 else None
+    return Span(snapshot - every + 1, snapshot, True) if snapshot and snapshot % every == 0 else None
 
 
 def write_manifests(context: LakeContext, record: Commit | None = None) -> None:
@@ -123,21 +126,39 @@ def write_manifests(context: LakeContext, record: Commit | None = None) -> None:
 
 
 def write_checkpoint(context: LakeContext, span: Span) -> None:
-    """Write one checkpoint; one that is there already is left as it is."""
-    try:
+    """Write one checkpoint, if the catalog still knows all of it; one that is there already is left as it is."""
+    with context.database.reading() as connection, suppress(AlreadyExistsError):
+        if 1 < span.first <= get_head(connection).horizon:
+            return
         with (
             context.root.open_new(span.path, whole=True) as sink,
             gzip.GzipFile(fileobj=sink, mode="wb", filename="", compresslevel=6, mtime=0) as packed,
-            context.database.reading() as connection,
         ):
             for line in _lines(checkpoint_of(connection, span.first, span.last)):
                 packed.write(line)
         context.root.make_durable([span.path])
-    except AlreadyExistsError:
+
+
+def renew_checkpoint(context: LakeContext) -> None:
+    """Write a checkpoint of all that those of single thousands say, and delete what it supersedes."""
+    with context.database.reading() as connection:
+        newest = get_head(connection).snapshot
+    whole = Span(1, newest - newest % context.checkpoint_every, True)
+    if not whole.last:
         return
-    checkpoints = sorted(one for one in list_spans(context.root) if one.is_checkpoint and one.last <= span.last)
-    for superseded in checkpoints[:-_KEPT]:
-        context.root.delete(superseded.path)
+    checkpoints = {one for one in list_spans(context.root) if one.is_checkpoint}
+    if whole in checkpoints:
+        return
+    try:
+        write_checkpoint(context, whole)
+    except LakepartError as error:
+        _warn(f"The checkpoint of all snapshots up to {whole.last} could not be written: {error}")
+        return
+    ends = sorted(one.last for one in {*checkpoints, whole} if one.first == 1)
+    kept = Span(1, ends[-_KEPT:][0], True)
+    for one in checkpoints - {kept}:
+        if one.last <= kept.last:
+            context.root.delete(one.path)
 
 
 def _lines(records: Iterator[tuple[str, Any]]) -> Iterator[bytes]:

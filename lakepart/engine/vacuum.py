@@ -32,7 +32,7 @@ from lakepart.engine.leftovers import (
     store_of,
     walk_ours,
 )
-from lakepart.engine.manifests import write_manifests
+from lakepart.engine.manifests import renew_checkpoint, write_manifests
 from lakepart.engine.tags import settle_tags
 from lakepart.errors import ErrorCode, InvalidInputError
 from lakepart.model.batches import in_batches
@@ -118,6 +118,7 @@ def apply_vacuum(context: LakeContext, plan: VacuumPlan, *, on_progress: OnDelet
             files, size_bytes = files + deleted, size_bytes + freed
             if on_progress is not None:
                 on_progress(deleted, freed)
+    renew_checkpoint(context)
     return VacuumReport(versions, files, size_bytes)
 
 

@@ -263,7 +263,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_manifests_under_it(tmp_path, fram
     for day in (1, 2, 3, 4):
         numbers.write(frame((day, day)))
     expected = rows_of(lake)
-    path = manifest(lake, "000000000001-000000000004.checkpoint.jsonl.gz")
+    path = manifest(lake, "000000000003-000000000004.checkpoint.jsonl.gz")
     path.write_bytes(path.read_bytes()[:-20])
     destroy(lake)
 
@@ -390,3 +390,69 @@ def test_what_vacuum_forgot_before_a_checkpoint_does_not_come_back(tmp_path, fra
 
     assert report.lost == ()
     assert rows_of(lp.connect(tmp_path / "lake")) == before
+
+
+def checkpoints(lake):
+    found = Path(lake.url, "_lakepart/commits").glob("*.checkpoint.jsonl.gz")
+    return [(int(path.name[:12]), int(path.name[13:25])) for path in sorted(found)]
+
+
+def test_a_checkpoint_says_what_came_after_the_one_before_and_vacuum_makes_one_of_them(tmp_path, frame, rows_of):
+    lake = checkpointing(frozen_lake(tmp_path / "lake"), 2)
+    numbers = lake.asset("numbers", partitions=lp.Daily("2024-01-01", by="day"))
+    for value in range(7):
+        numbers.write(frame((1, value)), "2024-01-01")
+    assert checkpoints(lake) == [(1, 2), (3, 4), (5, 6)]
+
+    clock_of(lake).advance(timedelta(days=30))
+    lake.vacuum()
+    assert checkpoints(lake) == [(1, 2), (1, 6), (3, 4), (5, 6)]  # should the whole one be damaged
+    numbers.write(frame((2, 2)))  # when the version of snapshot 6 ended, the catalog does not know any more
+    for value in range(2):
+        numbers.write(frame((3, value)), "2024-01-03")
+    assert checkpoints(lake) == [(1, 2), (1, 6), (3, 4), (5, 6), (9, 10)]
+    before = rows_of(lake)
+    destroy(lake)
+
+    plan = lp.plan_rebuild(lake.url)
+    lp.rebuild(lake.url)
+
+    read = [Path(piece).name.split(".")[0] for piece in plan.pieces]
+    assert read == ["000000000001-000000000006", "000000000007", "000000000008", "000000000009-000000000010"]
+    with lp.connect(lake.url) as rebuilt:
+        assert rows_of(rebuilt) == before
+        assert {finding.severity for finding in rebuilt.check(checksums=True)} <= {"leftover"}
+
+
+def test_vacuum_keeps_two_checkpoints_of_all_and_what_goes_on_from_the_older(tmp_path, frame):
+    lake = checkpointing(frozen_lake(tmp_path / "lake"), 2)
+    numbers = lake.asset("numbers", partitions=lp.Daily("2024-01-01", by="day"))
+    for day in range(1, 12):
+        numbers.write(frame((day, day)))
+        if day in (5, 9):
+            lake.vacuum()
+
+    assert checkpoints(lake) == [(1, 4), (1, 8), (5, 6), (7, 8), (9, 10)]
+
+
+def test_a_vacuum_that_died_half_way_through_a_branch_spoils_no_rebuild(tmp_path, frame, rows_of, monkeypatch):
+    monkeypatch.setattr("lakepart.catalog.forgetting._AT_ONCE", 1)
+    lake = checkpointing(frozen_lake(tmp_path / "lake"), 2)
+    numbers = lake.asset("numbers", partitions=lp.Daily("2024-01-01", by="day"))
+    numbers.write(frame((1, 1)))
+    draft = lake.create_branch("draft")
+    draft.asset("numbers").write(frame((2, 2)), "2024-01-02")
+    draft.asset("numbers").write(frame((2, 3)), "2024-01-02")
+    draft.discard()
+    clock_of(lake).advance(timedelta(days=30))
+    with pytest.raises(Crash):
+        crashing(lake, at=2).vacuum()
+    assert query_catalog(lake.url, "SELECT count(*) FROM version") == [(2,)]  # one of the branch is forgotten
+    numbers.write(frame((3, 3)))
+    before = rows_of(lake)
+    destroy(lake)
+
+    lp.rebuild(lake.url)
+
+    with lp.connect(lake.url) as rebuilt:
+        assert rows_of(rebuilt) == before
