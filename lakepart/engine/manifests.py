@@ -3,9 +3,9 @@
 They follow the commit, never precede it. A manifest that could not be written is a warning, and a later commit
 writes it: the catalog remembers which are missing. Every thousandth snapshot, a checkpoint says in one object what the
 manifests of the thousand say, so that no commit waits longer the longer the history is. Where vacuum has forgotten a
-version that one of the thousand ended, nobody could say any more when it ended, and none is written; vacuum itself
-writes one of all snapshots up to the last thousandth, without what it has forgotten. Of those that begin at the first
-snapshot the two newest are kept, in case that one is damaged.
+version that one of the thousand ended, nobody could say any more when it ended, and none is written. But once in a
+thousand snapshots vacuum itself writes one of all there are, without what it has forgotten. Of those the two newest are
+kept, in case that one is damaged.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def write_manifests(context: LakeContext, record: Commit | None = None) -> None:
 def write_checkpoint(context: LakeContext, span: Span) -> None:
     """Write one checkpoint, if the catalog still knows all of it; one that is there already is left as it is."""
     with context.database.reading() as connection, suppress(AlreadyExistsError):
-        if 1 < span.first <= get_head(connection).horizon:
+        if not _is_known(span, get_head(connection).horizon):
             return
         with (
             context.root.open_new(span.path, whole=True) as sink,
@@ -144,26 +144,38 @@ def write_checkpoint(context: LakeContext, span: Span) -> None:
         context.root.make_durable([span.path])
 
 
+def _is_known(span: Span, horizon: int) -> bool:
+    """Say whether the catalog knows all that a checkpoint must say, of what follows it, too.
+
+    Every version that was forgotten has ended by ``horizon``. Those that the span ended must be there; of a span from
+    the first snapshot on, those that were current at its end, for manifests after it tell of them and of their files.
+    """
+    return horizon <= span.last if span.first == 1 else horizon < span.first
+
+
 def renew_checkpoint(context: LakeContext) -> None:
-    """Write a checkpoint of all that those of single thousands say, and delete what it supersedes."""
+    """Write a checkpoint of all snapshots, if the last is of a thousand before, and delete what it supersedes."""
     with context.database.reading() as connection:
-        newest = get_head(connection).snapshot
-    whole = Span(1, newest - newest % context.checkpoint_every, True)
-    if not whole.last:
+        whole = Span(1, get_head(connection).snapshot, True)
+    if whole.last < context.checkpoint_every:
         return
-    checkpoints = {one for one in list_spans(context.root) if one.is_checkpoint}
-    if whole in checkpoints:
+    last = max((one.last for one in _list_checkpoints(context.root) if one.first == 1), default=0)
+    if whole.last // context.checkpoint_every == last // context.checkpoint_every:
         return
     try:
         write_checkpoint(context, whole)
     except LakepartError as error:
         _warn(f"The checkpoint of all snapshots up to {whole.last} could not be written: {error}")
         return
-    ends = sorted(one.last for one in {*checkpoints, whole} if one.first == 1)
-    kept = Span(1, ends[-_KEPT:][0], True)
-    for one in checkpoints - {kept}:
-        if one.last <= kept.last:
+    checkpoints = _list_checkpoints(context.root)
+    kept = [one for one in checkpoints if one.first == 1][-_KEPT:]
+    for one in checkpoints:
+        if kept and one.last <= kept[0].last and one not in kept:
             context.root.delete(one.path)
+
+
+def _list_checkpoints(root: Store) -> list[Span]:
+    return [span for span in list_spans(root) if span.is_checkpoint]
 
 
 def _lines(records: Iterator[tuple[str, Any]]) -> Iterator[bytes]:

@@ -171,7 +171,7 @@ def test_forgetting_asks_the_same_for_thousands_of_retentions_as_for_one(path, t
             parameters.append(max(len(str(given)) for _, given, _ in statements))
 
     assert asked[0] == asked[1]
-    assert len(asked[0]) == 3 + 4  # the limits, what was replaced, what was given up; and the names of assets
+    assert len(asked[0]) == 4 + 4  # limits, what was replaced, given up, is still to be said; and the names of assets
     assert max(map(len, asked[0])) < 2000
     assert parameters[1] < 3000 * 20  # of instants alone
 
