@@ -196,7 +196,7 @@ def apply_compact(
     with ThreadPoolExecutor(workers, thread_name_prefix="lakepart-compact") as pool:
         for asset in plan.assets:
             for partitions in _groups(asset.partitions):
-                group = look_up(home.context, asset, partitions, workers)
+                group = look_up(home.context, asset, partitions)
                 if group.found:
                     _compact(group, pool, on_progress, message, done)
                 done.skipped += [(asset.asset, key, why) for key, why in group.skipped.items()]

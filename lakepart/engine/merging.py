@@ -25,6 +25,7 @@ from lakepart.storage.copying import require_checksum
 
 CHANGED = "its files were replaced or moved meanwhile"
 DECLARED_ANEW = "its asset was declared anew meanwhile"
+_READ_THREADS = 2  # each holds up to 32 MiB of rows
 OnMerged = Callable[[int], None]
 
 
@@ -39,7 +40,6 @@ class Group:
     fits: Mapping[int, Fit]
     files: Mapping[int, DataFile]  # by id
     found: list[PartitionRuns]
-    read_threads: int  # each holds up to 32 MiB of rows
     skipped: dict[str, str] = field(default_factory=dict)  # why, by key
     written: dict[int, list[tuple[FileRun, NewFile]]] = field(default_factory=dict)  # by ordinal
 
@@ -53,7 +53,7 @@ class Group:
         return [one for one in self.found if one.key not in self.skipped]
 
 
-def look_up(context: LakeContext, plan: AssetRuns, partitions: Sequence[PartitionRuns], workers: int) -> Group:
+def look_up(context: LakeContext, plan: AssetRuns, partitions: Sequence[PartitionRuns]) -> Group:
     """Find the files of a group as they are now; partitions that have others than the plan says are skipped."""
     ranges = [(one.ordinal, one.ordinal) for one in partitions]
     with context.database.reading() as connection:
@@ -71,7 +71,6 @@ def look_up(context: LakeContext, plan: AssetRuns, partitions: Sequence[Partitio
         fits={schema_id: fit(older, schema) for schema_id, older in schemas.items()},
         files=files,
         found=[],
-        read_threads=4 if workers == 1 else 2,
     )
     for one in partitions:
         if _are_live(files, one):  # under whatever key it has by now
@@ -109,7 +108,7 @@ def _written(
     """Write one file, and prove that what is read back from it are the rows of those it is made from."""
     stores, schema = group.context.stores, group.schema
     before, after = RowDigest(), RowDigest()
-    batches = iter_batches([source_of(stores, file, group.fits) for file in files], schema, threads=group.read_threads)
+    batches = iter_batches([source_of(stores, file, group.fits) for file in files], schema, threads=_READ_THREADS)
     position = group.record.partitions.position_at(partition.ordinal)
     on_tier = stager.on(stores[run.tier], run.tier)
     for new in on_tier.stage([(position, _noting(batches, before))])[position]:

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain, count
+from itertools import chain, count, islice
 from typing import Any
 
 import pyarrow as pa
@@ -22,7 +22,7 @@ from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.keys import encode_segment
 from lakepart.model.records import NewFile
 from lakepart.parquet.sorting import check_sort_columns, in_order
-from lakepart.parquet.writing import write_file
+from lakepart.parquet.writing import let_go, write_file
 from lakepart.storage.base import Store
 
 WRITER_THREADS = 16  # files are synced while others are being encoded
@@ -93,7 +93,7 @@ class Stager:
                     if rest is not None:
                         while queued:  # a partition's files keep the order of its rows
                             settle_oldest()
-                        keep(position, self._write(position, chain(held, rest)))
+                        keep(position, self._write(position, chain(let_go(held), rest)))
                         continue
                     last = (position, size_bytes, held)
                     queued_bytes += size_bytes
@@ -122,8 +122,8 @@ class Stager:
 
     def _write(self, position: int, tables: Iterable[pa.Table]) -> NewFile | None:
         filled = (table for table in tables if table.num_rows)
-        first = next(filled, None)
-        if first is None:
+        first = list(islice(filled, 1))
+        if not first:
             return None
         key = self.definition.key_at(position)
         folder = "/".join(encode_segment(name, part) for name, part in self.definition.parts_of(key).items())
@@ -131,7 +131,7 @@ class Stager:
         self.paths.append(path)
         facts = write_file(
             partial(self.store.open_new, path),
-            chain((first,), filled),
+            chain(let_go(first), filled),
             self.schema,
             metadata={**self.metadata, "lakepart.asset": self.asset, "lakepart.key": key},
         )

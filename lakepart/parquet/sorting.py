@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakepart.errors import ErrorCode, InvalidInputError, did_you_mean
-from lakepart.parquet.writing import granules
+from lakepart.parquet.writing import granules, joined
 
 STRETCH_BYTES = 128 * 1024 * 1024  # in memory; sorting needs it about twice
 _BLOCK_ROWS = 65_536
@@ -63,8 +63,7 @@ def in_order(tables: Iterable[pa.Table], by: Sequence[str]) -> Iterator[pa.Table
 
 def _sorted(held: list[pa.Table], by: Sequence[str]) -> Iterator[pa.Table]:
     """Give the rows of tables, which are held no longer, block by block: sorted, they are never there a second time."""
-    table = pa.concat_tables(held).combine_chunks()
-    held.clear()
+    table = joined(held)
     comparable = [name for name in by if not pa.types.is_null(table.schema.field(name).type)]
     if not comparable:
         yield table

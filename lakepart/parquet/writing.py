@@ -94,7 +94,7 @@ def write_file(
     held, rest, size_bytes = _hold(iter(tables))
     if rest is None and size_bytes <= _WHOLE_BYTES and sum(table.num_rows for table in held) <= row_group_rows:
         return _write_whole(open_sink, _contiguous(held, schema), schema, metadata)
-    groups = _row_groups(granules(chain(held, rest or ())), schema, row_group_rows)
+    groups = _row_groups(granules(chain(let_go(held), rest or ())), schema, row_group_rows)
     return _write_stream(open_sink, groups, schema, metadata)
 
 
@@ -110,12 +110,33 @@ def _hold(tables: Iterator[pa.Table]) -> tuple[list[pa.Table], Iterator[pa.Table
 
 
 def _contiguous(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
-    """Give one table of one chunk a column, in ``schema`` with its field ids."""
+    """Give one table of one chunk a column, in ``schema`` with its field ids; the list holds its tables no longer."""
     if not tables:
         return schema.empty_table()
-    whole = tables[0] if len(tables) == 1 else pa.concat_tables(tables)
     # the encoder ends pages at chunk borders too, so chunks would show in the bytes
-    return pa.Table.from_arrays(whole.combine_chunks().columns, schema=schema)
+    return pa.Table.from_arrays(joined(tables).columns, schema=schema)
+
+
+def let_go(tables: list[pa.Table]) -> Iterator[pa.Table]:
+    """Give the tables of a list, which then holds them no longer."""
+    while tables:
+        yield tables.pop(0)
+
+
+def joined(tables: list[pa.Table]) -> pa.Table:
+    """Make one table, of one chunk a column, of the tables of a list, which holds them no longer.
+
+    Column by column, so that all rows are never there twice.
+    """
+    whole = pa.concat_tables(let_go(tables))
+    schema, columns = whole.schema, whole.columns
+    del whole
+    columns.reverse()
+    return pa.Table.from_arrays([_in_one(columns.pop()) for _ in schema], schema=schema)
+
+
+def _in_one(column: pa.ChunkedArray) -> Any:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def granules(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -141,7 +162,7 @@ def _row_groups(cut: Iterable[pa.Table], schema: pa.Schema, most_rows: int) -> I
     for granule in cut:
         if held and (rows + granule.num_rows > most_rows or size_bytes >= ROW_GROUP_BYTES):
             yield _contiguous(held, schema)
-            held, rows, size_bytes = [], 0, 0
+            rows = size_bytes = 0
         held.append(granule)
         rows += granule.num_rows
         size_bytes += granule.nbytes
@@ -205,18 +226,20 @@ def _encode(
     before_footer: Callable[[], None] | None = None,
 ) -> Any:
     """Write row groups and footer; gives the footer's metadata."""
-    first = next(groups, None)
+    group = next(groups, None)
     collected: list[Any] = []
     writer = pq.ParquetWriter(
         output,
         schema,
         compression="zstd",
-        use_dictionary=_repetitive_columns(first) if first is not None else False,
+        use_dictionary=_repetitive_columns(group) if group is not None else False,
         metadata_collector=collected,
     )
     with writer:
-        for group in chain((first,) if first is not None else (), groups):
+        while group is not None:
             writer.write_table(group, row_group_size=group.num_rows)
+            del group  # before the next is made
+            group = next(groups, None)
         if before_footer is not None:
             before_footer()
         writer.add_key_value_metadata(dict(metadata))

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakepart.errors import CorruptionError, ErrorCode, InvalidInputError, NotFoundError
-from lakepart.parquet import writing
+from lakepart.parquet import sorting, writing
 from lakepart.parquet.datasets import to_dataset
 from lakepart.parquet.filters import columns_of_filter, compile_filter
 from lakepart.parquet.reading import Source, iter_batches, output_schema, read_files, read_footer
@@ -538,6 +538,37 @@ def test_a_large_file_is_streamed_one_row_group_at_a_time(tmp_path: Path) -> Non
         assert batch.num_rows <= 65_536
 
     assert most < 24_000_000  # the file is 48 MB
+
+
+def test_a_sorted_stream_is_written_while_one_stretch_and_two_row_groups_of_it_are_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "_WHOLE_BYTES", 1_000_000)
+    monkeypatch.setattr(writing, "ROW_GROUP_BYTES", 2_000_000)
+    monkeypatch.setattr(sorting, "STRETCH_BYTES", 8_000_000)
+    monkeypatch.setattr(sorting, "_BLOCK_ROWS", 8_192)
+    schema = assign_field_ids(pa.schema({name: pa.int64() for name in "xabcdefghijklmno"}))
+    numbers = np.random.default_rng(7)
+    before, most = pa.total_allocated_bytes(), 0
+
+    def note() -> None:
+        nonlocal most
+        most = max(most, pa.total_allocated_bytes() - before)
+
+    class Noting(BytesIO):
+        def write(self, data: Any) -> int:
+            note()
+            return len(data)
+
+    def tables() -> Iterator[pa.Table]:
+        for _ in range(40):
+            numbered = pa.array(numbers.integers(0, 2**62, 8_192))
+            yield pa.table([pc.add(numbered, column) for column in range(len(schema))], schema=schema)
+            note()
+
+    write_file(Noting, sorting.in_order(tables(), ["x"]), schema, metadata={})
+
+    assert most < 19_000_000
 
 
 # --- what files can hold
