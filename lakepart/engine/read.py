@@ -20,7 +20,7 @@ from lakepart.catalog.database import Connection
 from lakepart.catalog.lookups import find_asset_state, require_whole
 from lakepart.catalog.reading import find_files, find_versions
 from lakepart.engine.context import LakeContext, View
-from lakepart.engine.schemas import schemas_by_id
+from lakepart.engine.schemas import remember, schemas_by_id
 from lakepart.engine.uncommitted import UNCOMMITTED_SCHEMA
 from lakepart.errors import ConflictError, ErrorCode, InvalidInputError, PartitionNotFoundError
 from lakepart.model.definitions import PartitionsDefinition
@@ -86,7 +86,7 @@ def resolve(
 ) -> Resolved:
     """Find the versions and files of ``partitions``; ``explicit`` ones that are not committed are ``missing``.
 
-    Costs four queries, whatever the number of partitions; one more, the first time, where schemas are not known yet.
+    Costs three queries, whatever the number of partitions; one more, the first time, where files have older schemas.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def resolve(
     """
     scope, ranges = view.scope(asset), partitions.ordinal_ranges()
     with context.database.reading() as connection:
-        snapshot, schema_id = _seen_at(connection, view, asset)
+        snapshot, schema_id = _seen_at(context, connection, view, asset)
         versions = find_versions(connection, scope, ranges)
         files = find_files(connection, scope, ranges, statistics=statistics)
         if view.transaction is not None:
@@ -114,7 +114,7 @@ def resolve(
     return Resolved(asset, partitions, snapshot, schema, tuple(versions), tuple(files), missing, schemas)
 
 
-def _seen_at(connection: Connection, view: View, asset: AssetRecord) -> tuple[int, int | None]:
+def _seen_at(context: LakeContext, connection: Connection, view: View, asset: AssetRecord) -> tuple[int, int | None]:
     """Give the snapshot to read, and the schema id of then; the asset must still be cut as when it was looked up."""
     if view.snapshot is not None:
         if view.transaction is None:
@@ -131,6 +131,8 @@ def _seen_at(connection: Connection, view: View, asset: AssetRecord) -> tuple[in
             code=ErrorCode.ASSET_CHANGED,
             context={"asset": asset.name},
         )
+    if state.schema is not None:
+        remember(context, state.schema)
     return state.head.snapshot, asset.schema_id if seen.revision == asset.revision else seen.schema_id
 
 

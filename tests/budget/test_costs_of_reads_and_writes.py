@@ -16,7 +16,7 @@ from lakepart.lake import Lake
 DAYS = lp.Daily("2000-01-01", by="day")
 FIRST_DAY = 10_957  # days from 1970 to 2000
 FEW, MANY = 20, 400
-STATEMENTS_OF_A_WRITE = 26  # up to four of them ask what was declared since the manifest before
+STATEMENTS_OF_A_WRITE = 20  # up to four of them ask what was declared since the manifest before
 
 
 class CountedDatabase(Database):
@@ -157,6 +157,15 @@ def test_a_read_opens_each_of_its_files_once_and_lists_nothing(asset, calls, cou
 
     assert table.num_rows == count
     assert calls == {"read transaction": 2, "statement": 4, "open_read": count}
+
+
+def test_the_first_plan_of_an_opened_lake_finds_the_schema_on_the_way(asset, calls):
+    asset._home.context.schemas.clear()
+
+    plan = asset["2000-01-02":"2000-01-16"].plan_read()
+
+    assert plan.files == 15
+    assert calls == {"read transaction": 2, "statement": 4}
 
 
 def test_counting_rows_opens_no_file(asset, calls, size):
