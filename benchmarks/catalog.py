@@ -50,10 +50,22 @@ def _plan_in_postgresql(bench: Workbench) -> Iterator[Figure]:
         address = f"{bench.postgresql}&schema=plan_{size}"
         lp.copy_catalog(path, address)
         tasks[f"{size:,}"] = Task(_planning(path, size, address))
-    timings = take_turns(tasks, repetitions=bench.repetitions(60))
+    bare = {"psycopg": Task(lambda _: _connect_and_ask(bench.postgresql, f"plan_{size}"))}
+    timings = take_turns({**bare, **tasks}, repetitions=bench.repetitions(60))
+    floor = timings.pop("psycopg")
     for size, timing in timings.items():
         work = f"plan reading {PLANNED} of {size} partitions, catalog in PostgreSQL"
-        yield Figure.within(PLAN, "plan", work, 1000 * timing.median_s, timings={size: timing})
+        both = {size: timing, "psycopg": floor}
+        yield Figure.within(PLAN, "plan", work, 1000 * timing.median_s, timings=both)
+        yield Figure("plan", f"{work}, beside a connection and one query", ratio(timing, floor), "×", timings=both)
+
+
+def _connect_and_ask(address: str, schema: str) -> None:
+    """Do with the driver alone what nobody can do without: connect, and ask for some rows."""
+    import psycopg
+
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(f'SELECT * FROM "{schema}".version LIMIT {PLANNED}').fetchall()
 
 
 def _plan_beside_peers(bench: Workbench) -> Iterator[Figure]:

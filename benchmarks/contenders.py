@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -177,10 +181,12 @@ class Iceberg(Contender):
     def replace(self, rows: pa.Table, day: date) -> None:
         from pyiceberg.expressions import EqualTo
 
-        self._table.refresh().overwrite(rows, overwrite_filter=EqualTo(self.by, day.isoformat()))
+        with _quiet_iceberg():
+            self._table.refresh().overwrite(rows, overwrite_filter=EqualTo(self.by, day.isoformat()))
 
     def append(self, rows: pa.Table) -> None:
-        self._table.refresh().append(rows)
+        with _quiet_iceberg():
+            self._table.refresh().append(rows)
 
     def plan(self, first: date, last: date) -> int:
         from pyiceberg.expressions import And, GreaterThanOrEqual, LessThanOrEqual
@@ -191,6 +197,15 @@ class Iceberg(Contender):
 
     def count_rows(self) -> int:
         return int(self._table.refresh().scan().count())
+
+
+@contextmanager
+def _quiet_iceberg() -> Iterator[None]:
+    """Keep from the report that a day had no rows yet, and that a commit was tried again."""
+    logging.getLogger("pyiceberg").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Delete operation did not match", category=UserWarning)
+        yield
 
 
 def contenders(folder: Path, by: str, postgresql: str) -> list[Contender]:

@@ -75,6 +75,7 @@ class SqliteBackend:
     def __init__(self, path: Path, *, read_only: bool, lock_wait_s: float) -> None:
         self.path = path
         self.where = str(path)
+        self._log = _log_of(path)
         self.read_only = read_only
         self.lock_wait_s = lock_wait_s
         self._patience = Patience(random.Random().random, lock_wait_s)  # noqa: S311 - pauses, not secrets
@@ -154,8 +155,17 @@ class SqliteBackend:
             driver.execute("PRAGMA synchronous=FULL")
 
     def tend(self, driver: sqlite3.Connection) -> None:
-        """Keep the write-ahead log short."""
-        fold_log(self.path, driver)
+        """Copy the write-ahead log into the database if it has grown, unless another process is at it."""
+        try:
+            if self._log.stat().st_size <= LOG_LIMIT_BYTES:
+                return
+        except FileNotFoundError:
+            return
+        try:
+            with FileLock(f"{self.path}-checkpoint.lock", timeout=0):
+                driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except Timeout:
+            return  # somebody else is doing it
 
     def skew_us(self, connection: Connection) -> int:  # noqa: ARG002 - nobody need be asked
         """Say zero: the database goes by this machine's clock."""
@@ -217,20 +227,6 @@ def begin(connection: sqlite3.Connection, *, write: bool, patience: Patience) ->
             raise
 
     patience.until_free(attempt)
-
-
-def fold_log(path: Path, connection: sqlite3.Connection) -> None:
-    """Copy the write-ahead log into the database if it has grown, unless another process is at it."""
-    try:
-        if _log_of(path).stat().st_size <= LOG_LIMIT_BYTES:
-            return
-    except FileNotFoundError:
-        return
-    try:
-        with FileLock(f"{path}-checkpoint.lock", timeout=0):
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-    except Timeout:
-        return  # somebody else is doing it
 
 
 def _log_of(path: Path) -> Path:

@@ -49,7 +49,9 @@ class Statement:
         """Give the driver's cursor, for rows that are better taken by and by."""
         words = self._words.get(connection.dialect.name) or self._say(connection)
         named = [{**words.constants, **one} for one in parameters]
-        values: list[Any] = named if words.order is None else [[one[name] for name in words.order] for one in named]
+        values: list[Any] = (
+            named if words.order is None else [tuple(one[name] for name in words.order) for one in named]
+        )
         many = len(values) != 1
         cursor = driver_of(connection).cursor()
         given = values if many else values[0]

@@ -19,6 +19,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from lakepart.catalog.encoding import to_json
 from lakepart.catalog.lookups import get_head
 from lakepart.catalog.manifests import checkpoint_of, manifest_of, mark_manifested, unmanifested
 from lakepart.engine.context import LakeContext
@@ -190,11 +191,17 @@ def _lines(records: Iterator[tuple[str, Any]]) -> Iterator[bytes]:
 def _put_manifest(context: LakeContext, snapshot: int, manifest: dict[str, Any]) -> None:
     path = manifest_path(snapshot)
     try:
-        context.root.put_new(path, _to_bytes({**manifest, "digest": digest_of(manifest)}))
+        context.root.put_new(path, _signed(manifest))
     except AlreadyExistsError:
         # another process may have written it at another moment: what was declared since would differ, not the commit
         if not _is_of(context, path, manifest):
             raise
+
+
+def _signed(manifest: Mapping[str, Any]) -> bytes:
+    """Write a manifest with its digest, which comes last: so its text is made once."""
+    text = _to_bytes(manifest)
+    return b'%b,"digest":"%b"}' % (text[:-1], hashlib.sha256(text).hexdigest().encode())
 
 
 def digest_of(manifest: Mapping[str, Any]) -> str:
@@ -215,4 +222,4 @@ def _warn(text: str) -> None:
 
 
 def _to_bytes(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    return to_json(value).encode()

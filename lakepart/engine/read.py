@@ -21,7 +21,7 @@ from lakepart.catalog.definitions import last_change
 from lakepart.catalog.lookups import find_asset_state, require_whole
 from lakepart.catalog.reading import find_files, find_versions
 from lakepart.engine.context import LakeContext, View
-from lakepart.engine.schemas import schemas_by_id
+from lakepart.engine.schemas import remember, schemas_by_id
 from lakepart.engine.uncommitted import UNCOMMITTED_SCHEMA
 from lakepart.errors import ConflictError, ErrorCode, InvalidInputError, PartitionNotFoundError
 from lakepart.model.definitions import PartitionsDefinition
@@ -88,8 +88,8 @@ def resolve(
 ) -> Resolved:
     """Find the versions and files of ``partitions``; ``explicit`` ones that are not committed are ``missing``.
 
-    Costs four queries, whatever the number of partitions; one more on a branch, and one, the first time, where schemas
-    are not known yet.
+    Costs three queries, whatever the number of partitions; one more on a branch, and one where files have older schemas
+    that were not looked up yet.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def resolve(
     with context.database.reading() as connection:
         view = view.look(connection)
         scope = view.scope(asset)
-        snapshot, schema_id = _seen_at(connection, view, asset)
+        snapshot, schema_id = _seen_at(context, connection, view, asset)
         versions = find_versions(connection, scope, ranges)
         files = find_files(connection, scope, ranges, statistics=statistics)
         if view.transaction is not None:
@@ -119,7 +119,7 @@ def resolve(
     return Resolved(asset, partitions, snapshot, schema, tuple(versions), tuple(files), missing, schemas)
 
 
-def _seen_at(connection: Connection, view: View, asset: AssetRecord) -> tuple[int, int | None]:
+def _seen_at(context: LakeContext, connection: Connection, view: View, asset: AssetRecord) -> tuple[int, int | None]:
     """Give the snapshot to read, and the schema id of then; the asset must still be cut as when it was looked up."""
     if view.snapshot is not None:
         require_whole(connection, asset.asset_id, view.branch, view.snapshot)  # vacuum may have come meanwhile
@@ -136,6 +136,8 @@ def _seen_at(connection: Connection, view: View, asset: AssetRecord) -> tuple[in
             code=ErrorCode.ASSET_CHANGED,
             context={"asset": asset.name, **winner},
         )
+    if state.schema is not None:
+        remember(context, state.schema)
     return state.head.snapshot, asset.schema_id if seen.revision == asset.revision else seen.schema_id
 
 

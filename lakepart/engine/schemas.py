@@ -9,7 +9,7 @@ import pyarrow as pa
 from lakepart.catalog.database import Connection
 from lakepart.catalog.schemas import load_schemas
 from lakepart.engine.context import LakeContext
-from lakepart.model.records import AssetRecord
+from lakepart.model.records import AssetRecord, SchemaRecord
 from lakepart.parquet.schemas import deserialise
 
 
@@ -22,6 +22,12 @@ def stored_schema(context: LakeContext, asset: AssetRecord) -> pa.Schema | None:
             schemas_by_id(context, connection, [asset.schema_id])
     schema: pa.Schema = context.schemas[asset.schema_id]
     return schema
+
+
+def remember(context: LakeContext, schema: SchemaRecord) -> None:
+    """Keep a schema that was found on the way, so that nobody need ask for it."""
+    if schema.schema_id not in context.schemas:
+        context.schemas[schema.schema_id] = deserialise(schema.arrow_schema)
 
 
 def schemas_by_id(context: LakeContext, connection: Connection, schema_ids: Iterable[int]) -> dict[int, pa.Schema]:

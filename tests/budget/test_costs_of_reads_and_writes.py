@@ -16,7 +16,7 @@ from lakepart.lake import Lake
 DAYS = lp.Daily("2000-01-01", by="day")
 FIRST_DAY = 10_957  # days from 1970 to 2000
 FEW, MANY = 20, 400
-STATEMENTS_OF_A_WRITE = 26  # up to four of them ask what was declared since the manifest before
+STATEMENTS_OF_A_WRITE = 20  # up to four of them ask what was declared since the manifest before
 
 
 class CountedDatabase(Database):
@@ -161,6 +161,15 @@ def test_a_read_opens_each_of_its_files_once_and_lists_nothing(asset, calls, cou
     assert calls == {"read transaction": 2, "statement": 4, "read_ranges": count}
 
 
+def test_the_first_plan_of_an_opened_lake_finds_the_schema_on_the_way(asset, calls):
+    asset._home.context.schemas.clear()
+
+    plan = asset["2000-01-02":"2000-01-16"].plan_read()
+
+    assert plan.files == 15
+    assert calls == {"read transaction": 2, "statement": 4}
+
+
 def test_counting_rows_opens_no_file(asset, calls, size):
     assert asset.count_rows() == size
 
@@ -181,7 +190,7 @@ def test_a_branch_costs_one_query_more_for_each_look_at_the_catalog(asset, calls
     selection.to_arrow()
 
     as_main_is_cut = 1  # unless it was repartitioned since
-    assert calls == {"read transaction": 2, "statement": 4 + 2 + as_main_is_cut, "open_read": 1}
+    assert calls == {"read transaction": 2, "statement": 4 + 2 + as_main_is_cut, "read_ranges": 1}
 
 
 def test_a_read_that_looks_only_for_what_no_file_can_hold_opens_none(asset, calls):
