@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from lakepart.catalog import campaigns, moves, upkeep
+from lakepart.catalog.alterations import find_altered
 from lakepart.catalog.intents import list_intents
 from lakepart.catalog.lookups import commit_tokens
 from lakepart.catalog.manifests import unmanifested
@@ -16,7 +17,7 @@ from lakepart.catalog.soundness import find_unsound
 from lakepart.catalog.tags import list_unnoted
 from lakepart.engine.context import LakeContext
 from lakepart.engine.leftovers import Leftover, LeftoverKind, find_leftovers, find_own_leftovers
-from lakepart.engine.manifest_reading import Told, judge_span
+from lakepart.engine.manifest_reading import Told, judge_span, records_of_span
 from lakepart.engine.manifests import Span, list_spans
 from lakepart.engine.read import stored_file
 from lakepart.engine.schemas import schemas_by_id
@@ -49,7 +50,8 @@ class Finding:
     Attributes
     ----------
     kind
-        ``missing-file``, ``size-mismatch``, ``checksum-mismatch``, ``footer-mismatch``, ``unsound-catalog`` (damage);
+        ``missing-file``, ``size-mismatch``, ``checksum-mismatch``, ``footer-mismatch``, ``unsound-catalog``,
+        ``altered-row`` (damage);
         ``abandoned-file``, ``temporary-file``, ``half-deleted-file``, ``silent-writer``, ``interrupted-move``,
         ``interrupted-backfill``, ``unwritten-manifest``, ``missing-manifest``, ``damaged-manifest``,
         ``other-manifest``, ``stray-manifest``, ``unwritten-tag``, ``damaged-tag`` (leftovers); ``foreign-file``
@@ -209,6 +211,8 @@ def _check_manifests(context: LakeContext, *, checksums: bool) -> Iterator[Findi
             yield Finding("stray-manifest", LEFTOVER, span.path, text)
         else:
             covered.update(range(span.first, span.last + 1))
+            if checksums:
+                yield from _compare_rows(context, span)
     for snapshot in sorted(snapshots.keys() - covered - {0}):  # of the empty lake nobody needs to be told
         if snapshot in unwritten:
             text = f"The manifest of snapshot {snapshot} is not written yet; a later commit writes it."
@@ -216,6 +220,12 @@ def _check_manifests(context: LakeContext, *, checksums: bool) -> Iterator[Findi
         else:
             text = f"The manifest of snapshot {snapshot} is gone; it would be needed to rebuild a lost catalog."
             yield Finding("missing-manifest", LEFTOVER, str(snapshot), text)
+
+
+def _compare_rows(context: LakeContext, span: Span) -> Iterator[Finding]:
+    with context.database.reading() as connection:
+        for subject, text in find_altered(connection, records_of_span(context.root, span, set())):
+            yield Finding("altered-row", DAMAGE, subject, text)
 
 
 def _told_by(context: LakeContext, span: Span) -> Told | str:

@@ -180,6 +180,27 @@ def test_a_value_that_is_gone_from_the_catalog_is_an_error_that_says_so(whole, t
     assert outcome(whole, tmp_path / "damaged", lose_value, everything(whole)) == f"error {kind}"
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE snapshot SET author = 'somebody else' WHERE snapshot = 2",
+        "UPDATE snapshot SET metadata = '{\"a\":1}' WHERE snapshot = 7",
+        "UPDATE version SET code_version = '9' WHERE version_id = 1",
+        "UPDATE version SET content_id = 'another' WHERE version_id = 3",
+        "UPDATE file SET statistics = '{}' WHERE file_id = 2",
+        "UPDATE file SET footer_bytes = footer_bytes + 1 WHERE file_id = 2",
+    ],
+)
+def test_a_row_that_is_not_as_its_commit_left_it_is_named(whole, tmp_path, statement) -> None:
+    lake = copied(whole, tmp_path / "altered")
+    lake.close()
+    with closing(sqlite3.connect(Path(lake.url, "catalog.db"))) as connection:
+        connection.execute(statement)
+        connection.commit()
+
+    assert "altered-row" in {finding.kind for finding in reopened(lake).check(checksums=True)}
+
+
 def test_damage_to_a_page_of_the_catalog_is_never_silently_read(whole, tmp_path) -> None:
     expected = everything(whole)
     whole.close()
