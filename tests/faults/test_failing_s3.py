@@ -30,7 +30,12 @@ def where(s3_lakes):
 
 @pytest.fixture
 def store(proxy, where, s3):
-    patience = {"connect_timeout": 1, "read_timeout": 1, "retries": {"mode": "standard", "max_attempts": 2}}
+    return patient(proxy, where, s3, 10)
+
+
+def patient(proxy, where, s3, wait_s):
+    """Give a store that waits so long for an answer, and asks twice."""
+    patience = {"read_timeout": wait_s, "retries": {"mode": "standard", "max_attempts": 2}}
     options = {**s3.storage_options, "endpoint_url": proxy.url, "config_kwargs": patience}
     return S3Store(where, options, part_bytes=PART_BYTES, whole_bytes=PART_BYTES)
 
@@ -117,7 +122,8 @@ def test_a_read_that_fails_once_gives_the_bytes(store, truth, proxy, fault):
 
 
 @pytest.mark.parametrize("fault", [Fault.SLOW_DOWN, Fault.INTERNAL_ERROR, Fault.SILENCE, Fault.LOST_ANSWER])
-def test_a_store_that_fails_for_good_is_an_error_that_may_be_cured_by_waiting(store, truth, proxy, fault):
+def test_a_store_that_fails_for_good_is_an_error_that_may_be_cured_by_waiting(truth, proxy, where, s3, fault):
+    store = patient(proxy, where, s3, 1)
     truth.put_new("a", b"bytes")
     proxy.fail(fault, times=_FOREVER)
 
