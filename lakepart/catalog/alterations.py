@@ -15,7 +15,7 @@ from lakepart.model.batches import in_batches
 _AT_ONCE = 500
 _KEYS = {"snapshot": snapshot.c.snapshot, "version": version.c.version_id, "file": file.c.file_id}
 _IN_JSON = {"metadata", "statistics"}  # as text they may differ in spaces
-_LATER = {"stale_mark"}  # is said of a version by hand, after its commit
+_LATER = {"stale_mark"}  # is said of a version by hand, after its commit; so is "ended" by another commit, but once
 
 
 def find_altered(connection: Connection, records: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -39,7 +39,8 @@ def find_altered(connection: Connection, records: Iterable[tuple[str, Any]]) -> 
 
 
 def _differences(what: str, number: int, row: Mapping[Any, Any], said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name in sorted((row.keys() & said.keys()) - _LATER):
+    not_yet = {"ended"} if said.get("ended") is None else set()
+    for name in sorted((row.keys() & said.keys()) - _LATER - not_yet):
         found, expected = (to_json(from_json(one)) if name in _IN_JSON else one for one in (row[name], said[name]))
         if found != expected:
             text = f"The catalog has {name} {found!r} of {what} {number}, and its manifest {expected!r}."

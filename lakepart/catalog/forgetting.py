@@ -204,7 +204,8 @@ def _is_given_up() -> tuple[ColumnElement[bool], ...]:
 @cache
 def _replaced(*, keeps_more: bool, listed: bool) -> Select[Any]:
     source = each_in_json(version, version.c.version_id, "ids") if listed else version
-    conditions = [_is_replaced(), version.c.ended <= bindparam("last", type_=BIG)]
+    # on a branch that is closed all go at once: of some, manifests would say that they follow on what is not there
+    conditions = [_is_replaced(), _closed.c.state == "open", version.c.ended <= bindparam("last", type_=BIG)]
     if keeps_more:  # one is what every other condition leaves
         conditions.append(_states_since() >= bindparam("keep_last", type_=BIG))
     return _unneeded(source).where(*conditions)

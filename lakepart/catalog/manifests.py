@@ -155,7 +155,8 @@ def checkpoint_of(connection: Connection, first: int, last: int) -> Iterator[tup
     ``("ended", [version_id, snapshot])`` of versions from before ``first``; then rows by the name of their table, in an
     order that lets them be inserted.
     """
-    yield "header", {**_header(connection.execute(_HEADER, {"number": first}).one()), "first": first, "last": last}
+    header, next_ids = connection.execute(_HEADER, {"number": first}).one(), connection.execute(_NEXT_IDS).one()
+    yield "header", {**_header(header), "first": first, "last": last, "next_ids": next_ids._asdict()}
     yield from declared_since(connection, first - 1)
     streamed, span = connection.execution_options(yield_per=1000), {"first": first, "last": last}
     for row in streamed.execute(_SPAN_ENDED, span):
@@ -197,6 +198,9 @@ _SNAPSHOT = Statement(
         snapshot.join(branch, branch.c.branch_id == snapshot.c.branch_id).join(lake, true()).join(head, true())
     )
     .where(snapshot.c.snapshot == _NUMBER)
+)
+_NEXT_IDS: Select[Any] = select(
+    head.c.next_version_id.label("version"), head.c.next_file_id.label("file"), head.c.next_id.label("other")
 )
 _HEADER: Select[Any] = select(*_HEADER_COLUMNS).select_from(lake.join(head, true()))
 _VERSION_INPUTS: Select[Any] = (

@@ -222,7 +222,7 @@ def leave_out(database: Database, damaged: Iterable[tuple[str, str]]) -> None:
             connection.execute(_LEAVE_OUT, {"on": tier_name, "at": path})
 
 
-def finish(database: Database, *, horizon: int, now_us: int) -> Recovered:
+def finish(database: Database, *, horizon: int, next_ids: Mapping[str, int], now_us: int) -> Recovered:
     """Say where bytes lie, forget old versions whose bytes are gone, and set the head.
 
     Where a file lies whole on several tiers, the copy made last is the one that a move made and that readers open. A
@@ -230,12 +230,12 @@ def finish(database: Database, *, horizon: int, now_us: int) -> Recovered:
     names it, as it is wherever a file is lost.
     """
     with database.writing(durable=False) as connection:
-        _set_head(connection, horizon)
+        _set_head(connection, horizon, next_ids)
         forgotten = connection.execute(select(_FORGETTABLE)).all()
         ids = {"ids": to_json([row.version_id for row in forgotten])}
         for table in (version_input, version_file, version):
             connection.execute(delete(table).where(in_json(table.c.version_id, "ids")), ids)
-        note_horizons(connection, [(row.asset_id, row.ended) for row in forgotten])
+        note_horizons(connection, [(row.asset_id, row.ended) for row in forgotten if row.state == "open"])
         connection.execute(delete(file).where(~exists().where(version_file.c.file_id == file.c.file_id)))
         connection.execute(_PLACE_FOUND, {"now": now_us})
         lost = [(*row,) for row in connection.execute(_LOST_FILES)]
@@ -259,7 +259,8 @@ def end(database: Database) -> None:
         _helpers.drop_all(connection)
 
 
-def _set_head(connection: Connection, horizon: int) -> None:
+def _set_head(connection: Connection, horizon: int, next_ids: Mapping[str, int]) -> None:
+    """Set the head; ids that forgotten rows had are not given out again."""
     newest = connection.execute(select(snapshot.c.snapshot, snapshot.c.at_us).order_by(snapshot.c.snapshot.desc()))
     number, at_us = newest.first() or (0, 0)
     greatest = [
@@ -278,9 +279,9 @@ def _set_head(connection: Connection, horizon: int) -> None:
             snapshot=number,
             at_us=at_us,
             horizon=horizon,
-            next_version_id=greatest[0] + 1,
-            next_file_id=greatest[1] + 1,
-            next_id=max(greatest[2:]) + 1,
+            next_version_id=max(greatest[0] + 1, next_ids.get("version", 0)),
+            next_file_id=max(greatest[1] + 1, next_ids.get("file", 0)),
+            next_id=max(*(one + 1 for one in greatest[2:]), next_ids.get("other", 0)),
         )
     )
 
@@ -325,7 +326,8 @@ _is_whole = exists().where(
     _listed.c.path == _place.c.path, _listed.c.size_bytes == file.c.size_bytes, _place.c.file_id == file.c.file_id
 )
 _FORGETTABLE = (
-    select(version.c.version_id, version.c.asset_id, version.c.ended)
+    select(version.c.version_id, version.c.asset_id, version.c.ended, branch.c.state)
+    .join(branch, branch.c.branch_id == version.c.branch_id)
     .where(
         is_unneeded(),
         exists().where(

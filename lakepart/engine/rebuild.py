@@ -144,6 +144,7 @@ def plan_rebuild(
         damaged=tuple(found.damaged),
         existing=replacing.judge(location),
         horizon=found.horizon,
+        next_ids=found.next_ids,
         replace=replace,
     )
 
@@ -180,7 +181,9 @@ def apply_rebuild(
                 stored = ((one.path, one.size_bytes, to_microseconds(one.modified_at)) for one in store.list())
                 rebuilding.note_listing(database, tier, stored)
             rebuilding.leave_out(database, _find_damaged(stores, rebuilding.list_doubles(database)))
-            recovered = rebuilding.finish(database, horizon=plan.horizon, now_us=to_microseconds(clock()))
+            recovered = rebuilding.finish(
+                database, horizon=plan.horizon, next_ids=plan.next_ids, now_us=to_microseconds(clock())
+            )
             unknown = tuple(one for one in rebuilding.iter_unknown(database) if intent_of(one[1]) is not None)
             rebuilding.end(database)
             _require_sound(database, plan)
@@ -207,6 +210,7 @@ class _Chain:
     lake_id: str | None
     last: int = 0
     horizon: int = 0
+    next_ids: dict[str, int] = field(default_factory=dict)
     created_at_us: int = 0
     pieces: list[str] = field(default_factory=list)
     damaged: list[tuple[str, str]] = field(default_factory=list)
@@ -232,6 +236,8 @@ class _Chain:
             self.created_at_us = header.get("created_at_us", header.get("at_us", 1) - 1)
         self.lake_id, self.last = header["lake_id"], span.last
         self.horizon = max(self.horizon, header.get("horizon", 0))
+        for what, free in header.get("next_ids", {}).items():
+            self.next_ids[what] = max(free, self.next_ids.get(what, 0))
         self.pieces.append(span.path)
 
 

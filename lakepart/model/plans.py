@@ -289,6 +289,8 @@ class RebuildPlan:
         ``(path, why)`` of manifests and checkpoints that cannot be read.
     existing
         What is in the catalog's place: ``"absent"``, ``"unreadable"`` or ``"readable"``.
+    horizon, next_ids
+        What manifests say of what was forgotten: from where on the past is whole, and which ids are free.
     """
 
     address: str
@@ -302,6 +304,7 @@ class RebuildPlan:
     damaged: tuple[tuple[str, str], ...]
     existing: str
     horizon: int
+    next_ids: Mapping[str, int]
     replace: bool = False
 
     def to_dict(self) -> dict[str, Any]:

@@ -180,6 +180,16 @@ def test_a_value_that_is_gone_from_the_catalog_is_an_error_that_says_so(whole, t
     assert outcome(whole, tmp_path / "damaged", lose_value, everything(whole)) == f"error {kind}"
 
 
+def test_a_row_that_later_commits_and_people_add_to_is_not_called_altered(whole, tmp_path) -> None:
+    lake = copied(whole, tmp_path / "sound")
+    numbers = lake.asset("numbers")
+    numbers.write(pa.table({"value": [1], "text": ["x"], "more": [1.5]}), "2024-01-03")  # ends one of a checkpoint
+    numbers["2024-01-02"].mark_stale("again")
+    numbers["2024-01-03"].drop()
+
+    assert lake.check(checksums=True) == []
+
+
 @pytest.mark.parametrize(
     "statement",
     [

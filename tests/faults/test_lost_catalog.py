@@ -529,3 +529,67 @@ def test_a_vacuum_that_died_half_way_through_a_branch_spoils_no_rebuild(tmp_path
 
     with lp.connect(lake.url) as rebuilt:
         assert rows_of(rebuilt) == before
+
+
+def test_a_branch_that_a_vacuum_cannot_forget_as_a_whole_yet_spoils_no_checkpoint(tmp_path, frame, rows_of):
+    lake = checkpointing(frozen_lake(tmp_path / "lake"), 4)
+    numbers = lake.asset("numbers", partitions=lp.Daily("2024-01-01", by="day"))
+    draft = lake.create_branch("draft")
+    numbers.write(frame((1, 1)))
+    numbers.write(frame((2, 2)))
+    draft.asset("numbers").write(frame((5, 1)))
+    numbers.write(frame((3, 3)))
+    draft.asset("numbers").write(frame((5, 2)), "2024-01-05")  # replaces a version of the span before
+    clock_of(lake).advance(timedelta(days=8))
+    numbers.write(frame((4, 4)))
+    draft.publish()
+    lake.vacuum()
+    numbers.write(frame((7, 7)))
+    before = rows_of(lake)
+    destroy(lake)
+
+    lp.rebuild(lake.url)
+
+    assert rows_of(lp.connect(lake.url)) == before
+
+
+def test_a_closed_branch_does_not_make_the_past_of_main_unreadable_in_a_rebuild(tmp_path, frame):
+    lake = frozen_lake(tmp_path / "lake")
+    numbers = lake.asset("numbers", partitions=lp.Daily("2024-01-01", by="day"))
+    numbers.write(frame((1, 1)))
+    draft = lake.create_branch("draft")
+    draft.asset("numbers").write(frame((2, 2)))
+    numbers.write(frame((3, 3)))
+    draft.asset("numbers").write(frame((2, 4)), "2024-01-02")
+    draft.discard()
+    numbers.write(frame((6, 6)))  # its manifest tells of the discard
+    for _ in range(2):
+        clock_of(lake).advance(timedelta(days=30))
+        lake.vacuum()
+    assert lake.at(3).asset("numbers").count_rows() == 2
+    destroy(lake)
+
+    lp.rebuild(lake.url)
+
+    assert lp.connect(lake.url).at(3).asset("numbers").count_rows() == 2
+
+
+def test_ids_of_what_was_forgotten_are_not_given_out_again_after_a_rebuild(tmp_path, frame, rows_of):
+    lake = checkpointing(frozen_lake(tmp_path / "lake"), 2)
+    numbers = lake.asset("numbers", partitions=lp.Daily("2024-01-01", by="day"))
+    for day in (1, 2, 3):
+        numbers.write(frame((day, day)))
+    numbers["2024-01-03"].drop()
+    for _ in range(2):
+        clock_of(lake).advance(timedelta(days=30))
+        lake.vacuum()
+    ids = "SELECT next_version_id, next_file_id, next_id FROM head"
+    expected = query_catalog(lake.url, ids)
+    destroy(lake)
+
+    lp.rebuild(lake.url)
+
+    assert query_catalog(lake.url, ids) == expected
+    rebuilt = lp.connect(lake.url)
+    rebuilt.asset("numbers").write(frame((4, 4)))
+    assert rebuilt.check(checksums=True) == []
