@@ -8,9 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from lakepart.errors import InvalidInputError, NotFoundError
+from lakepart.errors import ErrorCode, InvalidInputError, NotFoundError
 from lakepart.parquet.reading import Source, read_files
-from lakepart.parquet.remote import RemoteFile
 from lakepart.parquet.schemas import plain
 
 
@@ -49,24 +48,33 @@ def to_dataset(sources: Sequence[Source], schema: pa.Schema, *, filesystem: Any 
     Notes
     -----
     A dataset goes by names: files in which a column is called otherwise than now are read when this is called.
-    Other files are read when the dataset is, those behind a network through their store, so only in this process.
+
+    Raises
+    ------
+    InvalidInputError
+        Code ``unsupported``: a source is not a path. Arrow's own threads would have to call back into Python, and they
+        go on when a program ends.
     """
     import pyarrow.dataset as ds
     from pyarrow.fs import LocalFileSystem
 
+    for source in sources:
+        if not isinstance(source.open, str):
+            raise InvalidInputError(
+                f"A dataset opens its files by path, and {source.name!r} has none.",
+                hint="read it as a table or as batches.",
+                code=ErrorCode.UNSUPPORTED,
+            )
     whole = plain(schema)
     file_format = ds.ParquetFileFormat()
     filesystem = filesystem if filesystem is not None else LocalFileSystem()
 
-    def fragment(source: Source) -> Any:
-        constants = _constant_expression(source, whole)
-        if isinstance(source.open, str):
-            return file_format.make_fragment(source.open, filesystem, partition_expression=constants)
-        remote = pa.PythonFile(RemoteFile(source.open), mode="r")
-        return file_format.make_fragment(remote, partition_expression=constants)
-
     def of_files(run: Sequence[Source]) -> Any:
-        return ds.FileSystemDataset(list(map(fragment, run)), whole, file_format, filesystem=filesystem)
+        fragments = [
+            file_format.make_fragment(source.open, filesystem, partition_expression=_constant_expression(source, whole))
+            for source in run
+        ]
+        return ds.FileSystemDataset(fragments, whole, file_format, filesystem=filesystem)
 
     runs = [(by_name, list(run)) for by_name, run in groupby(sources, key=_is_by_name)]
     if all(by_name for by_name, _ in runs):

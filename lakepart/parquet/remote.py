@@ -56,12 +56,12 @@ class RemoteFile:
 
     def fetch_columns(self, metadata: Any, groups: Iterable[int], columns: Sequence[str]) -> None:
         """Fetch what ``columns`` have in row groups, unless it is there, and let go of everything else."""
-        wanted = set(columns)
+        wanted = (*columns, *(f"{name}." for name in columns))  # a nested column has its parts behind a dot
         stretches = [
             stretch
             for group in groups
             for name, stretch in _chunks(metadata.row_group(group))
-            if name.partition(".")[0] in wanted
+            if name in wanted or name.startswith(wanted[len(columns) :])
         ]
         if any(self._find(*stretch) is None for stretch in stretches):
             self._fetch(coalesced(stretches))

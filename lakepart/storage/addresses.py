@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from lakepart.errors import ErrorCode, InvalidInputError
 from lakepart.storage.base import check_path
@@ -46,7 +46,7 @@ def without_secrets(url: str) -> str:
     """Give the URL as it may be shown: no user, no password, no query (where signatures are), no fragment."""
     if not _scheme_of(url) or is_local(url):
         return url
-    parts = urlsplit(url)
+    parts = _split(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
@@ -73,10 +73,19 @@ def check_roots(roots: Mapping[str, str]) -> None:
 def _segments(url: str) -> tuple[str, ...]:
     if is_local(url):
         return ("", *Path(local_path(url)).resolve().parts)
-    parts = urlsplit(url)
+    parts = _split(url)
     scheme = _SAME_SCHEME.get(parts.scheme.lower(), parts.scheme.lower())
     host = parts.netloc.rpartition("@")[2]
     return (scheme, host, *(segment for segment in parts.path.split("/") if segment))
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:  # it may have a password, so it is not shown
+        raise InvalidInputError(
+            f"What follows '{_scheme_of(url)}://' is no address: {error}.", hint="s3://bucket/prefix"
+        ) from error
 
 
 def _scheme_of(url: str) -> str:

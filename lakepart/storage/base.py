@@ -164,6 +164,15 @@ def check_path(path: str) -> str:
     return path
 
 
+def is_path(text: str) -> bool:
+    """Whether a store could have an object of that path."""
+    try:
+        check_path(text)
+    except InvalidInputError:
+        return False
+    return True
+
+
 def check_prefix(prefix: str) -> str:
     """Give the folder that ``list`` is asked for without a closing slash; ``""`` is the root."""
     return check_path(prefix.removesuffix("/")) if prefix else ""

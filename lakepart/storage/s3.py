@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, BinaryIO
 
-from lakepart.storage.base import TEMPORARY_SUFFIX, StoredObject, check_path, check_prefix, is_temporary
+from lakepart.storage.base import TEMPORARY_SUFFIX, StoredObject, check_path, check_prefix, is_path, is_temporary
 from lakepart.storage.s3_bucket import S3Bucket
 from lakepart.storage.s3_streams import S3File, S3Sink
 
@@ -38,7 +38,7 @@ class S3Store:
     -----
     Creation is decided by the server (``If-None-Match``), for objects in parts when they are completed. Every request
     carries the SHA-256 of its bytes, and the server refuses what arrives otherwise. An answer that is lost is settled
-    by comparing what is there. An object in parts holds ``whole_bytes`` at most in memory, then up to four parts.
+    by comparing what is there. In memory an object holds ``whole_bytes`` at most, and up to four parts on their way.
     """
 
     def __init__(
@@ -106,10 +106,9 @@ class S3Store:
         """
         folder = check_prefix(prefix)
         listed = [
-            StoredObject(
-                self._bucket.path_of(one), one["Size"], one["LastModified"], one.get("StorageClass", "STANDARD")
-            )
+            StoredObject(path, one["Size"], one["LastModified"], one.get("StorageClass", "STANDARD"))
             for one in self._bucket.pages("list_objects_v2", "Contents", folder)
+            if is_path(path := self._bucket.path_of(one))  # others make markers of folders, which end in a slash
         ]
         listed += [StoredObject(self._unfinished(one), 0, one["Initiated"]) for one in self._uploads(folder)]
         yield from sorted(listed, key=attrgetter("path"))  # not every server lists as S3 does

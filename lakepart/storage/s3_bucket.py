@@ -5,23 +5,24 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import threading
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import urlsplit
 
-from lakepart.errors import AlreadyExistsError, InvalidInputError, LakepartError, StorageError
+from lakepart.errors import AlreadyExistsError, ErrorCode, InvalidInputError, LakepartError, StorageError
 from lakepart.storage.addresses import without_secrets
 from lakepart.storage.base import check_path
 from lakepart.storage.s3_client import CONNECTIONS, check_options, extra_arguments, make_client
-from lakepart.storage.s3_failures import is_absent, translated
+from lakepart.storage.s3_failures import code_of, is_absent, translated
 
 T = TypeVar("T")
 
+_ADDRESS = re.compile(r"[a-z0-9]+://(?P<bucket>[A-Za-z0-9.\-_:]+)/?(?P<prefix>[^?#\x00-\x1f]*)", re.IGNORECASE)
+_OFFLINE_CLASSES = {"GLACIER", "DEEP_ARCHIVE"}
 _TRIES = 5
 _LONGEST_WAIT_S = 10
 
@@ -47,20 +48,27 @@ class S3Bucket:
     """A prefix of one bucket; paths are below it. Options as :class:`~lakepart.storage.s3.S3Store` takes them."""
 
     def __init__(self, url: str, options: Mapping[str, Any], storage_class: str | None) -> None:
-        parts = urlsplit(url)
-        self._bucket = parts.netloc.rpartition("@")[2]
-        if not self._bucket:
-            raise InvalidInputError(f"{without_secrets(url)!r} names no bucket.", hint="s3://bucket/prefix")
-        prefix = parts.path.strip("/")
+        address = _ADDRESS.fullmatch(url)
+        if address is None:
+            raise InvalidInputError(
+                f"{without_secrets(url)!r} names no bucket, or has characters that an address cannot have.",
+                hint="s3://bucket/prefix, without '?' and '#'.",
+            )
+        self._bucket, prefix = address["bucket"], address["prefix"].strip("/")
         self._prefix = f"{check_path(prefix)}/" if prefix else ""
         self._options = dict(options)
         check_options(self._options)
         self._extra = extra_arguments(self._options)
+        if storage_class in _OFFLINE_CLASSES:
+            raise InvalidInputError(
+                f"{self.root!r} would have class {storage_class!r}, whose objects cannot be read back and proven.",
+                hint="GLACIER_IR, STANDARD_IA and the others that can be read at once.",
+                code=ErrorCode.UNSUPPORTED,
+            )
         if storage_class is not None:
             self._extra["StorageClass"] = storage_class
         self._asked = {"RequestPayer": "requester"} if self._options.get("requester_pays") else {}
         self._connection: _Connection | None = None
-        self._lock = threading.Lock()
 
     @property
     def root(self) -> str:
@@ -110,7 +118,7 @@ class S3Bucket:
             try:
                 return self.call("get_object", path, **asked)["Body"]
             except ClientError as error:
-                if error.response.get("Error", {}).get("Code") == "InvalidRange":
+                if code_of(error) == "InvalidRange":
                     return None
                 raise
 
@@ -182,8 +190,14 @@ class S3Bucket:
 
     def abandon_parts(self, path: str, upload_id: str) -> None:
         """Give an object in parts up."""
+        from botocore.exceptions import ClientError
+
         with translated("write", self._shown(path)):
-            self.call("abort_multipart_upload", path, UploadId=upload_id)
+            try:
+                self.call("abort_multipart_upload", path, UploadId=upload_id)
+            except ClientError as error:
+                if code_of(error) != "NoSuchUpload":  # somebody has given it up meanwhile
+                    raise
 
     def delete(self, path: str) -> None:
         """Delete an object, if there is one."""
@@ -200,13 +214,11 @@ class S3Bucket:
     def _connected(self) -> _Connection:
         found = self._connection
         if found is None or found.process_id != os.getpid():
-            with self._lock:
-                found = self._connection
-                if found is None or found.process_id != os.getpid():
-                    with translated("reach", self.root):
-                        client = make_client(self._options)
-                    pool = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="lakepart-s3")
-                    found = self._connection = _Connection(os.getpid(), client, pool)
+            # without a lock, which a fork might inherit held: threads that come together make a client each, once
+            with translated("reach", self.root):
+                client = make_client(self._options)
+            pool = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="lakepart-s3")
+            found = self._connection = _Connection(os.getpid(), client, pool)
         return found
 
     def _shown(self, path: str) -> str:

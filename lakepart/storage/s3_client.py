@@ -45,9 +45,30 @@ def check_options(options: Mapping[str, Any]) -> None:
             raise InvalidInputError(f"storage_options[{name!r}] is a mapping of further options, as s3fs takes it.")
 
 
+_OURS = {
+    "Bucket",
+    "Key",
+    "Body",
+    "IfNoneMatch",
+    "IfMatch",
+    "ChecksumSHA256",
+    "ChecksumAlgorithm",
+    "StorageClass",
+    "RequestPayer",
+}
+
+
 def extra_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
     """Give what every object is written with besides its bytes: encryption, rights, tags."""
-    return dict(options.get("s3_additional_kwargs") or {})
+    given = dict(options.get("s3_additional_kwargs") or {})
+    refused = sorted(name for name in given if name in _OURS or name.startswith("SSECustomer"))
+    if refused:
+        raise InvalidInputError(
+            f"s3_additional_kwargs has {list_some(map(repr, refused))}, which cannot be given for every object.",
+            hint="a tier says its storage_class; keys for SSE-C would be needed to read, too, and are not supported.",
+            code=ErrorCode.UNSUPPORTED,
+        )
+    return given
 
 
 def make_client(options: Mapping[str, Any]) -> Any:
@@ -55,8 +76,8 @@ def make_client(options: Mapping[str, Any]) -> Any:
 
     Notes
     -----
-    Throttling, 5xx, refused connections and timeouts are tried again by botocore, with back-off and jitter, five
-    times in all; what fails in the middle of a body is not, that is the reader's.
+    Throttling, 5xx, refused connections and timeouts are tried again by botocore, with back-off and jitter, a few
+    times; what fails in the middle of a body is not, that is the reader's.
     """
     import boto3
     from botocore import UNSIGNED
@@ -80,7 +101,7 @@ def make_client(options: Mapping[str, Any]) -> Any:
     try:
         config = config.merge(Config(**dict(options.get("config_kwargs") or {})))
         return boto3.session.Session(**session).client("s3", config=config, **arguments)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
         what = str(error) if isinstance(error, TypeError) else type(error).__name__  # values may be secret
         raise InvalidInputError(
             f"No S3 client can be made with these storage_options: {what}.",

@@ -16,7 +16,7 @@ _DENIED = {
     "403": "the policy of this user does not allow it.",
     "AccessDenied": "the policy of this user does not allow it: doctor says what is missing.",
     "AllAccessDisabled": "the account or bucket is closed: ask who runs it.",
-    "ExpiredToken": "the credentials have expired: get new ones, or give credentials= to have them asked for.",
+    "ExpiredToken": "the credentials have expired: get new ones.",
     "InvalidAccessKeyId": "no such key is known there: look at the key and at the endpoint.",
     "InvalidToken": "the session token is not valid: get new credentials.",
     "SignatureDoesNotMatch": "the secret does not belong to the key.",
@@ -32,6 +32,8 @@ _BUSY = {
     "RequestTimeout",
     "Throttling",
     "TooManyRequests",
+    "ConditionalRequestConflict",
+    "OperationAborted",
 }
 
 
@@ -53,7 +55,7 @@ def is_taken(error: Any) -> bool:
 @contextmanager
 def translated(action: str, place: str) -> Iterator[None]:
     """Run a block; what botocore raises in it comes out as a lakepart error naming ``action`` and ``place``."""
-    from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's own
+    from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError, ParamValidationError  # noqa: A004 - botocore's own
     from urllib3.exceptions import HTTPError
 
     try:
@@ -66,7 +68,7 @@ def translated(action: str, place: str) -> Iterator[None]:
         raise _unreachable(action, place, type(error).__name__) from error
     except BotoCoreError as error:  # no credentials, a profile that is not there, parameters out of the rules
         raise StorageError(
-            f"Cannot {action} {place!r}: {error}",
+            f"Cannot {action} {place!r}: {type(error).__name__ if isinstance(error, ParamValidationError) else error}.",
             hint="credentials come from storage_options, the environment, ~/.aws or the machine's role.",
             code=ErrorCode.PERMISSION if "redential" in type(error).__name__ else ErrorCode.STORAGE,
             context={"path": place},

@@ -33,6 +33,8 @@ class S3Sink:
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int:
         """Take all of ``data``; returns its length in bytes."""
+        if self._failed or self.closed:
+            raise StorageError(f"Cannot write {self._path!r}: an earlier write to it failed, or its block was left.")
         length = memoryview(data).nbytes
         self._failed = True
         self._waiting += data

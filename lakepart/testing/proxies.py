@@ -26,7 +26,7 @@ class Fault(StrEnum):
     INTERNAL_ERROR = "internal-error"  # answered 500 InternalError, and not passed on
     SILENCE = "silence"  # neither passed on nor answered
     LOST_ANSWER = "lost-answer"  # carried out; the connection is reset instead of an answer
-    CUT_ANSWER = "cut-answer"  # carried out; the connection is reset in the middle of the answer's body
+    CUT_ANSWER = "cut-answer"  # carried out; the connection is reset in the middle of the answer
     HALF_CLOSED = "half-closed"  # carried out; the end of the answers comes before this one
 
 
@@ -163,7 +163,8 @@ class _Connection:
         while data := await answers.read(_CHUNK_BYTES):
             if self._fault is not None and not data.startswith(b"HTTP/1.1 100 "):
                 if self._fault is Fault.CUT_ANSWER:
-                    self._client.write(data[: (data.find(b"\r\n\r\n") + 4 + len(data)) // 2])
+                    head = data.find(b"\r\n\r\n") + 4
+                    self._client.write(data[: (head + len(data)) // 2 if len(data) > head else head // 2])
                     await self._client.drain()
                 if self._fault is Fault.HALF_CLOSED:
                     self._client.write_eof()

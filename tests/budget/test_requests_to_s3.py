@@ -71,14 +71,6 @@ def test_what_statistics_rule_out_is_not_asked_for(flights, proxy):
     assert requests_of(proxy) == {"GET": 1}
 
 
-def test_a_dataset_asks_for_nothing_before_it_is_read_and_prunes_by_keys(flights, proxy):
-    keyed = flights["2013-01-03":"2013-01-12"].dataset()
-    assert requests_of(proxy) == {}
-
-    assert keyed.to_table().num_rows == 240
-    assert requests_of(proxy) == {"GET": 10}
-
-
 def test_what_the_catalog_knows_is_not_asked_of_s3(lake, flights, proxy):
     assert flights.count_rows() == 24 * DAYS
     assert len(flights.status()) >= DAYS

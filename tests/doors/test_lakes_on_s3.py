@@ -175,6 +175,9 @@ def test_doctor_finds_nothing_wrong(place, lake):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        ({"s3_additional_kwargs": {"StorageClass": "GLACIER"}}, "StorageClass"),
+        ({"s3_additional_kwargs": {"SSECustomerKey": "hidden"}}, "SSECustomerKey"),
+        ({"config_kwargs": {"retries": 7}}, "AttributeError"),
         ({"keys": "x"}, "'keys'"),
         ({"client_kwargs": 7}, "client_kwargs"),
         ({"config_kwargs": {"nonsense": 1}}, "nonsense"),
@@ -185,6 +188,28 @@ def test_options_that_s3_does_not_take_are_refused(s3_lakes, new_schema, options
         lp.create(f"{s3_lakes}/never", catalog=new_schema(), storage_options=options)
 
 
-def test_an_address_without_a_bucket_is_refused(new_schema):
-    with pytest.raises(lp.InvalidInputError, match="names no bucket"):
-        lp.create("s3://", catalog=new_schema())
+@pytest.mark.parametrize("url", ["s3://", "s3:///lake", "s3://bucket/lake#1", "s3://bucket/a?x=1", "s3://[x/a"])
+def test_an_address_that_is_none_is_refused(new_schema, url):
+    with pytest.raises(lp.InvalidInputError):
+        lp.create(url, catalog=new_schema())
+
+
+def test_a_tier_of_a_class_that_cannot_be_read_at_once_is_refused(s3, s3_lakes, new_schema):
+    cold = lp.Tier("cold", f"{s3_lakes}/never-cold", storage_class="DEEP_ARCHIVE")
+
+    with pytest.raises(lp.InvalidInputError, match="DEEP_ARCHIVE"):
+        lp.create(
+            f"{s3_lakes}/never",
+            catalog=new_schema(),
+            storage_options=s3.storage_options,
+            tiers=[lp.Tier("hot", "hot"), cold],
+        )
+
+
+def test_markers_of_folders_that_others_make_are_let_be(lake, flights, s3):
+    prefix = lake.url.removeprefix("s3://lakes/")
+    for marker in ("hot/", "hot/flights/", "_lakepart/"):
+        s3.client().put_object(Bucket="lakes", Key=f"{prefix}/{marker}", Body=b"")
+
+    assert lake.check(checksums=True) == []
+    assert lake.vacuum(grace=timedelta(0), force=True).files == 0

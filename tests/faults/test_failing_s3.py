@@ -157,6 +157,21 @@ def test_an_exception_while_parts_are_sent_leaves_neither_object_nor_upload(stor
     assert uploads_of(s3, s3_lakes) == []
 
 
+def test_a_write_that_failed_and_was_caught_lets_nothing_appear(store, truth, proxy):
+    proxy.fail(Fault.INTERNAL_ERROR, lambda request: request.method == "POST", times=_FOREVER)
+
+    def write():
+        with store.open_new("a") as sink:
+            with pytest.raises(StorageError):
+                sink.write(bytes(2 * PART_BYTES))
+            proxy.heal()
+            sink.write(b"x")
+
+    with pytest.raises(StorageError, match="an earlier write"):
+        write()
+    assert truth.stat("a") is None
+
+
 def test_a_bucket_that_is_not_there_is_named(moto):
     nowhere = S3Store("s3://no-such-bucket/lake", moto.storage_options)
 

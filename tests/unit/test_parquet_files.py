@@ -448,15 +448,11 @@ def test_a_dataset_is_exactly_these_files_and_their_constants(files: list[Source
     ]
 
 
-def test_a_dataset_has_files_behind_a_network_too(files: list[Source]) -> None:
-    mixed = [files[0], *(replace(source, open=_remote(Path(str(source.open)))) for source in files[1:])]
+def test_a_dataset_needs_paths() -> None:
+    with pytest.raises(InvalidInputError, match="'a' has none") as caught:
+        to_dataset([Source("a", Remote("a", lambda _: [], 0, 0))], SCHEMA)
 
-    dataset = to_dataset(mixed, WITH_KEY)
-
-    assert dataset.to_table()["x"].to_pylist() == list(range(30))
-    assert dataset.to_table()["x"].to_pylist() == list(range(30)), "it can be read again"
-    assert dataset.count_rows(filter=pc.field("partition") == "c") == 10
-    assert dataset.to_table(filter=pc.field("x") > 27, columns=["s"]).num_rows == 2
+    assert caught.value.code is ErrorCode.UNSUPPORTED
 
 
 def test_a_footer_tells_rows_and_metadata(files: list[Source]) -> None:

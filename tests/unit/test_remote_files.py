@@ -77,6 +77,23 @@ def test_of_other_columns_and_row_groups_nothing_is_asked(tmp_path: Path) -> Non
     assert len(requests.asked) == 1
 
 
+def test_a_column_with_a_dot_in_its_name_is_fetched_like_any_other(tmp_path: Path) -> None:
+    schema = assign_field_ids(
+        pa.schema([("a.b", pa.float64()), ("a", pa.struct([("x", pa.float64())])), ("c", pa.float64())])
+    )
+    random = np.random.default_rng(1).random(300_000)
+    table = pa.table([random, pa.StructArray.from_arrays([random], ["x"]), random], schema=schema)
+    path = tmp_path / "dotted.parquet"
+    facts = write_file(lambda: path.open("xb"), [table], schema, metadata={})
+    for column in ("a.b", "a"):
+        requests = Requests(path)
+        source = Source("dotted", Remote("dotted", requests, facts.size_bytes, facts.footer_bytes))
+
+        assert read_files([source], schema, columns=[column])[column].to_pylist() == table[column].to_pylist()
+        assert len(requests.asked) == 2
+        assert requests.size_bytes < facts.size_bytes
+
+
 def test_a_footer_longer_than_most_costs_no_request_more(tmp_path: Path) -> None:
     schema = assign_field_ids(pa.schema({f"column_{number}": pa.float64() for number in range(2_000)}))
     table = pa.table({name: np.random.default_rng(1).random(200) for name in schema.names}, schema=schema)
