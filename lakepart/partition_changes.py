@@ -68,10 +68,8 @@ class PartitionChanges(PartitionView):
         """
         home, record = self._home, self._record()
         require_writable(home.context, home.view, "mark partitions")
-        ordinals = self._committed().ordinals.tolist()
-        branch_id = home.view.branch.branch_id
         return mark_stale(
-            home.context.database, asset_id=record.asset_id, branch_id=branch_id, ordinals=ordinals, reason=reason
+            home.context.database, home.view.scope(record), self._partitions.ordinal_ranges(), reason=reason
         )
 
     # Tiers

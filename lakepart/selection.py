@@ -232,6 +232,8 @@ class PartitionVerbs(PartitionChanges):
         home = self._home
         token = None if idempotency_key is None else token_of(home.view, self._record(), idempotency_key)
         base = expected.snapshot if isinstance(expected, Commit) else None if expected is None else index(expected)
+        check_text("code_version", code_version)
+        check_text("message", message)
         check_json(metadata or {})
         if not inputs and base is None:
             return Details(code_version=code_version, message=message, metadata=dict(metadata or {}), token=token)
@@ -376,6 +378,20 @@ class Selection(PartitionVerbs):
 def selection_of(home: Home, asset: str, partitions: PartitionSet) -> Selection:
     """Give a handle of exactly these partitions."""
     return Selection(home, asset, partitions, explicit=True)
+
+
+def check_text(argument: str, text: object) -> None:
+    """Refuse what is given as a text and cannot be kept as one; None is fine."""
+    if text is None:
+        return
+    if not isinstance(text, str):
+        raise InvalidInputError(f"{argument}={text!r} is a {type(text).__name__}: it must be a text.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(
+            f"{argument}={text!r} cannot be written as UTF-8: it holds a lone surrogate at {error.start}.",
+        ) from error
 
 
 def check_json(metadata: Mapping[str, Any]) -> None:

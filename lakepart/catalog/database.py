@@ -18,7 +18,7 @@ from lakepart.catalog.backends import LOCK_WAIT_S, Backend, driver_of, original
 from lakepart.catalog.failures import busy_for_too_long, damaged, read_only_handle
 from lakepart.catalog.filling import LATEST_MIGRATION, fill_first_rows, make_tables
 from lakepart.catalog.locations import Location, backend_for
-from lakepart.errors import CatalogError, ErrorCode, LakepartError
+from lakepart.errors import CatalogError, ErrorCode, InvalidInputError, LakepartError
 from lakepart.model.instants import to_microseconds
 from lakepart.model.records import TierRecord
 
@@ -266,6 +266,13 @@ class Database:
             raise self.backend.translate(original(error)) from error
         except self.backend.errors as error:
             raise self.backend.translate(error) from error
+        except UnicodeEncodeError as error:  # nor for text that is none
+            raise InvalidInputError(
+                f"The text {error.object!r} cannot be kept in a catalog: it holds a lone surrogate at {error.start}, "
+                "which UTF-8 has not.",
+                hint="text.encode('utf-8', 'replace').decode() is the same text without it.",
+                context={"catalog": self.where},
+            ) from error
         except UnicodeDecodeError as error:  # text of a damaged file; the driver has no error of its own for it
             raise damaged(self.where, error) from error
 

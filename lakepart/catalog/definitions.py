@@ -194,8 +194,6 @@ _AT: Select[Any] = (
     .order_by(asset_definition.c.began.desc())
     .limit(1)
 )
-_AT_SNAPSHOT = bindparam("at", type_=BIG)
-_CHANGED = asset_definition.c.change != Redefinition.DECLARED.value
 _OPEN = branch.join(version, version.c.branch_id == branch.c.branch_id)
 _SINCE: Select[Any] = (
     select(version.c.ordinal, asset.c.name, version.c.key, snapshot.c.snapshot, snapshot.c.author, snapshot.c.at_us)

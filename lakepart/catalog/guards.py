@@ -254,6 +254,7 @@ def _winners(form: Form) -> Select[Any]:
             )
             for touching, time in (
                 (version.c.began, version.c.ended.is_(None)),
+                (version.c.began, version.c.ended.is_not(None)),  # later than ``until``, maybe
                 (version.c.ended, version.c.ended.is_not(None)),
             )
         )

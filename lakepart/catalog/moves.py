@@ -191,11 +191,6 @@ def open_moves(connection: Connection, *, asset_id: int | None = None) -> list[M
     return _find(connection, _OPEN_OF_ASSET, {"asset": asset_id})
 
 
-def list_moves(connection: Connection, *, asset_id: int) -> list[MoveRecord]:
-    """Give every move of an asset's partitions, the earliest first."""
-    return _find(connection, _ALL_OF_ASSET, {"asset": asset_id})
-
-
 def _find(connection: Connection, which: _Which, parameters: Mapping[str, int | str]) -> list[MoveRecord]:
     files: dict[int, list[MoveFileRecord]] = {}
     for of, *values in connection.execute(which.files, parameters):
@@ -373,7 +368,6 @@ _ONE = _which(move.c.move_id == bindparam("move", type_=BIG))
 _SOME = _which(in_json(move.c.move_id, "moves"))
 _OPEN = _which(_IS_OPEN)
 _OPEN_OF_ASSET = _which(and_(_IS_OPEN, _OF_ASSET))
-_ALL_OF_ASSET = _which(_OF_ASSET)
 _OPEN_OF_PARTITIONS = _which(
     and_(
         _IS_OPEN,

@@ -102,7 +102,7 @@ def run_order(order: Order, function: Callable[..., Any], stores: Stores) -> Out
             attempt=order.attempt,
             elapsed_s=time.monotonic() - began,
             error_type=type(error).__name__,
-            error_message=error.message if isinstance(error, LakepartError) else str(error),
+            error_message=_as_kept(error.message if isinstance(error, LakepartError) else str(error)),
             traceback_text=traceback.format_exc(),
         )
     files = {definition.key_at(position): tuple(written) for position, written in staged.items()}
@@ -142,6 +142,11 @@ def known_of(definition: PartitionsDefinition, keys: Iterable[str]) -> dict[str,
         for one in definition.dimensions
         if isinstance(one, Dynamic)
     }
+
+
+def _as_kept(text: str) -> str:
+    """Spell out what not every catalog can keep: lone surrogates and NUL."""
+    return text.replace("\0", r"\x00").encode(errors="backslashreplace").decode()
 
 
 def _definition_of(order: Order) -> PartitionsDefinition:

@@ -47,11 +47,6 @@ def is_absent(error: Any) -> bool:
     return code_of(error) in _ABSENT
 
 
-def is_taken(error: Any) -> bool:
-    """Whether a conditional write found its path taken."""
-    return code_of(error) in _TAKEN
-
-
 @contextmanager
 def translated(action: str, place: str) -> Iterator[None]:
     """Run a block; what botocore raises in it comes out as a lakepart error naming ``action`` and ``place``."""

@@ -154,3 +154,20 @@ def assert_whole(lake, at):
         values = lake.asset(name)[KEYS].to_arrow()["value"].to_pylist()
         assert len(values) == len(KEYS), at
         assert all(value in one for value, one in zip(values, possible, strict=True)), at
+
+
+def test_what_is_marked_by_hand_was_on_an_open_branch_when_it_was_marked(template, tmp_path):
+    numbers, marked = itertools.count(), []
+    marks = "SELECT count(*) FROM version WHERE stale_mark IS NOT NULL"
+
+    def mark(lake):
+        with suppress(lp.StateError):
+            lake.branch("draft").asset("numbers").mark_stale("why")
+
+    def close(lake):
+        lake.branch("draft").discard()
+        marked.append(query_catalog(lake, marks))
+
+    for met in meet_everywhere(lambda: copied(template, tmp_path / f"{next(numbers)}"), mark, close):
+        assert query_catalog(met.lake, marks) == marked[-1], met.at
+    assert marked

@@ -176,3 +176,19 @@ def test_a_repartitioning_names_the_commit_by_which_a_branch_holds_the_old_parti
 
     (conflict,) = caught.value.context["conflicts"]
     assert (conflict["branch"], conflict["snapshot"]) == ("late", winner.snapshot)
+
+
+def test_on_a_branch_the_winner_is_the_last_before_the_fork_whatever_main_has_replaced_since(template, tmp_path):
+    lake = copied(template, tmp_path / "lake")
+    numbers, draft = lake.asset("numbers"), lake.create_branch("late")
+    plan = draft.asset("numbers").plan_upsert(frame((2, 20), (9, 90)), on=["day"])
+    replaced = numbers.write(frame((2, 200)), "2024-01-02")
+    written = numbers.write(frame((9, 900)), NEW)
+    draft.refresh()
+    numbers.write(frame((2, 2000), (9, 9000)), if_exists="replace")
+
+    with pytest.raises(lp.ConflictError) as caught:
+        draft.apply(plan)
+
+    named = {one["key"]: one["snapshot"] for one in caught.value.context["conflicts"]}
+    assert named == {"2024-01-02": replaced.snapshot, NEW: written.snapshot}

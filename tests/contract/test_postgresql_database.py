@@ -273,6 +273,13 @@ def test_a_text_that_holds_nul_is_refused_by_name(database) -> None:
     assert declare_asset(database, "flights", {}).asset_id == 1
 
 
+def test_a_text_that_utf8_has_not_is_refused_by_name(database) -> None:
+    with pytest.raises(InvalidInputError, match="lone surrogate at 3"):
+        declare_asset(database, "fli\ud800ghts", {})
+
+    assert declare_asset(database, "flights", {}).asset_id == 1
+
+
 @pytest.mark.parametrize("key", ["é", "日本", "😀", "a|b%", "'; DROP TABLE head; --", "%s", ":x", "ſ"])
 def test_texts_come_back_as_they_were_and_in_the_order_of_their_bytes(database, key) -> None:
     names = sorted(["Z", "a", key], key=str.encode)

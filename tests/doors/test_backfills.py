@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import pickle
+import sqlite3
 import sys
 import threading
 import time
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -443,6 +446,18 @@ def test_a_producer_that_fails_is_told_of_and_harms_no_other_partition(lake, day
     assert query_catalog(lake.url, "SELECT count(*) FROM intent") == [(0,)]
 
 
+def test_an_order_may_fail_with_words_that_no_catalog_can_keep(days) -> None:
+    def odd(part):
+        if part.key == FIRST:
+            raise RuntimeError("a\ud800b\0c")
+        return giving(1)(part)
+
+    with pytest.raises(lp.BackfillError, match=r"a\\ud800b\\x00c") as caught:
+        days[FIRST:SECOND].backfill(odd, retries=0, progress=False)
+
+    assert states_of(caught.value.backfill) == {FIRST: "failed", SECOND: "done"}
+
+
 def test_an_order_that_fails_is_tried_again_and_every_attempt_is_recorded(lake, days) -> None:
     calls = []
 
@@ -699,6 +714,24 @@ def test_resuming_computes_only_what_failed_and_grants_its_retries_anew(days) ->
     assert calls == [SECOND, SECOND]
     assert rows_of(days) == {1: 1, 2: 2, 3: 1}
     assert (handle.state, handle.status()["attempts"].tolist()) == ("completed", [1, 4, 1])
+
+
+def test_after_a_commit_that_failed_nothing_is_running_and_resuming_computes_it(lake, days) -> None:
+    def sabotage(statement):
+        with closing(sqlite3.connect(Path(lake.url) / "catalog.db")) as catalog, catalog:
+            catalog.execute(statement)
+
+    sabotage("CREATE TRIGGER refuse BEFORE INSERT ON snapshot BEGIN SELECT RAISE(ABORT, 'refused'); END")
+    with pytest.raises(lp.LakepartError, match="refused"):
+        days[FIRST:SECOND].backfill(giving(1), name="run", progress=False)
+
+    newest = "SELECT max(backfill_id) FROM backfill"
+    states = query_catalog(lake, f"SELECT state FROM backfill_target WHERE backfill_id = ({newest})")
+    assert states == [("waiting",), ("waiting",)]
+    assert days[FIRST:SECOND].status()["state"].tolist() == ["missing", "missing"]
+    sabotage("DROP TRIGGER refuse")
+    lake.backfill("run").resume(giving(2), progress=False)
+    assert rows_of(days) == {1: 2, 2: 2}
 
 
 def test_what_is_completed_cannot_be_resumed_or_cancelled(lake) -> None:

@@ -309,6 +309,48 @@ def test_an_asset_name_outside_the_rule_is_refused(lake, name):
     )
 
 
+SURROGATE = "a\udc80b"  # as Python makes it of a byte that is no UTF-8
+NO_UTF8 = {
+    "message": lambda lake: lake.asset("days").write(days(("2024-01-02", 1)), message=SURROGATE),
+    "code_version": lambda lake: lake.asset("days").write(days(("2024-01-02", 1)), code_version=SURROGATE),
+    "metadata": lambda lake: lake.asset("days").write(days(("2024-01-02", 1)), metadata={"why": SURROGATE}),
+    "of a rollback": lambda lake: lake.asset("flights").rollback(to=0, message=SURROGATE),
+    "of a tag": lambda lake: lake.tag("first", message=SURROGATE),
+    "of a mark": lambda lake: lake.asset("flights").mark_stale(SURROGATE),
+}
+
+
+@pytest.mark.parametrize("argument", NO_UTF8)
+def test_a_text_that_utf8_has_not_is_refused(lake, argument):
+    refused(
+        lake, lambda: NO_UTF8[argument](lake), lp.InvalidInputError, "invalid-input", r"a\udc80b", "lone surrogate at"
+    )
+
+
+@pytest.mark.parametrize("argument", ["message", "code_version"])
+@pytest.mark.parametrize("value", [SURROGATE, 5], ids=["surrogate", "number"])
+def test_what_is_no_text_is_refused_by_the_name_of_its_argument(lake, argument, value):
+    refused(
+        lake,
+        lambda: lake.asset("days").write(days(("2024-01-02", 1)), **{argument: value}),
+        lp.InvalidInputError,
+        "invalid-input",
+        f"{argument}={value!r}",
+    )
+
+
+def test_an_author_whose_name_utf8_has_not_is_refused(lake, monkeypatch):
+    monkeypatch.setenv("LOGNAME", SURROGATE)
+
+    refused(
+        lake,
+        lambda: lake.asset("days").write(days(("2024-01-02", 1))),
+        lp.InvalidInputError,
+        "invalid-input",
+        "lone surrogate",
+    )
+
+
 @pytest.mark.parametrize("key", ["", "a\0b", "\ud800", None, 3], ids=["empty", "NUL", "surrogate", "None", "number"])
 def test_a_key_that_is_empty_or_has_nul_or_is_no_text_is_refused(lake, key):
     with pytest.raises(lp.PartitionKeyError) as caught:
