@@ -60,7 +60,7 @@ def test_a_crashed_backfill_shows_each_partition_whole_and_is_completed_by_resum
         assert_cleaned_up(lake, at)
         lake.close()
         crashes += 1
-    assert crashes >= 16
+    assert crashes >= 12  # two orders that end together are one commit
 
 
 @WHEN
