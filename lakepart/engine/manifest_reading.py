@@ -19,20 +19,19 @@ _HEADER = ("format", "lake_id", "created_at_us", "horizon", "previous")
 
 
 class Told(NamedTuple):
-    """What a manifest or checkpoint says of itself, with the tokens of its commits by snapshot."""
+    """What a manifest or checkpoint says of itself, with the tokens, by snapshot, of its commits and of the one before.
+
+    Those of the first releases did not name the commit that they follow on.
+    """
 
     header: Mapping[str, Any]
     tokens: Mapping[int, str]
 
-    def contradicts(self, span: Span, tokens: Mapping[int, str]) -> int | None:
-        """Give the first snapshot that has another token here than elsewhere; None where there is none.
-
-        A manifest names the commit that it follows on; those of the first releases did not.
-        """
-        told = dict(self.tokens)
-        if "previous" in self.header:
-            told[span.first - 1] = self.header["previous"]
-        return min((number for number, token in told.items() if tokens.get(number, token) != token), default=None)
+    def contradicts(self, tokens: Mapping[int, str]) -> int | None:
+        """Give the first snapshot that has another token here than elsewhere; None where there is none."""
+        return min(
+            (number for number, token in self.tokens.items() if tokens.get(number, token) != token), default=None
+        )
 
 
 def judge_span(root: Store, span: Span, lake_id: str | None) -> Told:
@@ -54,6 +53,8 @@ def judge_span(root: Store, span: Span, lake_id: str | None) -> Told:
             elif what == "snapshot":
                 tokens[value["snapshot"]] = value["token"]
                 header = {"at_us": value["at_us"], **header}
+        if "previous" in header:
+            tokens[span.first - 1] = header["previous"]
         made_as, made_for = header["format"], header["lake_id"]
     if made_as > MANIFEST_FORMAT:
         raise CatalogError(

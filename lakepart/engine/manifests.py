@@ -23,7 +23,7 @@ from lakepart.catalog.encoding import to_json
 from lakepart.catalog.lookups import get_head
 from lakepart.catalog.manifests import checkpoint_of, manifest_of, mark_manifested, unmanifested
 from lakepart.engine.context import LakeContext
-from lakepart.errors import AlreadyExistsError, LakepartError
+from lakepart.errors import AlreadyExistsError, LakepartError, NotFoundError
 from lakepart.model.records import Commit
 from lakepart.storage.base import Store
 
@@ -79,8 +79,12 @@ def set_aside(root: Store, paths: Iterable[str], now: datetime) -> list[str]:
     """Move manifests and tags out of the way; gives where they have gone. Done again after a crash, it goes on."""
     moved = []
     for path in paths:
+        try:
+            content = root.read_bytes(path)
+        except NotFoundError:  # vacuum may have deleted a superseded checkpoint by now
+            continue
         aside = f"{_ASIDE_FOLDER}/{now:%Y%m%dT%H%M%S%f}/{path.removeprefix(_OWN_FOLDER)}"
-        root.put_new(aside, root.read_bytes(path))
+        root.put_new(aside, content)
         root.delete(path)
         moved.append(aside)
     return moved

@@ -224,7 +224,7 @@ class _Chain:
         CorruptionError
             It follows on another commit than the one that is there.
         """
-        header, other = told.header, told.contradicts(span, self.tokens)
+        header, other = told.header, told.contradicts(self.tokens)
         if other is not None:
             raise CorruptionError(
                 f"{span.path!r} cannot be used: it follows on another snapshot {other} than that of "

@@ -2,14 +2,27 @@
 
 import itertools
 from contextlib import suppress
+from dataclasses import replace as with_changes
 from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 import lakepart as lp
 from lakepart.catalog import forgetting
-from lakepart.testing import clock_of, copied, frozen_lake, meet_everywhere, query_catalog, reopened
+from lakepart.lake import Lake
+from lakepart.testing import (
+    CrashingStore,
+    Effects,
+    clock_of,
+    copied,
+    frozen_lake,
+    meet_everywhere,
+    query_catalog,
+    reopened,
+)
 
 KEYS = ["2024-01-01", "2024-01-02"]
 NO_TIME = timedelta(0)
@@ -234,3 +247,99 @@ def test_a_backfill_reads_what_its_inputs_held_when_its_orders_began(make, publi
         assert set(met.lake.backfills()["state"]) == {"completed"}, met.at
         assert_sound(met.lake, met.at)
         met.lake.close()
+
+
+class MetWhileReading(CrashingStore):
+    """A store that can be met before each object it reads and before each listing."""
+
+    def open_read(self, path):
+        with self._effects.effect(f"read {path}"):
+            return super().open_read(path)
+
+    def read_bytes(self, path):
+        with self._effects.effect(f"read {path}"):
+            return super().read_bytes(path)
+
+    def list(self, prefix=""):
+        with self._effects.effect(f"list {prefix}"):
+            return iter(list(super().list(prefix)))
+
+
+def with_context(lake, **changes):
+    return Lake(with_changes(lake._home, context=with_changes(lake._home.context, **changes)))
+
+
+def write_and_vacuum(lake, *days):
+    """Write a day a commit, with a checkpoint every second one, and let vacuum write one of all up to now."""
+    lake = with_context(lake, checkpoint_every=2)
+    for day in days:
+        lake.asset("numbers").write(frame(*[day] * day).slice(day - 1))
+    vacuum(lake)
+
+
+def supersede(lake):
+    write_and_vacuum(lake, 6, 7)
+    write_and_vacuum(lake, 8, 9)
+
+
+def meet_a_check(make, *, fix):
+    """Check again and again, while a vacuum deletes superseded checkpoints one read later each time."""
+    for index in itertools.count():
+        lake, effects = make(), Effects()
+
+        effects.meanwhile(index, partial(supersede, reopened(lake)))
+        found = with_context(lake, root=MetWhileReading(lake._home.context.root, effects)).check(
+            checksums=True, fix=fix
+        )
+        if not effects.met:
+            return
+        yield reopened(lake), found, f"before {effects.names[index] if index < len(effects.names) else 'the end'}"
+
+
+@pytest.fixture
+def make_thinned(tmp_path):
+    """Give a lake of whose first commits only checkpoints tell."""
+    lake = frozen_lake(tmp_path / "template")
+    lake.asset("numbers", partitions=lp.Daily("2024-01-01", by="day"))
+    write_and_vacuum(lake, 1, 2, 3)
+    write_and_vacuum(lake, 4, 5)
+    for number in range(1, 6):
+        Path(lake.url, f"_lakepart/commits/{number:012d}.json").unlink()
+    numbers = itertools.count()
+    return lambda: copied(lake, tmp_path / f"lake-{next(numbers)}")
+
+
+def checkpoints(lake):
+    return {path.name.split(".")[0] for path in Path(lake.url, "_lakepart/commits").glob("*.checkpoint.*")}
+
+
+def test_a_check_misses_no_checkpoint_that_a_vacuum_deletes_meanwhile(make_thinned):
+    before = checkpoints(make_thinned())
+
+    meetings = []
+    for lake, found, at in meet_a_check(make_thinned, fix=False):
+        assert not before & checkpoints(lake), at
+        assert [str(one) for one in found] == [], at
+        lake.close()
+        meetings.append(at)
+    times = [meetings.count(f"before read _lakepart/commits/{name}.checkpoint.jsonl.gz") for name in sorted(before)]
+    assert times == [1, 2, 1]  # before each is judged, and before rows are compared with the one of all
+
+
+def test_a_damaged_checkpoint_is_mended_whether_or_not_a_vacuum_deletes_it_meanwhile(make_thinned):
+    torn = "_lakepart/commits/000000000001-000000000002.checkpoint.jsonl.gz"
+
+    def make_torn():
+        lake = make_thinned()
+        Path(lake.url, torn).write_bytes(b"torn")
+        return lake
+
+    outcomes = set()
+    for lake, found, at in meet_a_check(make_torn, fix=True):
+        assert [(one.kind, one.subject, one.fixed) for one in found] in ([], [("damaged-manifest", torn, True)]), at
+        outcomes.add((bool(found), any(Path(lake.url, "_lakepart/set-aside").rglob("*.gz"))))
+        assert_sound(lake, at)
+        lake.close()
+        lp.rebuild(lake.url, replace=True)
+        assert lp.connect(lake.url).asset("numbers").count_rows() == 9, at
+    assert outcomes == {(False, False), (True, False), (True, True)}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import lakepart as lp
+from lakepart.engine.manifests import digest_of
 from lakepart.testing import Crash
 
 NEWEST = 5  # snapshot of the template
@@ -29,11 +30,11 @@ def lose(lake):
         left.unlink()
 
 
-def roll_catalog_back(lake, frame):
+def roll_catalog_back(lake, frame, *, days=(6, 7)):
     """Put an older copy of the catalog in the place of the newest, as no tool of ours would."""
     lp.backup_catalog(lake.url, Path(lake.url, "..", "older.db"))
-    lake.asset("numbers").write(frame((6, 6)), "2024-01-06")
-    lake.asset("numbers").write(frame((7, 7)), "2024-01-07")
+    for day in days:
+        lake.asset("numbers").write(frame((day, day)), f"2024-01-0{day}")
     lose(lake)
     shutil.move(Path(lake.url, "..", "older.db"), Path(lake.url, "catalog.db"))
     return lp.connect(lake.url)
@@ -162,6 +163,91 @@ def test_later_manifests_of_another_future_are_named_as_such_once_the_older_cata
     }
     older.check(fix=True)
     assert findings(older, checksums=True) == set()
+
+
+def leave_out_previous(path):
+    """Make a manifest one of the first releases, which did not name the commit that it follows on."""
+    manifest = json.loads(path.read_bytes())
+    del manifest["previous"]
+    path.write_text(json.dumps({**manifest, "digest": digest_of(manifest)}))
+
+
+@pytest.mark.parametrize("names_previous", [True, False])
+def test_a_manifest_that_was_written_after_those_of_another_future_is_right(lake, frame, rows_of, names_previous):
+    older = roll_catalog_back(lake, frame)
+    for day in (8, 9):
+        with pytest.warns(RuntimeWarning, match="holds something else"):
+            older.asset("numbers").write(frame((day, day)), f"2024-01-0{day}")
+    for day in (4, 5):
+        older.asset("numbers").write(frame((day, day)), f"2024-01-0{day}")
+    if not names_previous:
+        leave_out_previous(commits(lake) / "000000000008.json")
+    ours = {path: path.read_bytes() for path in (commits(lake) / f"00000000000{number}.json" for number in (8, 9))}
+    expected = rows_of(older)
+
+    wrong = {("other-manifest", f"00000000000{number}.json") for number in (6, 7)}
+    wrong |= {("unwritten-manifest", f"{number}") for number in (6, 7)}
+    assert findings(older) == findings(older, checksums=True) == wrong
+    older.check(fix=True)
+
+    assert findings(older, checksums=True) == set()
+    assert {path: path.read_bytes() for path in ours} == ours
+    lose(older)
+    lp.rebuild(lake.url)
+    assert rows_of(lp.connect(lake.url)) == expected
+
+
+def test_a_manifest_of_another_future_that_came_back_after_another_one_is_named(lake, frame):
+    older = roll_catalog_back(lake, frame)
+    came_back = commits(lake) / "000000000007.json"
+    theirs = came_back.read_bytes()
+    came_back.unlink()
+    with pytest.warns(RuntimeWarning, match="holds something else"):
+        older.asset("numbers").write(frame((8, 8)), "2024-01-08")
+    older.asset("numbers").write(frame((9, 9)), "2024-01-09")
+    came_back.write_bytes(theirs)
+
+    assert findings(older) == {
+        *(("other-manifest", f"00000000000{number}.json") for number in (6, 7)),
+        ("unwritten-manifest", "6"),
+        ("missing-manifest", "7"),
+    }
+
+
+@pytest.mark.parametrize("names_previous", [True, False])
+def test_later_manifests_that_follow_on_those_of_another_future_are_of_it(lake, frame, names_previous):
+    older = roll_catalog_back(lake, frame, days=(6, 7, 8))
+    if not names_previous:
+        for number in (7, 8):
+            leave_out_previous(commits(lake) / f"00000000000{number}.json")
+    with pytest.warns(RuntimeWarning, match="holds something else"):
+        older.asset("numbers").write(frame((9, 9)), "2024-01-09")
+
+    assert findings(older) == {
+        *(("other-manifest", f"00000000000{number}.json") for number in (6, 7, 8)),
+        ("unwritten-manifest", "6"),
+    }
+
+
+def test_later_manifests_that_follow_on_the_newest_commit_are_kept_whatever_lies_in_the_place_of_its_own(
+    lake, frame, rows_of
+):
+    older = roll_catalog_back(lake, frame, days=(6,))
+    with pytest.warns(RuntimeWarning, match="holds something else"):
+        older.asset("numbers").write(frame((8, 8)), "2024-01-08")
+    again = roll_catalog_back(older, frame, days=(9,))
+
+    assert findings(again) == {
+        ("other-manifest", "000000000006.json"),
+        ("unwritten-manifest", "6"),
+        ("stray-manifest", "000000000007.json"),
+    }
+    again.check(fix=True)
+
+    assert findings(again) == {("stray-manifest", "000000000007.json")}
+    again.close()
+    lp.rebuild(lake.url, replace=True)
+    assert {(8, 8), (9, 9)} <= set(rows_of(lp.connect(lake.url))["numbers"])
 
 
 def test_a_rebuild_from_manifests_of_two_futures_says_so(lake, frame, rows_of):
