@@ -20,6 +20,7 @@ from lakepart.errors import AlreadyExistsError, ErrorCode, InvalidInputError, La
 from lakepart.storage.addresses import without_secrets
 from lakepart.storage.base import StoredObject, check_path, check_prefix
 from lakepart.storage.failures import already_exists, not_found, translate, translated
+from lakepart.storage.sent import SentSink
 
 _SPOOL_BYTES = 64 << 20
 _CHUNK_BYTES = 8 << 20
@@ -248,7 +249,7 @@ class FsspecStore:
             ) from error
 
 
-class FsspecSink:
+class FsspecSink(SentSink):
     """The bytes of one new object; see :class:`lakepart.storage.base.Sink`."""
 
     def __init__(self, store: FsspecStore, path: str) -> None:
@@ -268,24 +269,8 @@ class FsspecSink:
         """Count the bytes taken so far."""
         return self._spool.size_bytes
 
-    def flush(self) -> None:
-        """Do nothing: leaving the block sends."""
-
     @property
-    def stores_at_once(self) -> bool:
-        """False: bytes are sent, and stored when the block is left."""
-        return False
-
-    def read_back(self) -> BinaryIO:
-        """Refuse: see :attr:`stores_at_once`."""
-        raise io.UnsupportedOperation("bytes that are sent cannot be read back before the block is left")
-
-    def writable(self) -> bool:
-        """Whether bytes can still be written."""
-        return not self.closed
-
-    @property
-    def closed(self) -> bool:
+    def closed(self) -> bool:  # type: ignore[override]
         """Whether the block was left."""
         return self._spool.closed
 

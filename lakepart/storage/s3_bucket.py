@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import re
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -23,6 +24,7 @@ T = TypeVar("T")
 
 _ADDRESS = re.compile(r"[a-z0-9]+://(?P<bucket>[A-Za-z0-9.\-_:]+)/?(?P<prefix>[^?#\x00-\x1f]*)", re.IGNORECASE)
 _OFFLINE_CLASSES = {"GLACIER", "DEEP_ARCHIVE"}
+_MAKING: dict[int, threading.Lock] = {}  # held while a client is made, by process
 _TRIES = 5
 _LONGEST_WAIT_S = 10
 
@@ -214,11 +216,14 @@ class S3Bucket:
     def _connected(self) -> _Connection:
         found = self._connection
         if found is None or found.process_id != os.getpid():
-            # without a lock, which a fork might inherit held: threads that come together make a client each, once
-            with translated("reach", self.root):
-                client = make_client(self._options)
-            pool = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="lakepart-s3")
-            found = self._connection = _Connection(os.getpid(), client, pool)
+            # a lock for each process: one that a fork inherits may be held by a thread that it does not inherit
+            with _MAKING.setdefault(os.getpid(), threading.Lock()):
+                found = self._connection
+                if found is None or found.process_id != os.getpid():
+                    with translated("reach", self.root):
+                        client = make_client(self._options)
+                    pool = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="lakepart-s3")
+                    found = self._connection = _Connection(os.getpid(), client, pool)
         return found
 
     def _shown(self, path: str) -> str:

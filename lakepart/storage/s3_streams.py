@@ -6,16 +6,17 @@ import io
 from concurrent.futures import Future
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 from lakepart.errors import LakepartError, StorageError
 from lakepart.storage.s3_bucket import S3Bucket, sha256
+from lakepart.storage.sent import SentSink
 
 _GROWS_EVERY = 1000  # parts, of which there may be 10,000: so objects of 880 GiB can be written as a stream
 _SENT_AHEAD = 4  # parts of one object under way at once
 
 
-class S3Sink:
+class S3Sink(SentSink):
     """The bytes of one new object; see :class:`lakepart.storage.base.Sink`."""
 
     def __init__(self, bucket: S3Bucket, path: str, *, part_bytes: int, whole_bytes: int) -> None:
@@ -49,22 +50,6 @@ class S3Sink:
     def tell(self) -> int:
         """Count the bytes taken so far."""
         return self._size_bytes
-
-    def flush(self) -> None:
-        """Do nothing: leaving the block sends what is left."""
-
-    @property
-    def stores_at_once(self) -> bool:
-        """False: bytes are sent, and stored when the block is left."""
-        return False
-
-    def read_back(self) -> BinaryIO:
-        """Refuse: see :attr:`stores_at_once`."""
-        raise io.UnsupportedOperation("bytes that are sent cannot be read back before the block is left")
-
-    def writable(self) -> bool:
-        """Whether bytes can still be written."""
-        return not self.closed
 
     def __enter__(self) -> Self:
         return self

@@ -9,7 +9,7 @@ import struct
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -96,26 +96,26 @@ class Proxy:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection to its end."""
+        writers, tasks = [writer], list[asyncio.Task[None]]()
         try:
             answers, upstream = await asyncio.open_connection(self._host, self._port)
+            writers.append(upstream)
+            connection = _Connection(self, writer, upstream)
+            tasks.append(asyncio.create_task(connection.pass_requests(reader)))
+            tasks.append(asyncio.create_task(connection.pass_answers(answers)))
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         except OSError:
             _reset(writer)
-            return
-        connection = _Connection(self, writer, upstream)
-        tasks = [
-            asyncio.create_task(connection.pass_requests(reader)),
-            asyncio.create_task(connection.pass_answers(answers)),
-        ]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             pass  # the proxy ends: so does this task, cleanly
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            writer.close()
-            upstream.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for one in writers:
+            one.close()
+        closing = asyncio.gather(*(one.wait_closed() for one in writers), return_exceptions=True)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(closing, _UNTIL_CLOSED_S)
 
     def note_request(self, request: Request) -> Fault | None:
         """Count a request, and say what befalls it."""
@@ -183,6 +183,7 @@ class _Connection:
 
 
 _UNTIL_NOTICED_S = 0.2
+_UNTIL_CLOSED_S = 2.0
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -1,3 +1,5 @@
+import base64
+import hashlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -10,6 +12,12 @@ from lakepart.testing.store_contract import THREADS, StoreContract
 
 _NUMBERS = count()
 PART_BYTES = 5 << 20  # the least that S3 takes
+
+
+def _sizes(size_bytes):
+    if size_bytes <= PART_BYTES:
+        return [size_bytes]
+    return [min(PART_BYTES, size_bytes - at) for at in range(0, size_bytes, PART_BYTES)]
 
 
 class TestS3StoreOnSeaweedfs(StoreContract):
@@ -25,6 +33,20 @@ class TestS3StoreOnMoto(StoreContract):
 
 
 class TestS3StoreOfAClass:
+    @pytest.mark.parametrize(("size_bytes", "parts"), [(1, ""), (11 << 20, "-3")])
+    def test_objects_are_sent_with_the_sha_256_that_the_server_keeps(self, s3_lakes, s3, size_bytes, parts):
+        where = f"{s3_lakes}/{next(_NUMBERS)}"
+        store = S3Store(where, s3.storage_options, part_bytes=PART_BYTES, whole_bytes=PART_BYTES)
+
+        with store.open_new("a") as sink:
+            sink.write(bytes(size_bytes))
+
+        key = f"{where.removeprefix('s3://lakes/')}/a"
+        found = s3.client().head_object(Bucket="lakes", Key=key, ChecksumMode="ENABLED")["ChecksumSHA256"]
+        digests = [hashlib.sha256(bytes(size)).digest() for size in _sizes(size_bytes)]
+        whole = hashlib.sha256(b"".join(digests)).digest() if parts else digests[0]
+        assert found == base64.b64encode(whole).decode() + parts
+
     @pytest.mark.parametrize("size_bytes", [1, 11 << 20])
     def test_objects_have_its_class(self, s3_lakes, s3, size_bytes):
         store = S3Store(
