@@ -9,7 +9,7 @@ import struct
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -75,6 +75,8 @@ class Proxy:
         self._orders: list[_Order] = []
         self._traffic = Traffic()
         self._lock = threading.Lock()
+        self._writers: set[asyncio.StreamWriter] = set()  # whose sockets may be open
+        self._carrying: set[asyncio.Task[None]] = set()
 
     def fail(self, fault: Fault, matches: Callable[[Request], bool] = lambda _: True, *, times: int = 1) -> None:
         """Let ``fault`` befall the next ``times`` requests that match."""
@@ -94,28 +96,42 @@ class Proxy:
             taken, self._traffic = self._traffic, Traffic()
             return taken
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Carry one connection to its end."""
-        writers, tasks = [writer], list[asyncio.Task[None]]()
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Begin to carry a connection."""
+        self._writers.add(writer)
+        carrying = asyncio.create_task(self._carry(reader, writer))
+        self._carrying.add(carrying)
+        carrying.add_done_callback(self._carrying.discard)
+
+    async def end(self) -> None:
+        """Break off what is being carried, and wait until no socket is open any more."""
+        for task in self._carrying:
+            task.cancel()
+        await asyncio.gather(*self._carrying, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.gather(*(one.wait_closed() for one in self._writers), return_exceptions=True)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened, tasks = [writer], list[asyncio.Task[None]]()
         try:
             answers, upstream = await asyncio.open_connection(self._host, self._port)
-            writers.append(upstream)
+            opened.append(upstream)
+            self._writers.add(upstream)
             connection = _Connection(self, writer, upstream)
             tasks.append(asyncio.create_task(connection.pass_requests(reader)))
             tasks.append(asyncio.create_task(connection.pass_answers(answers)))
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         except OSError:
             _reset(writer)
-        except asyncio.CancelledError:
-            pass  # the proxy ends: so does this task, cleanly
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for one in writers:
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for one in opened:
             one.close()
-        closing = asyncio.gather(*(one.wait_closed() for one in writers), return_exceptions=True)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(closing, _UNTIL_CLOSED_S)
+        await asyncio.gather(*(one.wait_closed() for one in opened), return_exceptions=True)
+        self._writers.difference_update(opened)
 
     def note_request(self, request: Request) -> Fault | None:
         """Count a request, and say what befalls it."""
@@ -183,7 +199,6 @@ class _Connection:
 
 
 _UNTIL_NOTICED_S = 0.2
-_UNTIL_CLOSED_S = 2.0
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
@@ -203,14 +218,11 @@ def proxy_before(url: str) -> Iterator[Proxy]:
     thread.start()
 
     async def listen() -> asyncio.Server:
-        return await asyncio.start_server(proxy.serve, "127.0.0.1", 0, limit=_CHUNK_BYTES)
+        return await asyncio.start_server(proxy.accept, "127.0.0.1", 0, limit=_CHUNK_BYTES)
 
     async def stop(server: asyncio.Server) -> None:
         server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await proxy.end()
 
     try:
         server = asyncio.run_coroutine_threadsafe(listen(), loop).result()
