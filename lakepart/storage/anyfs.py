@@ -18,7 +18,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from lakepart.errors import AlreadyExistsError, ErrorCode, InvalidInputError, LakepartError, StorageError
 from lakepart.storage.addresses import without_secrets
-from lakepart.storage.base import StoredObject, check_path, check_prefix
+from lakepart.storage.base import OnBytes, Store, StoredObject, check_path, check_prefix
 from lakepart.storage.failures import already_exists, not_found, translate, translated
 from lakepart.storage.sent import SentSink
 
@@ -101,6 +101,16 @@ class FsspecStore:
             except AlreadyExistsError:
                 if not self._holds(path, spool):
                     raise
+
+    def copy_from(self, source: Store, source_path: str, path: str, *, on_bytes: OnBytes) -> bool:  # noqa: ARG002
+        """Give False: what fsspec copies by itself takes the place of what is there."""
+        check_path(path)
+        return False
+
+    def stored_checksum(self, path: str) -> None:
+        """Give None: fsspec tells no checksums of one kind."""
+        if self.stat(path) is None:
+            raise not_found(self._shown(path))
 
     def make_durable(self, paths: Iterable[str]) -> None:
         """Check the paths: a filesystem behind fsspec keeps what it has accepted, folders included."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -11,6 +11,7 @@ from typing import BinaryIO, Protocol, runtime_checkable
 from lakepart.errors import ErrorCode, InvalidInputError
 
 TEMPORARY_SUFFIX = ".tmp"
+OnBytes = Callable[[int], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,17 @@ class StoredObject:
     size_bytes: int
     modified_at: datetime
     storage_class: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChecksum:
+    """A SHA-256 (hex) that a store has computed itself: of an object's bytes, or of the SHA-256s of its parts.
+
+    ``part_sizes`` are those of the parts, in bytes; none where it is that of the whole.
+    """
+
+    sha256: str
+    part_sizes: tuple[int, ...] = ()
 
 
 class Sink(Protocol):
@@ -49,6 +61,11 @@ class Sink(Protocol):
 
     def read_back(self) -> BinaryIO:
         """Open the bytes taken so far as they are stored, not durable yet; only where :attr:`stores_at_once`."""
+        ...
+
+    @property
+    def checksum(self) -> StoredChecksum | None:
+        """What :meth:`Store.stored_checksum` should say of the bytes that were sent; None where it says nothing."""
         ...
 
     def writable(self) -> bool:
@@ -105,6 +122,44 @@ class Store(Protocol):
         ------
         AlreadyExistsError
             If ``path`` holds other bytes.
+        """
+        ...
+
+    def copy_from(self, source: Store, source_path: str, path: str, *, on_bytes: OnBytes) -> bool:
+        """Copy an object of ``source`` to the new object ``path`` without its bytes coming here, if that can be done.
+
+        The object appears whole and is not proven: look at :meth:`stored_checksum` before anything refers to it.
+
+        Parameters
+        ----------
+        source, source_path
+            What to copy, as it stands now: if it is replaced meanwhile, nothing is made.
+        path
+            The object to make, with the metadata and tags of its source, and this store's own class and encryption.
+        on_bytes
+            Called with the bytes copied since it was last called; what it raises gives the copy up.
+
+        Returns
+        -------
+        Whether it was done; False where these two stores cannot, and nothing was asked or changed.
+
+        Raises
+        ------
+        AlreadyExistsError
+            If ``path`` is taken, perhaps by an earlier try whose answer was lost.
+        NotFoundError
+            If there is no source.
+        OfflineDataError
+            If the source must be restored first.
+        """
+        ...
+
+    def stored_checksum(self, path: str) -> StoredChecksum | None:
+        """Give the checksum that the store itself computed of an object and keeps; NotFoundError if there is none.
+
+        None where it keeps none that can be compared. Costs one request and no bytes, and nothing need be readable.
+        One that is equal proves the bytes; one that differs need not disprove them, since stores differ in what they
+        keep: then only the bytes themselves decide.
         """
         ...
 

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from lakepart.errors import AlreadyExistsError, StorageError
-from lakepart.storage.base import TEMPORARY_SUFFIX, StoredObject, check_path, check_prefix
+from lakepart.storage.base import TEMPORARY_SUFFIX, OnBytes, Store, StoredObject, check_path, check_prefix
 from lakepart.storage.failures import already_exists, not_found, translate, translated
 
 _CREATE_TRIES = 50
@@ -79,6 +79,16 @@ class LocalStore:
                 raise
             _sync(self._locate(path))
         self.make_durable([path])
+
+    def copy_from(self, source: Store, source_path: str, path: str, *, on_bytes: OnBytes) -> bool:  # noqa: ARG002
+        """Give False: bytes that are copied here come by here."""
+        check_path(path)
+        return False
+
+    def stored_checksum(self, path: str) -> None:
+        """Give None: a disk keeps no checksums that it would tell."""
+        if self.stat(path) is None:
+            raise not_found(self._locate(path))
 
     def make_durable(self, paths: Iterable[str]) -> None:
         """See :meth:`lakepart.storage.base.Store.make_durable`."""
@@ -277,6 +287,10 @@ class LocalSink:
     def stores_at_once(self) -> bool:
         """True: what is read back is what the disk was given."""
         return True
+
+    @property
+    def checksum(self) -> None:
+        """None: a disk keeps no checksums."""
 
     def read_back(self) -> BinaryIO:
         """See :meth:`lakepart.storage.base.Sink.read_back`."""

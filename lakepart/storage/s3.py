@@ -5,15 +5,30 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from operator import attrgetter
 from typing import Any, BinaryIO
 
-from lakepart.storage.base import TEMPORARY_SUFFIX, StoredObject, check_path, check_prefix, is_path, is_temporary
+from lakepart.storage.base import (
+    TEMPORARY_SUFFIX,
+    OnBytes,
+    Store,
+    StoredChecksum,
+    StoredObject,
+    check_path,
+    check_prefix,
+    is_path,
+    is_temporary,
+)
+from lakepart.storage.pacing import Pace
 from lakepart.storage.s3_bucket import S3Bucket
+from lakepart.storage.s3_checksums import read_kept
+from lakepart.storage.s3_copies import copy_object
 from lakepart.storage.s3_streams import S3File, S3Sink
 
 WHOLE_BYTES = 64 << 20  # up to here an object is one request
 PART_BYTES = 16 << 20
+WHOLE_COPY_BYTES = 5_000_000_000  # the most that CopyObject takes
 _BUFFER_BYTES = 1 << 20
 
 
@@ -33,6 +48,8 @@ class S3Store:
         Of new objects: ``STANDARD_IA``, ``GLACIER_IR`` and so on; the bucket's own by default.
     part_bytes, whole_bytes
         How large the parts of a large object are, in bytes, and up to which size an object is one request.
+    whole_copy_bytes
+        Up to which size an object is copied from one of the same store by one request; a larger one is in parts.
     client
         Gives the boto3 client to ask, in each process anew; by default one is made from ``storage_options``.
 
@@ -40,7 +57,9 @@ class S3Store:
     -----
     Creation is decided by the server (``If-None-Match``), for objects in parts when they are completed. Every request
     carries the SHA-256 of its bytes, and the server refuses what arrives otherwise. An answer that is lost is settled
-    by comparing what is there. In memory an object holds ``whole_bytes`` at most, and up to four parts on their way.
+    by comparing the SHA-256 that the server keeps, or the bytes where it keeps none. In memory an object holds
+    ``whole_bytes`` until it is sent or goes in parts, then less than one; all objects of a store together have up to
+    eight parts on their way.
     """
 
     def __init__(
@@ -51,11 +70,13 @@ class S3Store:
         storage_class: str | None = None,
         part_bytes: int = PART_BYTES,
         whole_bytes: int = WHOLE_BYTES,
+        whole_copy_bytes: int = WHOLE_COPY_BYTES,
         client: Callable[[], Any] | None = None,
     ) -> None:
         self._bucket = S3Bucket(url, storage_options or {}, storage_class, client)
         self._part_bytes = part_bytes
         self._whole_bytes = whole_bytes
+        self._whole_copy_bytes = whole_copy_bytes
 
     @property
     def root(self) -> str:
@@ -72,6 +93,39 @@ class S3Store:
     def put_new(self, path: str, data: bytes) -> None:
         """See :meth:`lakepart.storage.base.Store.put_new`."""
         self._bucket.put(path, data)
+
+    def copy_from(self, source: Store, source_path: str, path: str, *, on_bytes: OnBytes) -> bool:
+        """See :meth:`lakepart.storage.base.Store.copy_from`; for stores of the same endpoint and credentials.
+
+        A look and a copy; above 5 GB a look at the tags and a request for each part instead.
+        """
+        check_path(path)
+        if not (isinstance(source, S3Store) and self._bucket.reaches(source._bucket)):
+            return False
+        copy_object(
+            source._bucket,
+            check_path(source_path),
+            self._bucket,
+            path,
+            whole_bytes=self._whole_copy_bytes,
+            part_bytes=self._part_bytes,
+            on_bytes=on_bytes,
+        )
+        return True
+
+    def stored_checksum(self, path: str) -> StoredChecksum | None:
+        """See :meth:`lakepart.storage.base.Store.stored_checksum`.
+
+        Under SSE-KMS it takes the right to decrypt.
+        """
+        found = self._bucket.inspect(path)
+        return read_kept(found.get("ChecksumSHA256"), found["ContentLength"], self._part_bytes)
+
+    def paced(self, pace: Pace) -> S3Store:
+        """Give the same store, asked no more often than a pace lets through."""
+        found = copy(self)
+        found._bucket = self._bucket.paced(pace)
+        return found
 
     def make_durable(self, paths: Iterable[str]) -> None:
         """Check the paths: the store keeps what it has accepted."""

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from lakepart.errors import AlreadyExistsError, ErrorCode, InvalidInputError, LakepartError, StorageError
+from lakepart.errors import AlreadyExistsError, InvalidInputError, LakepartError, StorageError
 from lakepart.storage.addresses import without_secrets
 from lakepart.storage.base import check_path
+from lakepart.storage.pacing import Pace
+from lakepart.storage.s3_checksums import sha256
 from lakepart.storage.s3_client import CONNECTIONS, check_options, extra_arguments, make_client
-from lakepart.storage.s3_failures import code_of, is_absent, translated
+from lakepart.storage.s3_failures import broke_off, code_of, is_absent, is_unsettled, translated, tried_again
 
 T = TypeVar("T")
 
 _ADDRESS = re.compile(r"[a-z0-9]+://(?P<bucket>[A-Za-z0-9.\-_:]+)/?(?P<prefix>[^?#\x00-\x1f]*)", re.IGNORECASE)
-_OFFLINE_CLASSES = {"GLACIER", "DEEP_ARCHIVE"}
 _MAKING: dict[int, threading.Lock] = {}  # held while a client is made, by process
-_TRIES = 5
-_LONGEST_WAIT_S = 10
+_PARTS_UNDER_WAY = 8  # of all objects of a store: what these hold in memory
+_ENDED_WITHIN_S = 5.0  # for requests under way when an object in parts is given up
+_NOT_OF_THE_CLIENT = {"s3_additional_kwargs"}
 
 
 class Head(NamedTuple):
@@ -45,6 +46,7 @@ class _Connection:
     process_id: int
     client: Any
     pool: ThreadPoolExecutor
+    room: threading.Semaphore  # for parts under way
 
 
 class S3Bucket:
@@ -67,17 +69,12 @@ class S3Bucket:
         self._prefix = f"{check_path(prefix)}/" if prefix else ""
         self._options = dict(options)
         check_options(self._options)
-        self._make_client = client or partial(make_client, self._options)
-        self._extra = extra_arguments(self._options)
-        if storage_class in _OFFLINE_CLASSES:
-            raise InvalidInputError(
-                f"{self.root!r} would have class {storage_class!r}, whose objects cannot be read back and proven.",
-                hint="GLACIER_IR, STANDARD_IA and the others that can be read at once.",
-                code=ErrorCode.UNSUPPORTED,
-            )
+        self._given_client = client
+        self.extra = extra_arguments(self._options)
         if storage_class is not None:
-            self._extra["StorageClass"] = storage_class
+            self.extra["StorageClass"] = storage_class
         self._asked = {"RequestPayer": "requester"} if self._options.get("requester_pays") else {}
+        self._pace = Pace(None)
         self._connection: _Connection | None = None
 
     @property
@@ -85,17 +82,38 @@ class S3Bucket:
         """The prefix as a URL."""
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
+    def paced(self, pace: Pace) -> S3Bucket:
+        """Give the same bucket, asked at a pace: no more requests a second than that."""
+        self._connected()  # so that both talk over one connection
+        found = copy(self)
+        found._pace = pace
+        return found
+
+    def reaches(self, other: S3Bucket) -> bool:
+        """Whether this bucket's client may speak of the other bucket too: same endpoint, same credentials."""
+        return (self._given_client, _of_the_client(self._options)) == (
+            other._given_client,
+            _of_the_client(other._options),
+        )
+
+    def place_of(self, path: str) -> dict[str, str]:
+        """Give where an object is, as botocore names it."""
+        return {"Bucket": self._bucket, "Key": f"{self._prefix}{check_path(path)}"}
+
     def call(self, operation: str, path: str, **arguments: Any) -> Any:
         """Ask one thing of one object, as botocore names it; its errors pass untranslated."""
         client = self._connected().client
-        return getattr(client, operation)(
-            Bucket=self._bucket, Key=f"{self._prefix}{check_path(path)}", **self._asked, **arguments
-        )
+        self._pace.take()
+        return getattr(client, operation)(**self.place_of(path), **self._asked, **arguments)
+
+    def in_background(self, ask: Callable[[], T]) -> Future[T]:
+        """Ask beside others."""
+        return self._connected().pool.submit(ask)
 
     def pages(self, operation: str, what: str, folder: str) -> Iterable[dict[str, Any]]:
         """Ask for a listing of a folder to its end; gives what it lists, as botocore names it."""
         below = f"{self._prefix}{folder}/" if folder else self._prefix
-        with translated("list", self._shown(folder) if folder else self.root):
+        with translated("list", self.shown(folder) if folder else self.root):
             pages = self._connected().client.get_paginator(operation)
             found = pages.paginate(Bucket=self._bucket, Prefix=below, **self._asked)
             return [one for page in found for one in page.get(what, ())]
@@ -108,7 +126,7 @@ class S3Bucket:
         """Look at an object; None if there is none."""
         from botocore.exceptions import ClientError
 
-        with translated("look at", self._shown(path)):
+        with translated("look at", self.shown(path)):
             try:
                 found = self.call("head_object", path)
             except ClientError as error:
@@ -117,6 +135,11 @@ class S3Bucket:
                 raise
         return Head(found["ContentLength"], found["LastModified"], found.get("StorageClass", "STANDARD"))
 
+    def inspect(self, path: str) -> dict[str, Any]:
+        """Look at all that an object's head says, as botocore names it, checksums included; NotFoundError if none."""
+        with translated("look at", self.shown(path)):
+            return dict(self.call("head_object", path, ChecksumMode="ENABLED"))
+
     # Reading
 
     def open_body(self, path: str, start: int, stop: int | None = None) -> Any:
@@ -124,7 +147,7 @@ class S3Bucket:
         from botocore.exceptions import ClientError
 
         asked = {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"} if start or stop else {}
-        with translated("read", self._shown(path)):
+        with translated("read", self.shown(path)):
             try:
                 return self.call("get_object", path, **asked)["Body"]
             except ClientError as error:
@@ -134,18 +157,8 @@ class S3Bucket:
 
     def persistently(self, path: str, read: Callable[[], T]) -> T:
         """Do a read again that broke off in the middle of its body."""
-        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
-        with translated("read", self._shown(path)):
-            for attempt in Retrying(
-                retry=retry_if_exception_type(_broken_off()),
-                stop=stop_after_attempt(_TRIES),
-                wait=wait_random_exponential(multiplier=0.1, max=_LONGEST_WAIT_S),
-                reraise=True,
-            ):
-                with attempt:
-                    return read()
-        raise AssertionError("unreachable: the last attempt raises")
+        with translated("read", self.shown(path)):
+            return tried_again(broke_off, read)
 
     def read(self, path: str, start: int = 0, stop: int | None = None) -> bytes:
         """Read a stretch, to the object's end at most."""
@@ -159,50 +172,76 @@ class S3Bucket:
 
     # Writing
 
-    def put(self, path: str, data: bytes | bytearray) -> None:
-        """Make an object in one request; bytes that are there already were ours, and only the answer was lost."""
-        try:
-            with translated("write", self._shown(path)):
-                self.call("put_object", path, Body=data, IfNoneMatch="*", ChecksumSHA256=sha256(data), **self._extra)
-        except (AlreadyExistsError, StorageError):
-            if not self._holds(path, data):
-                raise
+    def put(self, path: str, data: bytes | bytearray) -> str:
+        """Make an object in one request; bytes that are there already were ours, and only the answer was lost.
 
-    def begin_parts(self, path: str) -> str:
-        """Begin an object that is sent in parts; gives the upload's id."""
-        with translated("write", self._shown(path)):
-            begun = self.call("create_multipart_upload", path, ChecksumAlgorithm="SHA256", **self._extra)
+        Gives the SHA-256 that was sent along.
+        """
+        digest = sha256(data)
+        creation = {"IfNoneMatch": "*", "ChecksumAlgorithm": "SHA256", "ChecksumSHA256": digest}
+        try:
+            with translated("write", self.shown(path)):
+                tried_again(is_unsettled, lambda: self.call("put_object", path, Body=data, **creation, **self.extra))
+        except (AlreadyExistsError, StorageError):
+            if not self._holds(path, data, digest):
+                raise
+        return digest
+
+    def begin_parts(self, path: str, extra: Mapping[str, Any] | None = None) -> str:
+        """Begin an object that comes in parts; gives the upload's id. ``extra`` takes the place of the store's own."""
+        described = self.extra if extra is None else extra
+        with translated("write", self.shown(path)):
+            begun = self.call("create_multipart_upload", path, ChecksumAlgorithm="SHA256", **described)
         return str(begun["UploadId"])
 
-    def send_part(self, path: str, upload_id: str, number: int, data: bytes) -> Future[dict[str, Any]]:
-        """Send a part in the background."""
+    def send_part(self, path: str, upload_id: str, number: int, cut: Callable[[], bytes]) -> Future[dict[str, Any]]:
+        """Send a part in the background; it is cut when there is room for it among those under way."""
 
-        def send() -> dict[str, Any]:
+        def send(data: bytes) -> dict[str, Any]:
             digest = sha256(data)
-            with translated("write", self._shown(path)):
+            with translated("write", self.shown(path)):
                 sent = self.call(
-                    "upload_part", path, UploadId=upload_id, PartNumber=number, Body=data, ChecksumSHA256=digest
+                    "upload_part",
+                    path,
+                    UploadId=upload_id,
+                    PartNumber=number,
+                    Body=data,
+                    ChecksumAlgorithm="SHA256",
+                    ChecksumSHA256=digest,
                 )
             return {"PartNumber": number, "ETag": sent["ETag"], "ChecksumSHA256": digest}
 
-        return self._connected().pool.submit(send)
+        connection = self._connected()
+        connection.room.acquire()
+        try:
+            sending = connection.pool.submit(send, cut())
+        except BaseException:
+            connection.room.release()
+            raise
+        sending.add_done_callback(lambda _: connection.room.release())
+        return sending
 
     def complete_parts(self, path: str, upload_id: str, parts: Sequence[Mapping[str, Any]]) -> None:
         """Let an object in parts appear."""
-        with translated("write", self._shown(path)):
-            self.call(
-                "complete_multipart_upload",
-                path,
-                UploadId=upload_id,
-                MultipartUpload={"Parts": list(parts)},
-                IfNoneMatch="*",
-            )
+        named = {"UploadId": upload_id, "MultipartUpload": {"Parts": list(parts)}, "IfNoneMatch": "*"}
+        with translated("write", self.shown(path)):
+            tried_again(is_unsettled, lambda: self.call("complete_multipart_upload", path, **named))
+
+    def give_up_parts(self, path: str, upload_id: str, under_way: Iterable[Future[Any]]) -> None:
+        """Give an object in parts up, because of an error that says more than what may go wrong here.
+
+        Parts that arrive afterwards would be kept, so those under way are waited for, though not for long: a server
+        that is silent holds nobody up. Vacuum gives up what is left over.
+        """
+        wait([part for part in under_way if not part.cancel()], timeout=_ENDED_WITHIN_S)
+        with suppress(LakepartError):
+            self.abandon_parts(path, upload_id)
 
     def abandon_parts(self, path: str, upload_id: str) -> None:
         """Give an object in parts up."""
         from botocore.exceptions import ClientError
 
-        with translated("write", self._shown(path)):
+        with translated("write", self.shown(path)):
             try:
                 self.call("abort_multipart_upload", path, UploadId=upload_id)
             except ClientError as error:
@@ -211,14 +250,16 @@ class S3Bucket:
 
     def delete(self, path: str) -> None:
         """Delete an object, if there is one."""
-        with translated("delete", self._shown(path)):
+        with translated("delete", self.shown(path)):
             self.call("delete_object", path)
 
-    def _holds(self, path: str, data: bytes | bytearray) -> bool:
+    def _holds(self, path: str, data: bytes | bytearray, digest: str) -> bool:
         """Whether an object is there with exactly these bytes: then some send of ours arrived."""
         with suppress(LakepartError):  # the store cannot say, so the first error stands
-            found = self.look(path)
-            return found is not None and found.size_bytes == len(data) and self.read(path) == data
+            found = self.inspect(path)
+            if found["ContentLength"] != len(data):
+                return False
+            return found.get("ChecksumSHA256") == digest or self.read(path) == data
         return False
 
     def _connected(self) -> _Connection:
@@ -229,18 +270,16 @@ class S3Bucket:
                 found = self._connection
                 if found is None or found.process_id != os.getpid():
                     with translated("reach", self.root):
-                        client = self._make_client()
+                        client = (self._given_client or partial(make_client, self._options))()
                     pool = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="lakepart-s3")
-                    found = self._connection = _Connection(os.getpid(), client, pool)
+                    found = self._connection = _Connection(
+                        os.getpid(), client, pool, threading.Semaphore(_PARTS_UNDER_WAY)
+                    )
         return found
 
-    def _shown(self, path: str) -> str:
+    def shown(self, path: str) -> str:
+        """Give the address of an object, for messages."""
         return f"s3://{self._bucket}/{self._prefix}{path}"
-
-
-def sha256(data: bytes | bytearray) -> str:
-    """Give the SHA-256 of bytes as S3 takes it."""
-    return base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 
 def _whole(body: Any) -> bytes:
@@ -250,14 +289,5 @@ def _whole(body: Any) -> bytes:
         return bytes(body.read())
 
 
-def _broken_off() -> tuple[type[Exception], ...]:
-    """Name what is raised where an answer ends in the middle of its body."""
-    from botocore.exceptions import (
-        ConnectionClosedError,
-        IncompleteReadError,
-        ReadTimeoutError,
-        ResponseStreamingError,
-    )
-    from urllib3.exceptions import HTTPError
-
-    return (ConnectionClosedError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError, HTTPError)
+def _of_the_client(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name not in _NOT_OF_THE_CLIENT}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from lakepart.errors import ErrorCode, LakepartError, OfflineDataError, StorageError
 from lakepart.storage.failures import already_exists, not_found
 
+T = TypeVar("T")
+
+_TRIES = 5
+_LONGEST_WAIT_S = 10
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 _TAKEN = {"PreconditionFailed", "412"}
 _OFFLINE = {"InvalidObjectState", "ObjectNotInActiveTierError"}
@@ -45,6 +49,39 @@ def code_of(error: Any) -> str:
 def is_absent(error: Any) -> bool:
     """Whether there is no such object."""
     return code_of(error) in _ABSENT
+
+
+def is_unsettled(error: BaseException) -> bool:
+    """Whether a write on condition met another request for the same object, so that S3 could not decide."""
+    return code_of(error) == "ConditionalRequestConflict" if hasattr(error, "response") else False
+
+
+def broke_off(error: BaseException) -> bool:
+    """Whether an answer ended in the middle of its body."""
+    from botocore.exceptions import (
+        ConnectionClosedError,
+        IncompleteReadError,
+        ReadTimeoutError,
+        ResponseStreamingError,
+    )
+    from urllib3.exceptions import HTTPError
+
+    return isinstance(
+        error, (ConnectionClosedError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError, HTTPError)
+    )
+
+
+def tried_again(when: Callable[[BaseException], bool], ask: Callable[[], T]) -> T:
+    """Ask again, a few times with growing pauses, where it fails as botocore does not try again by itself."""
+    from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+    trying = Retrying(
+        retry=retry_if_exception(when),
+        stop=stop_after_attempt(_TRIES),
+        wait=wait_random_exponential(multiplier=0.1, max=_LONGEST_WAIT_S),
+        reraise=True,
+    )
+    return trying(ask)
 
 
 @contextmanager

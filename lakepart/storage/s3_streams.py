@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
 from lakepart.errors import LakepartError, StorageError
-from lakepart.storage.s3_bucket import S3Bucket, sha256
+from lakepart.storage.base import StoredChecksum
+from lakepart.storage.s3_bucket import S3Bucket
+from lakepart.storage.s3_checksums import of_parts, of_whole, read_kept, sha256, size_of_part
 from lakepart.storage.sent import SentSink
 
-_GROWS_EVERY = 1000  # parts, of which there may be 10,000: so objects of 880 GiB can be written as a stream
 _SENT_AHEAD = 4  # parts of one object under way at once
 
 
@@ -30,6 +32,7 @@ class S3Sink(SentSink):
         self._sizes: list[int] = []
         self._size_bytes = 0
         self._failed = False
+        self._checksum: StoredChecksum | None = None
         self.closed = False
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int:
@@ -42,14 +45,21 @@ class S3Sink(SentSink):
         self._size_bytes += length
         if self._upload_id is None and len(self._waiting) > self._whole_bytes:
             self._upload_id = self._bucket.begin_parts(self._path)
-        while self._upload_id is not None and len(self._waiting) >= (part_bytes := self._next_part_bytes):
-            self._send(self._upload_id, part_bytes)
+        while self._upload_id is not None and len(self._waiting) >= (
+            next_bytes := size_of_part(len(self._parts) + 1, self._part_bytes)
+        ):
+            self._send(self._upload_id, next_bytes)
         self._failed = False
         return length
 
     def tell(self) -> int:
         """Count the bytes taken so far."""
         return self._size_bytes
+
+    @property
+    def checksum(self) -> StoredChecksum | None:
+        """What S3 should keep as checksum of the bytes that were sent, once the block is left."""
+        return self._checksum
 
     def __enter__(self) -> Self:
         return self
@@ -65,52 +75,51 @@ class S3Sink(SentSink):
                 self._finish()
         finally:
             if self._upload_id is not None:
-                self._abandon(self._upload_id)
+                self._bucket.give_up_parts(self._path, self._upload_id, self._parts)
             self._waiting = bytearray()
 
     def _finish(self) -> None:
         if self._upload_id is None:
-            self._bucket.put(self._path, self._waiting)
+            self._checksum = of_whole(self._bucket.put(self._path, self._waiting))
             return
         if self._waiting:
             self._send(self._upload_id, len(self._waiting))
         sent = [one.result() for one in self._parts]
+        digests = [str(part["ChecksumSHA256"]) for part in sent]
+        self._checksum = of_parts(digests, self._sizes)
         try:
             self._bucket.complete_parts(self._path, self._upload_id, sent)
         except LakepartError:
-            if not self._has_arrived():
+            if not self._has_arrived(digests):
                 raise
         self._upload_id = None
 
-    def _has_arrived(self) -> bool:
+    def _has_arrived(self, digests: Sequence[str]) -> bool:
         """Whether the object is there, part for part as it was sent: then only the answer was lost."""
-        sent = [
-            (one.result()["ChecksumSHA256"], size_bytes)
-            for one, size_bytes in zip(self._parts, self._sizes, strict=True)
-        ]
-        with suppress(LakepartError), io.BufferedReader(S3File(self._bucket, self._path)) as stored:
-            return all(sha256(stored.read(size_bytes)) == digest for digest, size_bytes in sent) and not stored.read(1)
-        return False  # it cannot say: the first error stands
-
-    @property
-    def _next_part_bytes(self) -> int:
-        return self._part_bytes * (1 + len(self._parts) // _GROWS_EVERY)
+        with suppress(LakepartError):  # it cannot say: the first error stands
+            found = self._bucket.inspect(self._path)
+            if found["ContentLength"] != self._size_bytes:
+                return False
+            if read_kept(found.get("ChecksumSHA256"), self._size_bytes, self._part_bytes) == self._checksum:
+                return True
+            with io.BufferedReader(S3File(self._bucket, self._path)) as stored:
+                return all(
+                    sha256(stored.read(size_bytes)) == digest
+                    for digest, size_bytes in zip(digests, self._sizes, strict=True)
+                )
+        return False
 
     def _send(self, upload_id: str, size_bytes: int) -> None:
-        with memoryview(self._waiting) as view:
-            part = bytes(view[:size_bytes])
-        del self._waiting[:size_bytes]
+        def cut() -> bytes:
+            with memoryview(self._waiting) as view:
+                part = bytes(view[:size_bytes])
+            del self._waiting[:size_bytes]
+            return part
+
         if len(self._parts) >= _SENT_AHEAD:
             self._parts[-_SENT_AHEAD].result()  # so many are under way at most
-        self._parts.append(self._bucket.send_part(self._path, upload_id, len(self._parts) + 1, part))
+        self._parts.append(self._bucket.send_part(self._path, upload_id, len(self._parts) + 1, cut))
         self._sizes.append(size_bytes)
-
-    def _abandon(self, upload_id: str) -> None:
-        for part in self._parts:
-            if not part.cancel():
-                part.exception()  # no part may arrive after the upload was given up
-        with suppress(LakepartError):  # the error under way says more; vacuum gives up what is left over
-            self._bucket.abandon_parts(self._path, upload_id)
 
 
 class S3File(io.RawIOBase):

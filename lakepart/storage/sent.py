@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from typing import BinaryIO
 
+from lakepart.storage.base import StoredChecksum
+
 
 class SentSink:
     """A part of :class:`lakepart.storage.base.Sink`; a subclass takes the bytes and says when it is ``closed``."""
@@ -18,6 +20,11 @@ class SentSink:
     def stores_at_once(self) -> bool:
         """False: bytes are sent, and stored when the block is left."""
         return False
+
+    @property
+    def checksum(self) -> StoredChecksum | None:
+        """None: the store keeps no checksum."""
+        return None
 
     def read_back(self) -> BinaryIO:
         """Refuse: see :attr:`stores_at_once`."""

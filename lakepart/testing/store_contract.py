@@ -93,6 +93,8 @@ class StoreContract:
             lambda: store.open_read(path),
             lambda: store.read_bytes(path),
             lambda: store.os_path(path),
+            lambda: store.copy_from(store, path, path, on_bytes=abs),
+            lambda: store.stored_checksum(path),
             lambda: store.stat(path),
             lambda: store.delete(path),
         ]
@@ -272,6 +274,8 @@ class StoreContract:
             store.open_read(path).read()
         with pytest.raises(NotFoundError):
             store.read_ranges(path, [(0, 1)])
+        with pytest.raises(NotFoundError):
+            store.stored_checksum(path)
         assert store.read_bytes("a/b") == b"bytes"
 
     def test_stat_tells_size_and_the_instant_of_writing(self, store: Store) -> None:

@@ -8,12 +8,14 @@ import os
 import secrets
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from types import TracebackType
 from typing import BinaryIO, Self
 
 from lakepart.storage.anyfs import FsspecStore
-from lakepart.storage.base import TEMPORARY_SUFFIX, Sink, Store, StoredObject
+from lakepart.storage.base import TEMPORARY_SUFFIX, OnBytes, Sink, Store, StoredChecksum, StoredObject, check_path
 from lakepart.storage.failures import translate
+from lakepart.storage.s3 import S3Store
 from lakepart.testing.effects import Crash, Effects
 
 
@@ -51,6 +53,18 @@ class CrashingStore:
             if self._store.stat(path) is None:
                 _leave_temporary(self._store, path, data)
             raise
+
+    def copy_from(self, source: Store, source_path: str, path: str, *, on_bytes: OnBytes) -> bool:
+        """Let the store copy by itself, an effect where it is one that can."""
+        self._effects.check_alive()
+        inner = source._store if isinstance(source, CrashingStore) else source
+        with self._effects.effect(f"copy {path}") if isinstance(self._store, S3Store) else nullcontext():
+            return self._store.copy_from(inner, source_path, path, on_bytes=on_bytes)
+
+    def stored_checksum(self, path: str) -> StoredChecksum | None:
+        """Ask for the checksum of an object, if alive."""
+        self._effects.check_alive()
+        return self._store.stored_checksum(path)
 
     def make_durable(self, paths: Iterable[str]) -> None:
         """Sync folders, an effect even where the store has nothing to sync."""
@@ -141,6 +155,15 @@ class FullDiskStore:
                 self.give_back(len(data))
             raise
 
+    def copy_from(self, source: Store, source_path: str, path: str, *, on_bytes: OnBytes) -> bool:  # noqa: ARG002
+        """Give False, so that the bytes come by and are counted."""
+        check_path(path)
+        return False
+
+    def stored_checksum(self, path: str) -> StoredChecksum | None:
+        """Ask for the checksum of an object."""
+        return self._store.stored_checksum(path)
+
     def make_durable(self, paths: Iterable[str]) -> None:
         """Sync folders."""
         self._store.make_durable(paths)
@@ -194,6 +217,10 @@ class _WrappedSink:
     @property
     def stores_at_once(self) -> bool:
         return self._sink.stores_at_once
+
+    @property
+    def checksum(self) -> StoredChecksum | None:
+        return self._sink.checksum
 
     def read_back(self) -> BinaryIO:
         return self._sink.read_back()
