@@ -35,6 +35,7 @@ from lakepart.errors import InvalidInputError
 from lakepart.model.compact_plans import CompactPlan
 from lakepart.model.definition_plans import AlterPlan, RepartitionPlan
 from lakepart.model.diagnoses import Diagnosis
+from lakepart.model.move_limits import MoveLimits
 from lakepart.model.names import check_branch_name
 from lakepart.model.plans import BackfillPlan, TieringPlan, VacuumPlan
 from lakepart.model.policies import TieringPolicy
@@ -239,7 +240,9 @@ class Lake(TransactionalView):
         *,
         fn: Callable[..., Any] | None = None,
         data: Any = None,
-        workers: int = 1,
+        workers: int | None = None,
+        max_bandwidth: int | str | None = None,
+        max_requests: float | None = None,
         progress: bool = True,
         message: str | None = None,
     ) -> Backfill | Commit | CompactReport | MoveReport | VacuumReport:
@@ -250,22 +253,30 @@ class Lake(TransactionalView):
         committed since that a plan to alter or repartition does not know. ``fn`` is the producer of a backfill plan
         that was made with a function which cannot be imported by name; ``data`` are the rows of an upsert whose plan
         was made for a stream; ``message`` is kept with the commit of a rollback, a publication, a compaction or a
-        change of rows.
+        change of rows. ``workers`` are orders or files worked on side by side: one by default, eight where files are
+        moved. ``max_bandwidth`` and ``max_requests`` are limits of a move, as :meth:`Asset.demote` says.
+
+        A move or compaction that fails in a later group of partitions leaves the earlier ones done, and says so in a
+        note of the error; ``error.context["report"]`` is the report of those.
         """
+        limits = MoveLimits.given(workers, max_bandwidth, max_requests)
+        if not isinstance(plan, TieringPlan) and (max_bandwidth, max_requests) != (None, None):
+            raise InvalidInputError("max_bandwidth and max_requests are limits of moves, and this plan moves nothing.")
+        at_once = 1 if workers is None else workers
         match plan:
             case TieringPlan():
                 with move_bar(plan, shown=progress) as on_progress:
-                    return apply_moves(self._home.context, plan, on_progress=on_progress, workers=workers)
+                    return apply_moves(self._home.context, plan, on_progress=on_progress, limits=limits)
             case BackfillPlan():
                 handle = Backfill(self._home, plan.name, selection_of)
                 with backfill_bar(plan.name, shown=progress) as on_progress:
                     backfills.start_backfill(
-                        self._home, plan, fn, workers=workers, on_progress=on_progress, select=selection_of
+                        self._home, plan, fn, workers=at_once, on_progress=on_progress, select=selection_of
                     )
                 return handle._settled()
             case CompactPlan():
                 with compact_bar(plan, shown=progress) as on_progress:
-                    return apply_compact(self._home, plan, on_progress=on_progress, workers=workers, message=message)
+                    return apply_compact(self._home, plan, on_progress=on_progress, workers=at_once, message=message)
             case VacuumPlan():
                 return self._vacuum(plan, progress=progress)
             case AlterPlan():

@@ -17,6 +17,7 @@ from lakepart.engine.context import require_writable
 from lakepart.engine.delete import apply_delete, plan_delete
 from lakepart.engine.row_changes import decided_again
 from lakepart.model.compact_plans import CompactPlan
+from lakepart.model.move_limits import MoveLimits
 from lakepart.model.names import names_in
 from lakepart.model.plans import TieringPlan
 from lakepart.model.records import Commit, RowChanges
@@ -78,29 +79,78 @@ class PartitionChanges(PartitionView):
         """Say which files would be copied to the colder ``tier``."""
         return moves.plan_move(self._home, self._record(), self._partitions, tier, colder=True)
 
-    def demote(self, tier: str, *, progress: bool = True) -> moves.MoveReport:
+    def demote(
+        self,
+        tier: str,
+        *,
+        workers: int | None = None,
+        max_bandwidth: int | str | None = None,
+        max_requests: float | None = None,
+        progress: bool = True,
+    ) -> moves.MoveReport:
         """Move these partitions' files to the colder ``tier``: copied, verified, swapped; vacuum deletes the old bytes.
 
         Content, versions and staleness do not change. A partition that somebody rewrites meanwhile is skipped and
         reported. A move that was interrupted is finished by the next one.
+
+        Parameters
+        ----------
+        tier
+            Where to.
+        workers
+            Files copied side by side, 8 by default.
+        max_bandwidth
+            Bytes a second that may come by this machine, or text such as ``"50 MB"``; no limit by default. What S3
+            copies by itself, from one bucket to another of the same endpoint and credentials, does not come by.
+        max_requests
+            Requests a second to S3; no limit by default.
+        progress
+            Whether to show a progress bar.
+
+        Raises
+        ------
+        CorruptionError
+            A file does not have the bytes that the catalog says, or a tier does not keep what it is given. Its group of
+            partitions stays where it was; the error notes what was moved before.
+        OfflineDataError
+            A file must be restored before it can be copied.
+        StorageError
+            A store fails, or a copy cannot be proven.
+        InvalidInputError
+            There is no such tier, it is not colder, or a limit is none.
+
+        Notes
+        -----
+        Each copy is proven by its SHA-256 before the catalog refers to it (:func:`lakepart.storage.copying.copy_file`).
+        Within S3 a file costs a look, a copy and a look; to S3 from elsewhere a PUT and a look.
         """
-        return self._move(lambda: self.plan_demote(tier), progress=progress)
+        limits = MoveLimits.given(workers, max_bandwidth, max_requests)
+        return self._move(lambda: self.plan_demote(tier), limits, progress=progress)
 
     def plan_promote(self, tier: str | None = None) -> TieringPlan:
         """Say which files would be copied to the hotter ``tier`` (the hottest by default)."""
         chosen = tier or self._home.context.hottest.name
         return moves.plan_move(self._home, self._record(), self._partitions, chosen, colder=False)
 
-    def promote(self, tier: str | None = None, *, progress: bool = True) -> moves.MoveReport:
+    def promote(
+        self,
+        tier: str | None = None,
+        *,
+        workers: int | None = None,
+        max_bandwidth: int | str | None = None,
+        max_requests: float | None = None,
+        progress: bool = True,
+    ) -> moves.MoveReport:
         """Move these partitions' files to the hotter ``tier`` (the hottest by default); as :meth:`demote`."""
-        return self._move(lambda: self.plan_promote(tier), progress=progress)
+        limits = MoveLimits.given(workers, max_bandwidth, max_requests)
+        return self._move(lambda: self.plan_promote(tier), limits, progress=progress)
 
-    def _move(self, make_plan: Callable[[], TieringPlan], *, progress: bool) -> moves.MoveReport:
+    def _move(self, make_plan: Callable[[], TieringPlan], limits: MoveLimits, *, progress: bool) -> moves.MoveReport:
         # first what others left, or the plan would be made of what is about to change
-        finished = moves.finish_interrupted(self._home.context)
+        finished = moves.finish_interrupted(self._home.context, limits)
         plan = make_plan()
         with move_bar(plan, shown=progress) as on_progress:
-            report = moves.apply_moves(self._home.context, plan, on_progress=on_progress)
+            report = moves.apply_moves(self._home.context, plan, on_progress=on_progress, limits=limits)
         return replace(report, finished=report.finished + finished)
 
     # Files

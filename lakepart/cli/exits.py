@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any
 
@@ -49,14 +50,17 @@ def report_error(error: LakepartError, *, as_json: bool) -> ExitCode:
         "context": error.context,
         "retryable": error.retryable,
     }
-    report(error.message, error.hint, details, as_json=as_json)
+    report(error.message, error.hint, details, as_json=as_json, notes=getattr(error, "__notes__", ()))
     return code_of(error)
 
 
-def report(message: str, hint: str | None, details: dict[str, Any], *, as_json: bool) -> None:
+def report(
+    message: str, hint: str | None, details: dict[str, Any], *, as_json: bool, notes: Iterable[str] = ()
+) -> None:
     """Write one error to stderr."""
     if as_json:
         text = json.dumps({"error": {"message": message, "hint": hint, **details}}, default=str, ensure_ascii=False)
     else:
         text = f"error: {message}" + (f"\nhint: {hint}" if hint else "")
+        text += "".join(f"\n{note}" for note in notes)
     sys.stderr.write(f"{text}\n")

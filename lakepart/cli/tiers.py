@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -37,7 +37,19 @@ OlderThan = Annotated[
     str | None,
     typer.Option("--older-than", metavar="DURATION", help="Only windows that ended this long ago: 12h, 180d, 4w."),
 ]
-MoveWorkers = Annotated[int, typer.Option("--workers", "-w", min=1, help="Partitions copied side by side.")]
+MoveWorkers = Annotated[int, typer.Option("--workers", "-w", min=1, help="Files copied side by side.")]
+MaxBandwidth = Annotated[
+    str | None, typer.Option("--max-bandwidth", metavar="SIZE", help="Bytes a second through this machine: 50MB.")
+]
+MaxRequests = Annotated[float | None, typer.Option("--max-requests", metavar="NUMBER", help="Requests a second to S3.")]
+
+
+class Limits(NamedTuple):
+    """The options of a move, as ``lake.apply`` takes them."""
+
+    workers: int
+    max_bandwidth: str | None
+    max_requests: float | None
 
 
 def plan(
@@ -52,7 +64,7 @@ def plan(
 
     Exits with 5 if that is anything.
     """
-    apply(where, policy, older_than, to, as_of, workers=1, apply=False, as_json=as_json)
+    apply(where, policy, older_than, to, as_of, apply=False, as_json=as_json)
 
 
 def apply(
@@ -61,7 +73,9 @@ def apply(
     older_than: OlderThan = None,
     to: Annotated[str | None, typer.Option("--to", metavar="TIER", help="Where --older-than sends them.")] = None,
     as_of: AsOf = None,
-    workers: MoveWorkers = 1,
+    workers: MoveWorkers = 8,
+    max_bandwidth: MaxBandwidth = None,
+    max_requests: MaxRequests = None,
     apply: Apply = False,
     as_json: Json = False,
 ) -> None:
@@ -71,8 +85,9 @@ def apply(
     """
     address, _ = split(where, least=0)
     chosen = _policy(policy, older_than, to)
+    limits = Limits(workers, max_bandwidth, max_requests)
     with opened(address, read_only=not apply) as lake:
-        _carry_out(lake, lake.plan_tiering(chosen, maybe_instant(as_of)), workers, apply=apply, as_json=as_json)
+        _carry_out(lake, lake.plan_tiering(chosen, maybe_instant(as_of)), limits, apply=apply, as_json=as_json)
 
 
 def demote(
@@ -84,7 +99,9 @@ def demote(
     to: Annotated[str, typer.Option("--to", metavar="TIER", help="The colder tier.")] = "cold",
     older_than: OlderThan = None,
     as_of: AsOf = None,
-    workers: MoveWorkers = 1,
+    workers: MoveWorkers = 8,
+    max_bandwidth: MaxBandwidth = None,
+    max_requests: MaxRequests = None,
     apply: Apply = False,
     as_json: Json = False,
 ) -> None:
@@ -93,11 +110,12 @@ def demote(
     Prints the plan, and does it with --apply.
     """
     address, rest = split(where, asset, partitions, least=1)
+    limits = Limits(workers, max_bandwidth, max_requests)
     with opened(address, read_only=not apply) as lake:
         instant = maybe_instant(as_of)
         chosen = select(lake.asset(rest[0]), rest[1:], last, since, instant)
         moved = _older(lake.asset(rest[0]), chosen, older_than, instant)
-        _carry_out(lake, moved.plan_demote(to), workers, apply=apply, as_json=as_json)
+        _carry_out(lake, moved.plan_demote(to), limits, apply=apply, as_json=as_json)
 
 
 def promote(
@@ -107,7 +125,9 @@ def promote(
     last: Last = None,
     since: Since = None,
     to: Annotated[str | None, typer.Option("--to", metavar="TIER", help="The hottest by default.")] = None,
-    workers: MoveWorkers = 1,
+    workers: MoveWorkers = 8,
+    max_bandwidth: MaxBandwidth = None,
+    max_requests: MaxRequests = None,
     apply: Apply = False,
     as_json: Json = False,
 ) -> None:
@@ -116,9 +136,10 @@ def promote(
     Prints the plan, and does it with --apply.
     """
     address, rest = split(where, asset, partitions, least=1)
+    limits = Limits(workers, max_bandwidth, max_requests)
     with opened(address, read_only=not apply) as lake:
         moved = select(lake.asset(rest[0]), rest[1:], last, since)
-        _carry_out(lake, moved.plan_promote(to), workers, apply=apply, as_json=as_json)
+        _carry_out(lake, moved.plan_promote(to), limits, apply=apply, as_json=as_json)
 
 
 def report(
@@ -153,10 +174,10 @@ def _older(asset: Asset, chosen: PartitionVerbs, older_than: str | None, as_of: 
     return old & chosen if isinstance(chosen, Selection) else old
 
 
-def _carry_out(lake: Lake, plan: TieringPlan, workers: int, *, apply: bool, as_json: bool) -> None:
+def _carry_out(lake: Lake, plan: TieringPlan, limits: Limits, *, apply: bool, as_json: bool) -> None:
     carry_out(
         plan,
-        lambda: lake.apply(plan, workers=workers, progress=not as_json),
+        lambda: lake.apply(plan, **limits._asdict(), progress=not as_json),
         apply=apply,
         as_json=as_json,
         is_empty=not plan.moves,

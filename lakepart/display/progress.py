@@ -56,36 +56,49 @@ def backfill_bar(name: str, *, shown: bool) -> Iterator[Callable[[Counts], None]
 
 
 @contextmanager
-def move_bar(plan: TieringPlan, *, shown: bool) -> Iterator[Callable[[int], None]]:
-    """Show how much of a tiering plan is copied; the callable takes the bytes copied since it was last called."""
-    title = f"move {count_of(len(plan.moves), 'partition')}"
-    with _bytes_bar(title, plan.size_bytes, "copied", shown=shown and bool(plan.moves)) as on_progress:
+def move_bar(plan: TieringPlan, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show how much of a tiering plan is copied; the callable takes bytes and files copied since it was last called."""
+    title, files = f"move {count_of(len(plan.moves), 'partition')}", sum(len(move.files) for move in plan.moves)
+    with _bytes_bar(title, plan.size_bytes, "copied", files, shown=shown and bool(plan.moves)) as on_progress:
         yield on_progress
 
 
 @contextmanager
-def compact_bar(plan: CompactPlan, *, shown: bool) -> Iterator[Callable[[int], None]]:
+def compact_bar(plan: CompactPlan, *, shown: bool) -> Iterator[_OnBytes]:
     """Show how much of a plan is compacted; the callable takes the bytes merged since it was last called."""
     title = f"compact {count_of(plan.partitions, 'partition')}"
     with _bytes_bar(title, plan.size_bytes, "merged", shown=shown and not plan.is_empty) as on_progress:
         yield on_progress
 
 
+class _OnBytes(Protocol):
+    """Takes what was done since it was last called."""
+
+    def __call__(self, more_bytes: int, more_files: int = 0, /) -> None: ...
+
+
 @contextmanager
-def _bytes_bar(title: str, total: int, done: str, *, shown: bool) -> Iterator[Callable[[int], None]]:
+def _bytes_bar(title: str, total: int, done: str, files: int | None = None, *, shown: bool) -> Iterator[_OnBytes]:
+    """Show bytes and their rate; and files, where it is known how many there are."""
     if not shown:
         yield _ignore_bytes
         return
-    so_far, lock = 0, Lock()
-    with _bar(title, "{task.fields[note]}") as bar:
+    bytes_so_far, files_so_far, lock = 0, 0, Lock()
 
-        def on_progress(more_bytes: int) -> None:
-            nonlocal so_far
+    def counts(doing: str = "") -> str:
+        counted = f", {files_so_far:,} of {count_of(files, 'file')}" if files is not None else ""
+        return f"{format_bytes(bytes_so_far)} of {format_bytes(total)}{doing}{counted}"
+
+    with _bar(title, "{task.fields[note]}", rate=True) as bar:
+
+        def on_progress(more_bytes: int, more_files: int = 0, /) -> None:
+            nonlocal bytes_so_far, files_so_far
             with lock:  # files are worked on side by side
-                so_far += more_bytes
-                bar.show(total=total, completed=so_far, note=f"{format_bytes(so_far)} of {format_bytes(total)}")
+                bytes_so_far += more_bytes
+                files_so_far += more_files
+                bar.show(total=total, completed=bytes_so_far, note=counts())
 
-        bar.closing = lambda: f"{format_bytes(so_far)} of {format_bytes(total)} {done}"
+        bar.closing = lambda: counts(f" {done}")
         on_progress(0)
         yield on_progress
 
@@ -147,13 +160,13 @@ class _Bar:
 
 
 @contextmanager
-def _bar(title: str, counts: str) -> Iterator[_Bar]:
+def _bar(title: str, counts: str, *, rate: bool = False) -> Iterator[_Bar]:
     from rich.console import Console
 
     console = Console(stderr=True)
     began = time.monotonic()
     if _can_redraw(console):
-        with _progress(console, counts) as progress:
+        with _progress(console, counts, rate=rate) as progress:
             yield _Bar(title, progress)
         return
     bar = _Bar(title, None)
@@ -166,13 +179,21 @@ def _bar(title: str, counts: str) -> Iterator[_Bar]:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _progress(console: Console, counts: str) -> Progress:
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+def _progress(console: Console, counts: str, *, rate: bool) -> Progress:
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
 
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn(counts, markup=False),
+        *([TransferSpeedColumn()] if rate else []),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
@@ -196,7 +217,7 @@ def _ignore_counts(_: Counts) -> None:
     return None
 
 
-def _ignore_bytes(_: int) -> None:
+def _ignore_bytes(_bytes: int, _files: int = 0, /) -> None:
     return None
 
 

@@ -23,6 +23,7 @@ from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.home import Home
 from lakepart.engine.manifests import write_manifests
 from lakepart.engine.merging import CHANGED, DECLARED_ANEW, Group, OnMerged, look_up, merge
+from lakepart.engine.partly_done import telling_what_was_done
 from lakepart.engine.schemas import stored_schema
 from lakepart.engine.side_by_side import do_all
 from lakepart.errors import (
@@ -193,14 +194,17 @@ def apply_compact(
     if workers < 1:
         raise InvalidInputError(f"workers={workers} is less than one.")
     done = _Done()
-    with ThreadPoolExecutor(workers, thread_name_prefix="lakepart-compact") as pool:
+    with (
+        telling_what_was_done(done.report),
+        ThreadPoolExecutor(workers, thread_name_prefix="lakepart-compact") as pool,
+    ):
         for asset in plan.assets:
             for partitions in _groups(asset.partitions):
                 group = look_up(home.context, asset, partitions)
                 if group.found:
                     _compact(group, pool, on_progress, message, done)
                 done.skipped += [(asset.asset, key, why) for key, why in group.skipped.items()]
-    return CompactReport(**done.totals, snapshots=tuple(done.snapshots), skipped=tuple(done.skipped))
+    return done.report() or CompactReport()
 
 
 @dataclass(slots=True)
@@ -208,6 +212,12 @@ class _Done:
     totals: dict[str, int] = field(default_factory=dict)
     snapshots: list[int] = field(default_factory=list)
     skipped: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def report(self) -> CompactReport | None:
+        """Say what was done, if that is anything."""
+        if not (self.snapshots or self.skipped):
+            return None
+        return CompactReport(**self.totals, snapshots=tuple(self.snapshots), skipped=tuple(self.skipped))
 
     def count(self, record: Commit, spent: Mapping[str, int]) -> None:
         self.snapshots.append(record.snapshot)

@@ -10,11 +10,9 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from itertools import groupby
 
 from lakepart.catalog import moves as catalog
@@ -22,23 +20,23 @@ from lakepart.catalog.lookups import get_head, list_assets
 from lakepart.catalog.reading import find_files, find_versions
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.home import Home
-from lakepart.engine.side_by_side import do_all
+from lakepart.engine.move_copies import Copier, OnCopied
+from lakepart.engine.partly_done import telling_what_was_done
 from lakepart.errors import InvalidInputError, LakepartError, StateError, did_you_mean
 from lakepart.model.batches import in_batches
-from lakepart.model.catalog_records import MoveFileRecord, MoveRecord
+from lakepart.model.catalog_records import MoveRecord
 from lakepart.model.instants import to_microseconds
+from lakepart.model.move_limits import MoveLimits
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import Move, TieringPlan, count_of, format_bytes, list_some
 from lakepart.model.policies import TieringPolicy
 from lakepart.model.records import MAIN, AssetRecord, TierRecord
 from lakepart.model.states import MoveState
 from lakepart.planning.tiering import plan_moves, split_by_rule
-from lakepart.storage.copying import copy_file
 
 LEASE = timedelta(minutes=10)
+UNLIMITED = MoveLimits()
 _CLAIMED_AT_ONCE = 32
-_THREADS = 8  # they wait for the disk to sync far more than they compute
-OnCopied = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,33 +79,49 @@ def plan_tiering(home: Home, policy: TieringPolicy, as_of: datetime) -> TieringP
     return _plan(home, wanted, reason=f"policy as of {as_of.isoformat()}")
 
 
-def finish_interrupted(context: LakeContext) -> int:
+def finish_interrupted(context: LakeContext, limits: MoveLimits = UNLIMITED) -> int:
     """Bring the moves to an end that dead processes left; gives how many."""
-    with _threads(_THREADS) as pool:
-        return _finish_interrupted(context, _holder(context), pool)
+    done = _Done()
+    with telling_what_was_done(done.report), Copier(context, limits) as copier:
+        _finish_interrupted(context, _holder(context), copier, done)
+    return done.finished
 
 
-def apply_moves(context: LakeContext, plan: TieringPlan, *, on_progress: OnCopied, workers: int = 1) -> MoveReport:
+def apply_moves(
+    context: LakeContext, plan: TieringPlan, *, on_progress: OnCopied, limits: MoveLimits = UNLIMITED
+) -> MoveReport:
     """Carry out a plan, after finishing what earlier processes left behind.
 
-    Partitions go in groups; eight files are copied side by side, or ``workers`` if that is more.
+    Partitions go in groups. If one fails, the error tells of those before it.
     """
     require_writable(context, View(), "move files")
-    holder = _holder(context)
-    skipped: list[tuple[str, str]] = []
-    moved: list[MoveRecord] = []
-    with _threads(max(workers, _THREADS)) as pool:
-        finished = _finish_interrupted(context, holder, pool)
+    holder, done = _holder(context), _Done()
+    with telling_what_was_done(done.report), Copier(context, limits) as copier:
+        _finish_interrupted(context, holder, copier, done)
         for planned in in_batches(plan.moves, _CLAIMED_AT_ONCE):
             with _aborted_on_failure(context, holder):
-                claimed = _claim(context, planned, holder, skipped)
-                for record in _carry_out(context, claimed, on_progress, pool):
+                claimed = _claim(context, planned, holder, done.skipped)
+                for record in _carry_out(context, claimed, on_progress, copier):
                     if record.state is MoveState.DONE:
-                        moved.append(record)
+                        done.moved.append(record)
                     else:
-                        skipped.append((record.key, record.outcome or "aborted"))
-    files = [file for record in moved for file in record.files]
-    return MoveReport(len(moved), len(files), sum(file.size_bytes for file in files), finished, tuple(skipped))
+                        done.skipped.append((record.key, record.outcome or "aborted"))
+    return done.report() or MoveReport(0, 0, 0)
+
+
+@dataclass(slots=True)
+class _Done:
+    finished: int = 0
+    moved: list[MoveRecord] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def report(self) -> MoveReport | None:
+        """Say what was done, if that is anything."""
+        if not (self.finished or self.moved or self.skipped):
+            return None
+        files = [file for record in self.moved for file in record.files]
+        size_bytes = sum(file.size_bytes for file in files)
+        return MoveReport(len(self.moved), len(files), size_bytes, self.finished, tuple(self.skipped))
 
 
 def _plan(
@@ -150,7 +164,7 @@ def _claim(
 
 
 def _carry_out(
-    context: LakeContext, moves: Sequence[MoveRecord], on_progress: OnCopied, pool: Executor
+    context: LakeContext, moves: Sequence[MoveRecord], on_copied: OnCopied, copier: Copier
 ) -> Sequence[MoveRecord]:
     """Take claimed moves from wherever they stand to their ends, each step for all of them that stand before it."""
     database = context.database
@@ -162,41 +176,26 @@ def _carry_out(
 
     moves = step(MoveState.PLANNED, lambda group: catalog.advance(database, group, MoveState.COPYING))
     # also what was verified by a process that died: much may have happened to those copies since
-    _copy(context, [move for move in moves if move.state is not MoveState.SWAPPED], on_progress, pool)
+    under_way = [move for move in moves if move.state is not MoveState.SWAPPED]
+    copier.copy(
+        under_way,
+        on_copied,
+        meanwhile=lambda: catalog.renew(database, under_way, lease_until_us=_lease_until_us(context)),
+    )
     moves = step(MoveState.COPYING, lambda group: catalog.advance(database, group, MoveState.VERIFIED))
     moves = step(MoveState.VERIFIED, lambda group: catalog.swap(database, group))
     return step(MoveState.SWAPPED, lambda group: catalog.advance(database, group, MoveState.DONE))
 
 
-def _copy(context: LakeContext, moves: Sequence[MoveRecord], on_progress: OnCopied, pool: Executor) -> None:
-    """Copy the files of moves, prove what arrived, and make its names durable; keep the leases meanwhile."""
-
-    def copy(file: MoveFileRecord, to_tier: str) -> None:
-        source, target = context.stores[file.from_tier], context.stores[to_tier]
-        copy_file(source, file.path, target, file.path, expected_checksum=file.checksum)
-        on_progress(file.size_bytes)
-
-    files = [(file, move.to_tier) for move in moves for file in move.files]
-    do_all(
-        pool,
-        [partial(copy, *one) for one in files],
-        meanwhile=lambda: catalog.renew(context.database, moves, lease_until_us=_lease_until_us(context)),
-    )
-    for tier in sorted({to_tier for _, to_tier in files}):
-        context.stores[tier].make_durable([file.path for file, to_tier in files if to_tier == tier])
-
-
-def _finish_interrupted(context: LakeContext, holder: str, pool: Executor) -> int:
+def _finish_interrupted(context: LakeContext, holder: str, copier: Copier, done: _Done) -> None:
     """Carry on the moves whose holder is gone: its lease has run out, or its process on this machine has ended."""
     with context.database.reading() as connection:
         interrupted = catalog.open_moves(connection)
-    finished = 0
     for group in in_batches(interrupted, _CLAIMED_AT_ONCE):
         with _aborted_on_failure(context, holder):
             taken = _take_over(context, group, holder)
-            _carry_out(context, taken, lambda _: None, pool)
-        finished += len(taken)
-    return finished
+            _carry_out(context, taken, lambda *_: None, copier)
+        done.finished += len(taken)
 
 
 def _take_over(context: LakeContext, moves: Sequence[MoveRecord], holder: str) -> list[MoveRecord]:
@@ -213,10 +212,6 @@ def _take_over(context: LakeContext, moves: Sequence[MoveRecord], holder: str) -
                 )
             )
     return taken
-
-
-def _threads(count: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, thread_name_prefix="lakepart-move")
 
 
 @contextmanager

@@ -8,8 +8,17 @@ from concurrent.futures import FIRST_EXCEPTION, Executor, Future, wait
 _SAID_EVERY_S = 60.0
 
 
-def do_all(pool: Executor, tasks: Sequence[Callable[[], None]], *, meanwhile: Callable[[], object]) -> None:
-    """Do all side by side; when one fails, wait for those that run, so that nothing is written after the failure."""
+def do_all(
+    pool: Executor,
+    tasks: Sequence[Callable[[], None]],
+    *,
+    meanwhile: Callable[[], object],
+    on_failure: Callable[[], object] = lambda: None,
+) -> None:
+    """Do all side by side; when one fails, wait for those that run, so that nothing is written after the failure.
+
+    ``on_failure`` may tell those to end early; it is called for interrupts too.
+    """
     begun: list[Future[None]] = []
     try:
         for task in tasks:
@@ -21,6 +30,9 @@ def do_all(pool: Executor, tasks: Sequence[Callable[[], None]], *, meanwhile: Ca
                 one.result()
             if running:
                 meanwhile()
+    except BaseException:
+        on_failure()
+        raise
     finally:
         for one in begun:
             one.cancel()

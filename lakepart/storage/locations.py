@@ -11,6 +11,7 @@ from lakepart.errors import InvalidInputError
 from lakepart.storage.addresses import is_local, is_s3, local_path
 from lakepart.storage.base import Store
 from lakepart.storage.local import LocalStore
+from lakepart.storage.pacing import Pace
 
 _NETWORK_FILESYSTEMS = {"nfs", "cifs", "smb", "fuse.sshfs", "ceph", "glusterfs", "fuse.glusterfs", "lustre"}
 _MOUNTS = Path("/proc/self/mountinfo")
@@ -51,6 +52,13 @@ def open_store(
             context={"url": url},
         )
     return LocalStore(local_path(url))
+
+
+def paced(store: Store, pace: Pace) -> Store:
+    """Give the same store, asked no more often than a pace lets through; requests are counted to S3 only."""
+    from lakepart.storage.s3 import S3Store
+
+    return store.paced(pace) if isinstance(store, S3Store) else store
 
 
 def is_network_filesystem(path: str) -> bool:

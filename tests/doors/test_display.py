@@ -204,12 +204,12 @@ def test_progress_of_a_backfill_is_one_line_where_there_is_no_terminal(capfd) ->
     assert err.count("\n") == 1
 
 
-def test_progress_of_a_move_counts_bytes(capfd) -> None:
+def test_progress_of_a_move_counts_bytes_and_files(capfd) -> None:
     with move_bar(plan_of(5_000), shown=True) as on_progress:
-        on_progress(2_000)
-        on_progress(3_000)
+        on_progress(2_000, 0)
+        on_progress(3_000, 1)
 
-    assert capfd.readouterr().err.startswith("move 1 partition: 5.0 kB of 5.0 kB copied in ")
+    assert capfd.readouterr().err.startswith("move 1 partition: 5.0 kB of 5.0 kB copied, 1 of 1 file in ")
 
 
 def interrupted_backfill() -> None:
@@ -228,9 +228,9 @@ def test_progress_that_was_interrupted_says_how_far_it_came(capfd) -> None:
 def test_progress_that_is_not_wanted_prints_nothing(capfd) -> None:
     with backfill_bar("fix", shown=False) as on_backfill, move_bar(plan_of(1), shown=False) as on_move:
         on_backfill(Counts(total=1, done=1))
-        on_move(1)
+        on_move(1, 1)
     with move_bar(TieringPlan(1, ()), shown=True) as on_move, spinner("thinking", shown=True):
-        on_move(0)
+        on_move(0, 0)
 
     assert capfd.readouterr() == ("", "")
 
