@@ -16,10 +16,10 @@ from lakepart.catalog.database import Database
 from lakepart.catalog.health import examine_database, examine_migrations, examine_sqlite_release
 from lakepart.catalog.locations import Location
 from lakepart.catalog.lookups import list_snapshots
+from lakepart.engine.access import StorageOptions
 from lakepart.engine.context import LakeContext
 from lakepart.engine.opening import (
     IDENTITY_PATH,
-    StorageOptions,
     catalog_location,
     open_lake,
     read_identity,
@@ -29,6 +29,7 @@ from lakepart.errors import LakeNotFoundError, LakepartError, NotFoundError
 from lakepart.model.diagnoses import NOTICE, OK, PROBLEM, Diagnosis
 from lakepart.model.instants import from_microseconds
 from lakepart.storage.addresses import without_secrets
+from lakepart.storage.credentials import CredentialsSource
 from lakepart.storage.locations import is_network_filesystem
 from lakepart.storage.probing import disk_room, probe_store
 
@@ -50,7 +51,12 @@ def examine_machine(*, uses_sqlite: bool = True) -> Iterator[Diagnosis]:
 
 
 def examine_address(
-    url: str, *, catalog: Location | None, read_only: bool, storage_options: StorageOptions
+    url: str,
+    *,
+    catalog: Location | None,
+    read_only: bool,
+    storage_options: StorageOptions,
+    credentials: CredentialsSource = None,
 ) -> list[Diagnosis]:
     """Look at the lake at ``url`` as far as it can be opened; what keeps it from that is a problem, too.
 
@@ -76,7 +82,9 @@ def examine_address(
         if migrated.severity != OK:
             return found
         # read-only, so that nothing is written but what tries the stores out
-        context = open_lake(url, catalog=catalog, read_only=True, storage_options=storage_options)
+        context = open_lake(
+            url, catalog=catalog, read_only=True, storage_options=storage_options, credentials=credentials
+        )
     except NotFoundError:
         raise
     except LakepartError as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from lakepart.errors import ErrorCode, InvalidInputError
 from lakepart.model.plans import list_some
+from lakepart.storage.credentials import EXPIRES_AT, TierCredentials, laid_over
 
 _SESSION = {
     "key": "aws_access_key_id",
@@ -15,34 +17,46 @@ _SESSION = {
     "profile": "profile_name",
     "region": "region_name",
 }
+_SECRETS = {_SESSION[name] for name in ("key", "secret", "token")}
 _CLIENT = {"endpoint_url", "use_ssl"}
 _NESTED = {"client_kwargs", "config_kwargs", "s3_additional_kwargs"}
 _KNOWN = sorted({*_SESSION, *_CLIENT, *_NESTED, "anon", "requester_pays"})
 _WITH_THE_SESSION = {"region_name", *_SESSION.values()}
 CONNECTIONS = 64
+_ASKED = sorted({*_KNOWN, EXPIRES_AT} - {"requester_pays", "s3_additional_kwargs"})
 _ATTEMPTS = 5
 _CONNECT_S, _ANSWER_S = 10, 60
+_ADVISED_S, _FORCED_S = 120, 60  # before credentials expire, one thread asks for new ones; then all wait for them
 
 
-def check_options(options: Mapping[str, Any]) -> None:
-    """Refuse options that nothing would come of.
+def complete_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Give options with what fsspec is configured to give s3fs (``FSSPEC_S3_KEY``, ``~/.config/fsspec``) behind them.
 
     Raises
     ------
     InvalidInputError
         An option is not known, or one that holds others is not a mapping. Values are not shown.
     """
-    unknown = sorted(options.keys() - set(_KNOWN))
+    from fsspec.config import conf
+
+    _check("storage_options has", options, _KNOWN)
+    configured = {name: value for name, value in conf.get("s3", {}).items() if name in _KNOWN}  # s3fs takes more
+    _check("fsspec is configured with", configured, _KNOWN)
+    return laid_over(configured, options)
+
+
+def _check(whose: str, options: Mapping[str, Any], known: list[str]) -> None:
+    unknown = sorted(options.keys() - set(known))
     if unknown:
         raise InvalidInputError(
-            f"storage_options has {list_some(repr(name) for name in unknown)}, which S3 does not take.",
-            hint=f"known: {', '.join(_KNOWN)}; config_kwargs are botocore's, with proxies and s3.addressing_style.",
+            f"{whose} {list_some(repr(name) for name in unknown)}, which S3 does not take there.",
+            hint=f"known: {', '.join(known)}; config_kwargs are botocore's, with proxies and s3.addressing_style.",
             code=ErrorCode.UNSUPPORTED,
             context={"options": unknown},
         )
     for name in sorted(_NESTED & options.keys()):
         if not isinstance(options[name], Mapping):
-            raise InvalidInputError(f"storage_options[{name!r}] is a mapping of further options, as s3fs takes it.")
+            raise InvalidInputError(f"{whose} {name!r}, which is to be a mapping of further options, as s3fs takes it.")
 
 
 _OURS = {
@@ -71,8 +85,10 @@ def extra_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def make_client(options: Mapping[str, Any]) -> Any:
+def make_client(options: Mapping[str, Any], credentials: TierCredentials | None = None) -> Any:
     """Make a client with a session of its own; thread-safe once made.
+
+    ``credentials`` are asked first, go before ``options``, and are asked again a minute before they expire.
 
     Notes
     -----
@@ -83,9 +99,14 @@ def make_client(options: Mapping[str, Any]) -> Any:
     from botocore import UNSIGNED
     from botocore.config import Config
 
+    asked = _ask(credentials)
+    options = laid_over(options, asked)
     given = dict(options.get("client_kwargs") or {})
     session = {_SESSION[name]: options[name] for name in _SESSION if options.get(name) is not None}
     session |= {name: given.pop(name) for name in sorted(_WITH_THE_SESSION & given.keys())}
+    if asked.get(EXPIRES_AT) is not None:
+        session = {name: value for name, value in session.items() if name not in _SECRETS}
+        session["botocore_session"] = _renewing(asked, lambda: _ask(credentials))
     config = Config(
         retries={"mode": "standard", "max_attempts": _ATTEMPTS},
         connect_timeout=_CONNECT_S,
@@ -107,3 +128,48 @@ def make_client(options: Mapping[str, Any]) -> Any:
             f"No S3 client can be made with these storage_options: {what}.",
             hint="client_kwargs are those of boto3's Session and client, config_kwargs those of botocore's Config.",
         ) from error
+
+
+def _ask(credentials: TierCredentials | None) -> dict[str, Any]:
+    if credentials is None:
+        return {}
+    asked = credentials.ask()
+    _check("The provider of credentials gave", asked, _ASKED)
+    if asked.get(EXPIRES_AT) is not None and not (asked.get("key") and asked.get("secret")):
+        raise InvalidInputError(
+            f"The provider of credentials gave {credentials.tier!r} an expires_at without a key and a secret.",
+            hint='{"key": …, "secret": …, "token": …, "expires_at": …}',
+        )
+    return asked
+
+
+def _renewing(first: Mapping[str, Any], ask: Callable[[], Mapping[str, Any]]) -> Any:
+    """Make a session of botocore whose credentials are asked for before they expire, and come before all others."""
+    from botocore.credentials import CredentialProvider, RefreshableCredentials
+    from botocore.session import get_session
+
+    class Given(CredentialProvider):  # type: ignore[misc]
+        METHOD = "lakepart"
+
+        def load(self) -> Any:
+            return RefreshableCredentials.create_from_metadata(
+                _as_botocore_takes(first),
+                lambda: _as_botocore_takes(ask()),
+                self.METHOD,
+                advisory_timeout=_ADVISED_S,
+                mandatory_timeout=_FORCED_S,
+            )
+
+    session = get_session()
+    session.get_component("credential_provider").providers.insert(0, Given())
+    return session
+
+
+def _as_botocore_takes(asked: Mapping[str, Any]) -> dict[str, str | None]:
+    expires_at = asked.get(EXPIRES_AT) or datetime.max.replace(tzinfo=UTC)
+    return {
+        "access_key": asked.get("key"),
+        "secret_key": asked.get("secret"),
+        "token": asked.get("token"),
+        "expiry_time": expires_at.isoformat(),
+    }

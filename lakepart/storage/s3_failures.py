@@ -13,6 +13,7 @@ _ABSENT = {"404", "NoSuchKey", "NotFound"}
 _TAKEN = {"PreconditionFailed", "412"}
 _OFFLINE = {"InvalidObjectState", "ObjectNotInActiveTierError"}
 _DENIED = {
+    "400": "S3 answers so to a look where credentials have expired: get new ones.",
     "403": "the policy of this user does not allow it.",
     "AccessDenied": "the policy of this user does not allow it: doctor says what is missing.",
     "AllAccessDisabled": "the account or bucket is closed: ask who runs it.",
@@ -23,6 +24,7 @@ _DENIED = {
     "TokenRefreshRequired": "the credentials have expired: get new ones.",
     "RequestTimeTooSkewed": "this machine's clock is wrong: set it by NTP.",
 }
+_EXPIRED = {"ExpiredToken", "TokenRefreshRequired", "400"}  # a look is answered without a body, so without a word
 _BUSY = {
     "SlowDown",
     "503",
@@ -45,6 +47,11 @@ def code_of(error: Any) -> str:
 def is_absent(error: Any) -> bool:
     """Whether there is no such object."""
     return code_of(error) in _ABSENT
+
+
+def is_expired(error: Any) -> bool:
+    """Whether new credentials may help."""
+    return code_of(error) in _EXPIRED
 
 
 @contextmanager
