@@ -32,6 +32,7 @@ from lakepart.storage.addresses import check_roots, is_local, join_url, local_pa
 from lakepart.storage.base import Store
 from lakepart.storage.credentials import CredentialsSource, name_of
 from lakepart.storage.locations import is_network_filesystem
+from lakepart.storage.probing import overwrites
 
 IDENTITY_PATH = "_lakepart/lake.json"
 FORMAT = 1
@@ -77,6 +78,11 @@ def create_lake(
             hint="connect to it, or choose another place.",
             context={"url": without_secrets(url)},
         )
+    if not is_local(url):
+        _require_creation(root, without_secrets(url))
+    for tier in chosen:
+        if not is_local(tier.root) and join_url(url, tier.root) == tier.root:  # elsewhere than the lake's own folder
+            _try_out(stores[tier.name])
     if is_local(url):
         make_folder(Path(local_path(url)))
     if isinstance(location, Path):
@@ -85,6 +91,29 @@ def create_lake(
     context = LakeContext(url, catalog, database, root, chosen, stores, clock, new_id, credentials=name_of(credentials))
     _identify(context)
     return context
+
+
+def _require_creation(root: Store, address: str) -> None:
+    """Refuse a place for a lake's own folder that overwrites.
+
+    There names are given by counting: ``lake.json``, a manifest for each snapshot. Names of data files are unique, so
+    tiers do not depend on it.
+    """
+    if overwrites(root, f"_lakepart/probe-{new_id()}"):
+        raise StorageError(
+            f"The store at {address!r} overwrites what is there although it is asked to create only (If-None-Match): "
+            "two lakes could be made in one place, and take each other's commits for their own. Nothing was made.",
+            hint="use a release of this store that keeps conditional writes; or let the lake's own folder be on a disk "
+            "or in another store, and put only tiers here.",
+            code=ErrorCode.UNSUPPORTED,
+            context={"url": address},
+        )
+
+
+def _try_out(store: Store) -> None:
+    """Let a typing error in the address of a tier, or a right that is missing, be found before it is recorded."""
+    store.put_new(path := f"probe-{new_id()}", b"probe")
+    store.delete(path)
 
 
 def open_lake(

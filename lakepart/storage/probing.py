@@ -18,6 +18,22 @@ _NO_ROOM = 64_000_000
 _SKEW = timedelta(seconds=60)  # stores stamp objects with seconds, and answer after a while
 
 
+def overwrites(store: Store, path: str) -> bool:
+    """Try out whether a store overwrites what is there when it is asked to create; ``path`` is nobody else's.
+
+    Nothing stays. In S3 that is two PUTs, two HEADs and a DELETE; what fails is raised as the store's own error.
+    """
+    store.put_new(path, b"probe")
+    try:
+        store.put_new(path, b"other bytes")
+    except AlreadyExistsError:
+        return False
+    finally:
+        with suppress(LakepartError):  # what is left of it, check names
+            store.delete(path)
+    return True
+
+
 def probe_store(store: Store, subject: str, path: str, now: datetime) -> Iterator[Diagnosis]:
     """Write a small object, try to overwrite it, read it back and delete it; ``path`` is nobody else's."""
     try:
@@ -35,7 +51,13 @@ def probe_store(store: Store, subject: str, path: str, now: datetime) -> Iterato
     except LakepartError as error:
         yield Diagnosis(subject, PROBLEM, error.message, error.hint)
         return
-    skew = timedelta(0) if stored is None else stored.modified_at - now
+    if stored is not None:
+        yield from judge_clock(subject, stored.modified_at, now)
+
+
+def judge_clock(subject: str, theirs: datetime, ours: datetime) -> Iterator[Diagnosis]:
+    """Say where a store's clock and this machine's differ."""
+    skew = theirs - ours
     if abs(skew) > _SKEW:
         yield Diagnosis(
             subject,

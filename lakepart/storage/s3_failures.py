@@ -100,6 +100,13 @@ def _of_answer(error: Any, action: str, place: str) -> LakepartError:
         return StorageError(
             f"Cannot {action} {place!r}: {code}.", hint=_DENIED[code], code=ErrorCode.PERMISSION, context=context
         )
+    if code == "NotImplemented":
+        return StorageError(
+            f"Cannot {action} {place!r}: the store does not know what this needs ({code}).",
+            hint="lakepart needs conditional writes (If-None-Match): use a release of the store that has them.",
+            code=ErrorCode.UNSUPPORTED,
+            context=context,
+        )
     if code in _BUSY:
         return _unreachable(action, place, code)
     said = str(error.response.get("Error", {}).get("Message", "")).strip()

@@ -26,6 +26,7 @@ class Fault(StrEnum):
     INTERNAL_ERROR = "internal-error"  # answered 500 InternalError, and not passed on
     EXPIRED_TOKEN = "expired-token"  # noqa: S105 - answered 400 ExpiredToken, and not passed on
     ACCESS_DENIED = "access-denied"  # answered 403 AccessDenied, and not passed on
+    NOT_IMPLEMENTED = "not-implemented"  # answered 501 NotImplemented, and not passed on
     SILENCE = "silence"  # neither passed on nor answered
     LOST_ANSWER = "lost-answer"  # carried out; the connection is reset instead of an answer
     CUT_ANSWER = "cut-answer"  # carried out; the connection is reset in the middle of the answer
@@ -37,6 +38,7 @@ _ANSWERED = {
     Fault.INTERNAL_ERROR: (500, "InternalError"),
     Fault.EXPIRED_TOKEN: (400, "ExpiredToken"),
     Fault.ACCESS_DENIED: (403, "AccessDenied"),
+    Fault.NOT_IMPLEMENTED: (501, "NotImplemented"),
 }
 
 
