@@ -9,7 +9,6 @@ from operator import attrgetter
 from typing import Any, BinaryIO
 
 from lakepart.storage.base import TEMPORARY_SUFFIX, StoredObject, check_path, check_prefix, is_path, is_temporary
-from lakepart.storage.credentials import TierCredentials
 from lakepart.storage.s3_bucket import S3Bucket
 from lakepart.storage.s3_streams import S3File, S3Sink
 
@@ -32,9 +31,6 @@ class S3Store:
         Never shown or stored. What is not given comes from the environment, ``~/.aws`` or the machine's role.
     storage_class
         Of new objects: ``STANDARD_IA``, ``GLACIER_IR`` and so on; the bucket's own by default.
-    credentials
-        Are asked for keys (and endpoint, region …) when the first request is made, before they expire, and once more
-        when the server says that they have.
     part_bytes, whole_bytes
         How large the parts of a large object are, in bytes, and up to which size an object is one request.
 
@@ -51,11 +47,10 @@ class S3Store:
         storage_options: Mapping[str, Any] | None = None,
         *,
         storage_class: str | None = None,
-        credentials: TierCredentials | None = None,
         part_bytes: int = PART_BYTES,
         whole_bytes: int = WHOLE_BYTES,
     ) -> None:
-        self._bucket = S3Bucket(url, storage_options or {}, storage_class, credentials)
+        self._bucket = S3Bucket(url, storage_options or {}, storage_class)
         self._part_bytes = part_bytes
         self._whole_bytes = whole_bytes
 

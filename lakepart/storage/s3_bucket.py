@@ -17,9 +17,8 @@ from typing import Any, NamedTuple, TypeVar
 from lakepart.errors import AlreadyExistsError, ErrorCode, InvalidInputError, LakepartError, StorageError
 from lakepart.storage.addresses import without_secrets
 from lakepart.storage.base import check_path
-from lakepart.storage.credentials import TierCredentials
-from lakepart.storage.s3_client import CONNECTIONS, complete_options, extra_arguments, make_client
-from lakepart.storage.s3_failures import code_of, is_absent, is_expired, translated
+from lakepart.storage.s3_client import CONNECTIONS, check_options, extra_arguments, make_client
+from lakepart.storage.s3_failures import code_of, is_absent, translated
 
 T = TypeVar("T")
 
@@ -50,13 +49,7 @@ class _Connection:
 class S3Bucket:
     """A prefix of one bucket; paths are below it. Options as :class:`~lakepart.storage.s3.S3Store` takes them."""
 
-    def __init__(
-        self,
-        url: str,
-        options: Mapping[str, Any],
-        storage_class: str | None,
-        credentials: TierCredentials | None = None,
-    ) -> None:
+    def __init__(self, url: str, options: Mapping[str, Any], storage_class: str | None) -> None:
         address = _ADDRESS.fullmatch(url)
         if address is None:
             raise InvalidInputError(
@@ -65,8 +58,8 @@ class S3Bucket:
             )
         self._bucket, prefix = address["bucket"], address["prefix"].strip("/")
         self._prefix = f"{check_path(prefix)}/" if prefix else ""
-        self._options = complete_options(options)
-        self._credentials = credentials
+        self._options = dict(options)
+        check_options(self._options)
         self._extra = extra_arguments(self._options)
         if storage_class in _OFFLINE_CLASSES:
             raise InvalidInputError(
@@ -86,24 +79,18 @@ class S3Bucket:
 
     def call(self, operation: str, path: str, **arguments: Any) -> Any:
         """Ask one thing of one object, as botocore names it; its errors pass untranslated."""
-        key = f"{self._prefix}{check_path(path)}"
-        return self._renewing(
-            lambda client: getattr(client, operation)(Bucket=self._bucket, Key=key, **self._asked, **arguments)
+        client = self._connected().client
+        return getattr(client, operation)(
+            Bucket=self._bucket, Key=f"{self._prefix}{check_path(path)}", **self._asked, **arguments
         )
 
     def pages(self, operation: str, what: str, folder: str) -> Iterable[dict[str, Any]]:
         """Ask for a listing of a folder to its end; gives what it lists, as botocore names it."""
         below = f"{self._prefix}{folder}/" if folder else self._prefix
         with translated("list", self._shown(folder) if folder else self.root):
-            return self._renewing(
-                lambda client: [
-                    one
-                    for page in client.get_paginator(operation).paginate(
-                        Bucket=self._bucket, Prefix=below, **self._asked
-                    )
-                    for one in page.get(what, ())
-                ]
-            )
+            pages = self._connected().client.get_paginator(operation)
+            found = pages.paginate(Bucket=self._bucket, Prefix=below, **self._asked)
+            return [one for page in found for one in page.get(what, ())]
 
     def path_of(self, listed: Mapping[str, Any]) -> str:
         """Give the path of something listed."""
@@ -226,33 +213,16 @@ class S3Bucket:
             return found is not None and found.size_bytes == len(data) and self.read(path) == data
         return False
 
-    def _renewing(self, ask: Callable[[Any], T]) -> T:
-        """Ask something of the client; where credentials have expired, once more with new ones."""
-        from botocore.exceptions import ClientError
-
-        connection = self._connected()
-        try:
-            return ask(connection.client)
-        except ClientError as error:
-            if not is_expired(error):
-                raise
-        return ask(self._connected(instead_of=connection).client)
-
-    def _connected(self, instead_of: _Connection | None = None) -> _Connection:
-        """Give this process's connection; another one, with credentials of now, than that which is of no use."""
+    def _connected(self) -> _Connection:
         found = self._connection
-        if found is None or found is instead_of or found.process_id != os.getpid():
+        if found is None or found.process_id != os.getpid():
             # a lock for each process: one that a fork inherits may be held by a thread that it does not inherit
             with _MAKING.setdefault(os.getpid(), threading.Lock()):
                 found = self._connection
-                if found is None or found is instead_of or found.process_id != os.getpid():
+                if found is None or found.process_id != os.getpid():
                     with translated("reach", self.root):
-                        client = make_client(self._options, self._credentials)
-                    pool = (
-                        ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="lakepart-s3")
-                        if found is None or found is not instead_of
-                        else found.pool  # whose threads may be those that ask
-                    )
+                        client = make_client(self._options)
+                    pool = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="lakepart-s3")
                     found = self._connection = _Connection(os.getpid(), client, pool)
         return found
 
