@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, BinaryIO
 
@@ -33,6 +33,8 @@ class S3Store:
         Of new objects: ``STANDARD_IA``, ``GLACIER_IR`` and so on; the bucket's own by default.
     part_bytes, whole_bytes
         How large the parts of a large object are, in bytes, and up to which size an object is one request.
+    client
+        Gives the boto3 client to ask, in each process anew; by default one is made from ``storage_options``.
 
     Notes
     -----
@@ -49,8 +51,9 @@ class S3Store:
         storage_class: str | None = None,
         part_bytes: int = PART_BYTES,
         whole_bytes: int = WHOLE_BYTES,
+        client: Callable[[], Any] | None = None,
     ) -> None:
-        self._bucket = S3Bucket(url, storage_options or {}, storage_class)
+        self._bucket = S3Bucket(url, storage_options or {}, storage_class, client)
         self._part_bytes = part_bytes
         self._whole_bytes = whole_bytes
 

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from lakepart.errors import AlreadyExistsError, ErrorCode, InvalidInputError, LakepartError, StorageError
@@ -49,7 +50,13 @@ class _Connection:
 class S3Bucket:
     """A prefix of one bucket; paths are below it. Options as :class:`~lakepart.storage.s3.S3Store` takes them."""
 
-    def __init__(self, url: str, options: Mapping[str, Any], storage_class: str | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        options: Mapping[str, Any],
+        storage_class: str | None,
+        client: Callable[[], Any] | None = None,
+    ) -> None:
         address = _ADDRESS.fullmatch(url)
         if address is None:
             raise InvalidInputError(
@@ -60,6 +67,7 @@ class S3Bucket:
         self._prefix = f"{check_path(prefix)}/" if prefix else ""
         self._options = dict(options)
         check_options(self._options)
+        self._make_client = client or partial(make_client, self._options)
         self._extra = extra_arguments(self._options)
         if storage_class in _OFFLINE_CLASSES:
             raise InvalidInputError(
@@ -221,7 +229,7 @@ class S3Bucket:
                 found = self._connection
                 if found is None or found.process_id != os.getpid():
                     with translated("reach", self.root):
-                        client = make_client(self._options)
+                        client = self._make_client()
                     pool = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="lakepart-s3")
                     found = self._connection = _Connection(os.getpid(), client, pool)
         return found

@@ -6,9 +6,11 @@ from itertools import count
 
 import pytest
 
+from lakepart.engine.opening import system_clock
 from lakepart.errors import AlreadyExistsError
 from lakepart.storage.s3 import S3Store
 from lakepart.testing.store_contract import THREADS, StoreContract
+from lakepart.testing.strict_s3 import StrictS3
 
 _NUMBERS = count()
 PART_BYTES = 5 << 20  # the least that S3 takes
@@ -30,6 +32,25 @@ class TestS3StoreOnMoto(StoreContract):
     @pytest.fixture
     def store(self, moto_lakes, moto):
         return S3Store(f"{moto_lakes}/{next(_NUMBERS)}", moto.storage_options)
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A listing has several pages in most tests."""
+    return StrictS3(system_clock, page_keys=3)
+
+
+class TestS3StoreOnTheStrictFake(StoreContract):
+    @pytest.fixture
+    def store(self, server):
+        return S3Store(f"{server.make_bucket('lakes')}/{next(_NUMBERS)}", client=server.client)
+
+
+class TestS3StoreThatSendsPartsAtOnceToTheStrictFake(StoreContract):
+    @pytest.fixture
+    def store(self, server):
+        where = f"{server.make_bucket('lakes')}/{next(_NUMBERS)}"
+        return S3Store(where, client=server.client, part_bytes=PART_BYTES, whole_bytes=0)
 
 
 class TestS3StoreOfAClass:
