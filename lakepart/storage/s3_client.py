@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from typing import Any
 
 from lakepart.errors import ErrorCode, InvalidInputError
@@ -26,20 +25,23 @@ CONNECTIONS = 64
 _ASKED = sorted({*_KNOWN, EXPIRES_AT} - {"requester_pays", "s3_additional_kwargs"})
 _ATTEMPTS = 5
 _CONNECT_S, _ANSWER_S = 10, 60
-_ADVISED_S, _FORCED_S = 120, 60  # before credentials expire, one thread asks for new ones; then all wait for them
 
 
-def complete_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Give options with what fsspec is configured to give s3fs (``FSSPEC_S3_KEY``, ``~/.config/fsspec``) behind them.
+def check_options(options: Mapping[str, Any]) -> None:
+    """Refuse options that nothing would come of.
 
     Raises
     ------
     InvalidInputError
         An option is not known, or one that holds others is not a mapping. Values are not shown.
     """
+    _check("storage_options has", options, _KNOWN)
+
+
+def complete_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Give options with what fsspec is configured with for S3 (``FSSPEC_S3_KEY``, ``~/.config/fsspec``) behind them."""
     from fsspec.config import conf
 
-    _check("storage_options has", options, _KNOWN)
     configured = {name: value for name, value in conf.get("s3", {}).items() if name in _KNOWN}  # s3fs takes more
     _check("fsspec is configured with", configured, _KNOWN)
     return laid_over(configured, options)
@@ -99,14 +101,18 @@ def make_client(options: Mapping[str, Any], credentials: TierCredentials | None 
     from botocore import UNSIGNED
     from botocore.config import Config
 
-    asked = _ask(credentials)
+    asked = _ask(credentials) if credentials is not None else {}
     options = laid_over(options, asked)
     given = dict(options.get("client_kwargs") or {})
     session = {_SESSION[name]: options[name] for name in _SESSION if options.get(name) is not None}
     session |= {name: given.pop(name) for name in sorted(_WITH_THE_SESSION & given.keys())}
-    if asked.get(EXPIRES_AT) is not None:
+    renewed = None
+    if credentials is not None and "key" in asked:
+        from lakepart.storage.s3_credentials import RenewedCredentials
+
+        renewed = RenewedCredentials(asked, lambda: _ask(credentials))
         session = {name: value for name, value in session.items() if name not in _SECRETS}
-        session["botocore_session"] = _renewing(asked, lambda: _ask(credentials))
+        session["botocore_session"] = renewed.session()
     config = Config(
         retries={"mode": "standard", "max_attempts": _ATTEMPTS},
         connect_timeout=_CONNECT_S,
@@ -121,55 +127,24 @@ def make_client(options: Mapping[str, Any], credentials: TierCredentials | None 
     arguments = {name: options[name] for name in sorted(_CLIENT & options.keys())} | given
     try:
         config = config.merge(Config(**dict(options.get("config_kwargs") or {})))
-        return boto3.session.Session(**session).client("s3", config=config, **arguments)
+        client = boto3.session.Session(**session).client("s3", config=config, **arguments)
     except (TypeError, ValueError, AttributeError) as error:
         what = str(error) if isinstance(error, TypeError) else type(error).__name__  # values may be secret
         raise InvalidInputError(
             f"No S3 client can be made with these storage_options: {what}.",
             hint="client_kwargs are those of boto3's Session and client, config_kwargs those of botocore's Config.",
         ) from error
+    if renewed is not None:
+        renewed.watch(client)
+    return client
 
 
-def _ask(credentials: TierCredentials | None) -> dict[str, Any]:
-    if credentials is None:
-        return {}
+def _ask(credentials: TierCredentials) -> dict[str, Any]:
     asked = credentials.ask()
     _check("The provider of credentials gave", asked, _ASKED)
-    if asked.get(EXPIRES_AT) is not None and not (asked.get("key") and asked.get("secret")):
+    if {"secret", "token", EXPIRES_AT} & asked.keys() and not (asked.get("key") and asked.get("secret")):
         raise InvalidInputError(
-            f"The provider of credentials gave {credentials.tier!r} an expires_at without a key and a secret.",
-            hint='{"key": …, "secret": …, "token": …, "expires_at": …}',
+            f"The provider of credentials gave no key with a secret for {credentials.tier!r}.",
+            hint='{"key": …, "secret": …, "token": …, "expires_at": …}, or {} for what the environment has.',
         )
     return asked
-
-
-def _renewing(first: Mapping[str, Any], ask: Callable[[], Mapping[str, Any]]) -> Any:
-    """Make a session of botocore whose credentials are asked for before they expire, and come before all others."""
-    from botocore.credentials import CredentialProvider, RefreshableCredentials
-    from botocore.session import get_session
-
-    class Given(CredentialProvider):  # type: ignore[misc]
-        METHOD = "lakepart"
-
-        def load(self) -> Any:
-            return RefreshableCredentials.create_from_metadata(
-                _as_botocore_takes(first),
-                lambda: _as_botocore_takes(ask()),
-                self.METHOD,
-                advisory_timeout=_ADVISED_S,
-                mandatory_timeout=_FORCED_S,
-            )
-
-    session = get_session()
-    session.get_component("credential_provider").providers.insert(0, Given())
-    return session
-
-
-def _as_botocore_takes(asked: Mapping[str, Any]) -> dict[str, str | None]:
-    expires_at = asked.get(EXPIRES_AT) or datetime.max.replace(tzinfo=UTC)
-    return {
-        "access_key": asked.get("key"),
-        "secret_key": asked.get("secret"),
-        "token": asked.get("token"),
-        "expiry_time": expires_at.isoformat(),
-    }

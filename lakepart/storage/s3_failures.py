@@ -24,7 +24,6 @@ _DENIED = {
     "TokenRefreshRequired": "the credentials have expired: get new ones.",
     "RequestTimeTooSkewed": "this machine's clock is wrong: set it by NTP.",
 }
-_EXPIRED = {"ExpiredToken", "TokenRefreshRequired", "400"}  # a look is answered without a body, so without a word
 _BUSY = {
     "SlowDown",
     "503",
@@ -47,11 +46,6 @@ def code_of(error: Any) -> str:
 def is_absent(error: Any) -> bool:
     """Whether there is no such object."""
     return code_of(error) in _ABSENT
-
-
-def is_expired(error: Any) -> bool:
-    """Whether new credentials may help."""
-    return code_of(error) in _EXPIRED
 
 
 @contextmanager

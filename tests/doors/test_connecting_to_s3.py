@@ -54,18 +54,6 @@ def test_a_profile_is_enough(url, s3, monkeypatch, tmp_path, by_environment):
     assert works(url, **({} if by_environment else {"profile": "team"}))
 
 
-def test_keys_of_a_profile_that_are_replaced_are_found_when_the_old_ones_have_expired(url, s3, tmp_path):
-    keys = tmp_path / "AWS_SHARED_CREDENTIALS_FILE"
-    keys.write_text("[default]\naws_access_key_id = old\naws_secret_access_key = old\n")
-    with proxy_before(s3.url) as proxy:
-        store = S3Store(url, {"endpoint_url": proxy.url})
-        proxy.fail(Fault.EXPIRED_TOKEN)
-
-        keys.write_text(f"[default]\naws_access_key_id = {s3.key}\naws_secret_access_key = {s3.secret}\n")
-
-        store.put_new("a", b"bytes")
-
-
 def test_without_credentials_anywhere_the_error_is_one_of_rights(url, s3, monkeypatch):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
