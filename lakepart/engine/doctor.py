@@ -29,6 +29,7 @@ from lakepart.errors import LakeNotFoundError, LakepartError, NotFoundError
 from lakepart.model.diagnoses import NOTICE, OK, PROBLEM, Diagnosis
 from lakepart.model.instants import from_microseconds
 from lakepart.storage.addresses import without_secrets
+from lakepart.storage.base import Store
 from lakepart.storage.credentials import CredentialsSource
 from lakepart.storage.locations import is_network_filesystem
 from lakepart.storage.probing import disk_room, probe_store
@@ -109,16 +110,15 @@ def _storage(context: LakeContext, *, probing: bool) -> Iterator[Diagnosis]:
     yield from _time(context)
     if context.database.backend.migrates_by_itself:
         yield from _disk(context.database.where, "catalog")
-    places = {"lake": context.root, **{f"tier {name}": store for name, store in context.stores.items()}}
-    for subject, store in places.items():
+    places: list[tuple[str, Store, str | None]] = [("lake", context.root, None)]
+    places += [(f"tier {tier.name}", context.stores[tier.name], tier.storage_class) for tier in context.tiers]
+    for subject, store, storage_class in places:
         path = f"_lakepart/probe-{context.new_id()}"
         local = store.os_path(path)
         if local is not None and subject != "lake":
             yield from _disk(local, subject)
-        if probing:
-            yield from probe_store(store, subject, path, datetime.now(UTC))
-        else:
-            yield Diagnosis(subject, OK, "Not tried out by writing, since the handle is read-only.")
+        now = datetime.now(UTC)
+        yield from probe_store(store, subject, path, now, writing=probing, storage_class=storage_class)
 
 
 def _identity(context: LakeContext) -> Diagnosis:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +25,7 @@ _DENIED = {
     "TokenRefreshRequired": "the credentials have expired: get new ones.",
     "RequestTimeTooSkewed": "this machine's clock is wrong: set it by NTP.",
 }
+_ACTION = re.compile(r"\b(?:s3|kms):[A-Za-z]+")  # AWS says in its message which one it does not allow
 _BUSY = {
     "SlowDown",
     "503",
@@ -90,9 +92,14 @@ def _of_answer(error: Any, action: str, place: str) -> LakepartError:
             hint="make the bucket first, or look for a typing error in its name.",
             context=context,
         )
+    said = str(error.response.get("Error", {}).get("Message", "")).strip()
     if code in _DENIED:
+        denied = _ACTION.search(said)
+        if denied is not None:
+            context["action"] = denied[0]
+        what = code if denied is None else f"{code}, {denied[0]}"
         return StorageError(
-            f"Cannot {action} {place!r}: {code}.", hint=_DENIED[code], code=ErrorCode.PERMISSION, context=context
+            f"Cannot {action} {place!r}: {what}.", hint=_DENIED[code], code=ErrorCode.PERMISSION, context=context
         )
     if code == "NotImplemented":
         return StorageError(
@@ -103,7 +110,6 @@ def _of_answer(error: Any, action: str, place: str) -> LakepartError:
         )
     if code in _BUSY:
         return _unreachable(action, place, code)
-    said = str(error.response.get("Error", {}).get("Message", "")).strip()
     return StorageError(f"Cannot {action} {place!r}: {code or type(error).__name__}. {said}", context=context)
 
 
