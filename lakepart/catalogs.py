@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from lakepart.catalog.locations import Location
 from lakepart.engine import catalogs
 from lakepart.engine import doctor as doctors
 from lakepart.engine import rebuild as rebuilds
-from lakepart.engine.opening import StorageOptions, absolute_address, absolute_catalog
+from lakepart.engine.access import StorageOptions
+from lakepart.engine.opening import absolute_address, absolute_catalog
 from lakepart.engine.rebuild import RebuildReport
 from lakepart.model.catalog_plans import CatalogCopy, MigrationPlan
 from lakepart.model.diagnoses import Diagnosis
 from lakepart.model.plans import RebuildPlan
+from lakepart.storage.credentials import CredentialsSource
 
 
 def plan_migration(url: str | os.PathLike[str], *, catalog: Location | None = None) -> MigrationPlan:
@@ -102,6 +105,7 @@ def restore_catalog(
     *,
     catalog: Location | None = None,
     storage_options: StorageOptions = None,
+    credentials: CredentialsSource = None,
     set_aside_later: bool = False,
 ) -> CatalogCopy:
     """Put a backup in the place of a lake's catalog that is lost, in the same database or another.
@@ -114,8 +118,8 @@ def restore_catalog(
         As for :func:`lakepart.connect`.
     source
         What :func:`backup_catalog` wrote.
-    storage_options
-        For the fsspec driver; never stored.
+    storage_options, credentials
+        As for :func:`lakepart.connect`; never stored.
     set_aside_later
         Give up what was committed after the backup: its manifests and tags are set aside, its files are vacuum's.
 
@@ -130,7 +134,7 @@ def restore_catalog(
     """
     address = absolute_address(os.fspath(url))
     return catalogs.restore(
-        address, absolute_catalog(catalog), source, storage_options, set_aside_later=set_aside_later
+        address, absolute_catalog(catalog), source, storage_options, credentials, set_aside_later=set_aside_later
     )
 
 
@@ -141,6 +145,7 @@ def plan_rebuild(
     to: int | None = None,
     replace: bool = False,
     storage_options: StorageOptions = None,
+    credentials: CredentialsSource = None,
 ) -> RebuildPlan:
     """Say what :func:`rebuild` would recover, and what is in its way; parameters as there. Changes nothing."""
     return rebuilds.plan_rebuild(
@@ -149,6 +154,7 @@ def plan_rebuild(
         to=to,
         replace=replace,
         storage_options=storage_options,
+        credentials=credentials,
     )
 
 
@@ -159,6 +165,7 @@ def rebuild(
     to: int | None = None,
     replace: bool = False,
     storage_options: StorageOptions = None,
+    credentials: CredentialsSource = None,
 ) -> RebuildReport:
     """Make a lost catalog anew from the manifests and the data on storage.
 
@@ -176,8 +183,8 @@ def rebuild(
         The snapshot whose state to recover; the newest by default.
     replace
         Whether a catalog that can be read is set aside, too. One that cannot be read always is. Nothing is deleted.
-    storage_options
-        For the fsspec driver; never stored.
+    storage_options, credentials
+        As for :func:`lakepart.connect`; never stored.
 
     Raises
     ------
@@ -195,8 +202,8 @@ def rebuild(
     Reads every checkpoint and the manifests since, and lists every tier once; of files that lie on several tiers, the
     bytes of one copy each, or of more where that is damaged. The new catalog appears whole or not at all.
     """
-    plan = plan_rebuild(url, catalog=catalog, to=to, replace=replace, storage_options=storage_options)
-    return apply_rebuild(url, plan, catalog=catalog, storage_options=storage_options)
+    reached_by: dict[str, Any] = {"catalog": catalog, "storage_options": storage_options, "credentials": credentials}
+    return apply_rebuild(url, plan_rebuild(url, to=to, replace=replace, **reached_by), **reached_by)
 
 
 def apply_rebuild(
@@ -205,6 +212,7 @@ def apply_rebuild(
     *,
     catalog: Location | None = None,
     storage_options: StorageOptions = None,
+    credentials: CredentialsSource = None,
 ) -> RebuildReport:
     """Carry out exactly what :func:`plan_rebuild` said of the same ``url`` and ``catalog``."""
     return rebuilds.apply_rebuild(
@@ -212,6 +220,7 @@ def apply_rebuild(
         plan,
         catalog=absolute_catalog(catalog),
         storage_options=storage_options,
+        credentials=credentials,
     )
 
 
@@ -221,6 +230,7 @@ def doctor(
     catalog: Location | None = None,
     read_only: bool = False,
     storage_options: StorageOptions = None,
+    credentials: CredentialsSource = None,
 ) -> list[Diagnosis]:
     """Look for what will make trouble: releases with known bugs, settings, rights, clocks, room, stores.
 
@@ -232,8 +242,8 @@ def doctor(
         As for :func:`lakepart.connect`.
     read_only
         Whether you mean to read only: nothing is written to try the stores out, and rights to write are not missed.
-    storage_options
-        For the fsspec driver; never stored.
+    storage_options, credentials
+        As for :func:`lakepart.connect`; never stored.
 
     Returns
     -------
@@ -264,4 +274,5 @@ def doctor(
         catalog=absolute_catalog(catalog or os.environ.get("LAKEPART_CATALOG")),
         read_only=read_only,
         storage_options=storage_options,
+        credentials=credentials,
     )

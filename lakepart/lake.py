@@ -355,6 +355,7 @@ def create(
     catalog: Location | None = None,
     tiers: Sequence[Tier] | None = None,
     storage_options: Mapping[str, Any] | None = None,
+    credentials: Callable[[str], Mapping[str, Any]] | str | None = None,
 ) -> Lake:
     """Make a lake and open it.
 
@@ -368,8 +369,8 @@ def create(
         connection at each call. Passwords are never stored.
     tiers
         Hottest first; ``hot`` and ``cold`` folders inside the lake by default.
-    storage_options
-        For the fsspec driver; never stored.
+    storage_options, credentials
+        As for :func:`connect`; never stored.
 
     Raises
     ------
@@ -386,6 +387,7 @@ def create(
         catalog=absolute_catalog(catalog),
         tiers=records or None,
         storage_options=storage_options,
+        credentials=credentials,
     )
     return Lake(Home(context))
 
@@ -396,6 +398,7 @@ def connect(
     catalog: Location | None = None,
     read_only: bool = False,
     storage_options: Mapping[str, Any] | None = None,
+    credentials: Callable[[str], Mapping[str, Any]] | str | None = None,
 ) -> Lake:
     """Open a lake.
 
@@ -408,7 +411,16 @@ def connect(
     read_only
         Whether every verb that would change the lake is refused.
     storage_options
-        For the fsspec driver; never stored.
+        For the stores that are not local folders, in the convention of their fsspec drivers: credentials, endpoint and
+        so on; never stored. Of S3, what is left out comes from ``fsspec.config``, the environment, ``~/.aws`` or the
+        machine's role.
+    credentials
+        A function that gives the credentials of a tier, asked by its name, and of the lake's own folder, asked as
+        ``"_lakepart"``; or the name of such a function, ``"module:function"``, which goes along to other processes;
+        ``LAKEPART_CREDENTIALS`` by default. It gives a mapping that goes before ``storage_options``: ``key``,
+        ``secret``, ``token``, perhaps ``expires_at`` (an aware datetime), and ``endpoint_url``, ``region`` and other
+        options of where the tier is. In S3 it is asked again before the credentials expire, and once more when the
+        server says that they have; elsewhere once, here. May be called by several threads at once.
 
     Raises
     ------
@@ -425,5 +437,6 @@ def connect(
         catalog=absolute_catalog(catalog or os.environ.get("LAKEPART_CATALOG")),
         read_only=read_only,
         storage_options=storage_options,
+        credentials=credentials,
     )
     return Lake(Home(context))

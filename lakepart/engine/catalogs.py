@@ -11,12 +11,12 @@ from lakepart.catalog import copying, migrations
 from lakepart.catalog.database import Database
 from lakepart.catalog.locations import SQLITE, Location
 from lakepart.catalog.lookups import get_head
+from lakepart.engine.access import Access, StorageOptions
 from lakepart.engine.manifests import list_spans, set_aside
 from lakepart.engine.opening import (
     CATALOG_FILE,
     FORMAT,
     IDENTITY_PATH,
-    StorageOptions,
     catalog_location,
     make_folder,
     read_identity,
@@ -28,7 +28,7 @@ from lakepart.model.catalog_plans import CatalogCopy, MigrationPlan
 from lakepart.model.plans import count_of
 from lakepart.storage.addresses import without_secrets
 from lakepart.storage.base import Store
-from lakepart.storage.locations import open_store
+from lakepart.storage.credentials import CredentialsSource
 
 
 def plan_migration(url: str, catalog: Location | None) -> MigrationPlan:
@@ -62,11 +62,12 @@ def restore(
     catalog: Location | None,
     source: str | os.PathLike[str],
     storage_options: StorageOptions = None,
+    credentials: CredentialsSource = None,
     *,
     set_aside_later: bool = False,
 ) -> CatalogCopy:
     """Copy a backup to where the lake at ``url`` has lost its catalog, and write its identity where that is gone."""
-    root = open_store(url, storage_options)
+    root = Access(url, storage_options, credentials).open_root()
     with Database.open(Path(source), clock=system_clock) as database:
         try:
             found: tuple[int, str] | None = read_identity(root, without_secrets(url))

@@ -37,7 +37,8 @@ class LakeContext:
     """One open lake: where rows, bytes and time come from.
 
     ``stores`` holds a store per tier name; ``root`` is the store of the lake's own folder; ``schemas`` remembers those
-    that were looked up, by id. ``checkpoint_every`` counts snapshots.
+    that were looked up, by id. ``checkpoint_every`` counts snapshots. ``credentials`` is the name of what gives them,
+    where they have one.
     """
 
     url: str = field(repr=False)
@@ -51,6 +52,7 @@ class LakeContext:
     read_only: bool = False
     schemas: dict[int, Any] = field(default_factory=dict)
     checkpoint_every: int = 1000
+    credentials: str | None = None
 
     @property
     def address(self) -> str:

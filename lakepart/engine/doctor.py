@@ -16,10 +16,10 @@ from lakepart.catalog.database import Database
 from lakepart.catalog.health import examine_database, examine_migrations, examine_sqlite_release
 from lakepart.catalog.locations import Location
 from lakepart.catalog.lookups import list_snapshots
+from lakepart.engine.access import StorageOptions
 from lakepart.engine.context import LakeContext
 from lakepart.engine.opening import (
     IDENTITY_PATH,
-    StorageOptions,
     catalog_location,
     open_lake,
     read_identity,
@@ -29,6 +29,8 @@ from lakepart.errors import LakeNotFoundError, LakepartError, NotFoundError
 from lakepart.model.diagnoses import NOTICE, OK, PROBLEM, Diagnosis
 from lakepart.model.instants import from_microseconds
 from lakepart.storage.addresses import without_secrets
+from lakepart.storage.base import Store
+from lakepart.storage.credentials import CredentialsSource
 from lakepart.storage.locations import is_network_filesystem
 from lakepart.storage.probing import disk_room, probe_store
 
@@ -50,7 +52,12 @@ def examine_machine(*, uses_sqlite: bool = True) -> Iterator[Diagnosis]:
 
 
 def examine_address(
-    url: str, *, catalog: Location | None, read_only: bool, storage_options: StorageOptions
+    url: str,
+    *,
+    catalog: Location | None,
+    read_only: bool,
+    storage_options: StorageOptions,
+    credentials: CredentialsSource = None,
 ) -> list[Diagnosis]:
     """Look at the lake at ``url`` as far as it can be opened; what keeps it from that is a problem, too.
 
@@ -76,7 +83,9 @@ def examine_address(
         if migrated.severity != OK:
             return found
         # read-only, so that nothing is written but what tries the stores out
-        context = open_lake(url, catalog=catalog, read_only=True, storage_options=storage_options)
+        context = open_lake(
+            url, catalog=catalog, read_only=True, storage_options=storage_options, credentials=credentials
+        )
     except NotFoundError:
         raise
     except LakepartError as error:
@@ -101,16 +110,15 @@ def _storage(context: LakeContext, *, probing: bool) -> Iterator[Diagnosis]:
     yield from _time(context)
     if context.database.backend.migrates_by_itself:
         yield from _disk(context.database.where, "catalog")
-    places = {"lake": context.root, **{f"tier {name}": store for name, store in context.stores.items()}}
-    for subject, store in places.items():
+    places: list[tuple[str, Store, str | None]] = [("lake", context.root, None)]
+    places += [(f"tier {tier.name}", context.stores[tier.name], tier.storage_class) for tier in context.tiers]
+    for subject, store, storage_class in places:
         path = f"_lakepart/probe-{context.new_id()}"
         local = store.os_path(path)
         if local is not None and subject != "lake":
             yield from _disk(local, subject)
-        if probing:
-            yield from probe_store(store, subject, path, datetime.now(UTC))
-        else:
-            yield Diagnosis(subject, OK, "Not tried out by writing, since the handle is read-only.")
+        now = datetime.now(UTC)
+        yield from probe_store(store, subject, path, now, writing=probing, storage_class=storage_class)
 
 
 def _identity(context: LakeContext) -> Diagnosis:

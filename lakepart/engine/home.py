@@ -67,13 +67,16 @@ class Home:
                 hint="resolve() gives a selection that can be read elsewhere until the block ends.",
             )
         catalog = portable(context.catalog)
-        return reopen, (context.address, catalog, context.read_only, self.view.branch.name, self.view.snapshot)
+        view = self.view.branch.name, self.view.snapshot
+        return reopen, (context.address, catalog, context.read_only, *view, context.credentials)
 
 
-def reopen(url: str, catalog: str | None, read_only: bool, branch: str, snapshot: int | None) -> Home:
-    """Open a lake again, in another process, with the credentials found there."""
-    here = os.environ.get("LAKEPART_CATALOG")
-    context = open_lake(url, catalog=at_home(catalog, here), read_only=read_only, storage_options=None)
+def reopen(
+    url: str, catalog: str | None, read_only: bool, branch: str, snapshot: int | None, credentials: str | None
+) -> Home:
+    """Open a lake again, in another process, with the credentials found there: by the name that travelled, if any."""
+    here = at_home(catalog, os.environ.get("LAKEPART_CATALOG"))
+    context = open_lake(url, catalog=here, read_only=read_only, storage_options=None, credentials=credentials)
     return Home(context, View(MAIN if branch == MAIN.name else get_open_branch(context, branch), snapshot))
 
 

@@ -7,15 +7,15 @@ catalog that says which lake it is, and the next ``connect`` writes what is miss
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from lakepart.catalog.database import Database
 from lakepart.catalog.locations import SQLITE, Location, is_postgresql
 from lakepart.catalog.lookups import get_head
+from lakepart.engine.access import Access, StorageOptions
 from lakepart.engine.context import Clock, LakeContext, new_id
 from lakepart.errors import (
     AlreadyExistsError,
@@ -30,14 +30,14 @@ from lakepart.model.names import check_tier_name
 from lakepart.model.records import TierRecord
 from lakepart.storage.addresses import check_roots, is_local, join_url, local_path, without_secrets
 from lakepart.storage.base import Store
-from lakepart.storage.locations import is_network_filesystem, open_store
+from lakepart.storage.credentials import CredentialsSource, name_of
+from lakepart.storage.locations import is_network_filesystem
+from lakepart.storage.probing import overwrites
 
 IDENTITY_PATH = "_lakepart/lake.json"
 FORMAT = 1
 CATALOG_FILE = "catalog.db"
 DEFAULT_TIERS = (TierRecord("hot", "hot", rank=0), TierRecord("cold", "cold", rank=1))
-
-StorageOptions = Mapping[str, Any] | None
 
 
 def system_clock() -> datetime:
@@ -63,27 +63,57 @@ def create_lake(
     catalog: Location | None,
     tiers: Sequence[TierRecord] | None,
     storage_options: StorageOptions,
+    credentials: CredentialsSource = None,
     clock: Clock = system_clock,
 ) -> LakeContext:
     """Make a lake and open it; AlreadyExistsError if there is one."""
     chosen = tuple(tiers) if tiers else DEFAULT_TIERS
     _check_tiers(url, chosen)
     location = catalog_location(url, catalog)
-    root = open_store(url, storage_options)
+    access = Access(url, storage_options, credentials)
+    root, stores = access.open_root(), access.open_tiers(chosen)
     if root.stat(IDENTITY_PATH) is not None:
         raise AlreadyExistsError(
             f"There is a lake at {without_secrets(url)!r} already.",
             hint="connect to it, or choose another place.",
             context={"url": without_secrets(url)},
         )
+    if not is_local(url):
+        _require_creation(root, without_secrets(url))
+    for tier in chosen:
+        if not is_local(tier.root) and join_url(url, tier.root) == tier.root:  # elsewhere than the lake's own folder
+            _try_out(stores[tier.name])
     if is_local(url):
         make_folder(Path(local_path(url)))
     if isinstance(location, Path):
         make_folder(location.parent)
     database = Database.create(location, lake_id=uuid4().hex, clock=clock, tiers=chosen)
-    context = _assemble(url, catalog, database, root, storage_options, clock, read_only=False)
+    context = LakeContext(url, catalog, database, root, chosen, stores, clock, new_id, credentials=name_of(credentials))
     _identify(context)
     return context
+
+
+def _require_creation(root: Store, address: str) -> None:
+    """Refuse a place for a lake's own folder that overwrites.
+
+    There names are given by counting: ``lake.json``, a manifest for each snapshot. Names of data files are unique, so
+    tiers do not depend on it.
+    """
+    if overwrites(root, f"_lakepart/probe-{new_id()}"):
+        raise StorageError(
+            f"The store at {address!r} overwrites what is there although it is asked to create only (If-None-Match): "
+            "two lakes could be made in one place, and take each other's commits for their own. Nothing was made.",
+            hint="use a release of this store that keeps conditional writes; or let the lake's own folder be on a disk "
+            "or in another store, and put only tiers here.",
+            code=ErrorCode.UNSUPPORTED,
+            context={"url": address},
+        )
+
+
+def _try_out(store: Store) -> None:
+    """Let a typing error in the address of a tier, or a right that is missing, be found before it is recorded."""
+    store.put_new(path := f"probe-{new_id()}", b"probe")
+    store.delete(path)
 
 
 def open_lake(
@@ -92,6 +122,7 @@ def open_lake(
     catalog: Location | None,
     read_only: bool,
     storage_options: StorageOptions,
+    credentials: CredentialsSource = None,
     clock: Clock = system_clock,
 ) -> LakeContext:
     """Open the lake at ``url``; LakeNotFoundError if there is none."""
@@ -107,29 +138,26 @@ def open_lake(
             context={"url": without_secrets(url), "catalog": str(location)},
         )
     database = Database.open(location, clock=clock, read_only=read_only)
-    context = _assemble(url, catalog, database, open_store(url, storage_options), storage_options, clock, read_only)
     try:
+        access = Access(url, storage_options, credentials)
+        root, stores = access.open_root(), access.open_tiers(database.tiers)
+        context = LakeContext(
+            url,
+            catalog,
+            database,
+            root,
+            database.tiers,
+            stores,
+            clock,
+            new_id,
+            read_only,
+            credentials=name_of(credentials),
+        )
         _identify(context)
     except BaseException:
         database.close()
         raise
     return context
-
-
-def _assemble(
-    url: str,
-    catalog: Location | None,
-    database: Database,
-    root: Store,
-    storage_options: StorageOptions,
-    clock: Clock,
-    read_only: bool,
-) -> LakeContext:
-    stores = {
-        tier.name: open_store(join_url(url, tier.root), storage_options, storage_class=tier.storage_class)
-        for tier in database.tiers
-    }
-    return LakeContext(url, catalog, database, root, database.tiers, stores, clock, new_id, read_only)
 
 
 def _identify(context: LakeContext) -> None:

@@ -17,6 +17,7 @@ from lakepart.catalog.database import Database
 from lakepart.catalog.locations import Location
 from lakepart.catalog.lookups import get_head
 from lakepart.catalog.soundness import find_unsound
+from lakepart.engine.access import Access, StorageOptions
 from lakepart.engine.context import Clock
 from lakepart.engine.leftovers import intent_of
 from lakepart.engine.manifest_reading import Told, judge_span, records_of_span
@@ -24,7 +25,6 @@ from lakepart.engine.manifests import Span, list_spans, manifest_path, set_aside
 from lakepart.engine.opening import (
     DEFAULT_TIERS,
     IDENTITY_PATH,
-    StorageOptions,
     catalog_location,
     identity_from,
     make_folder,
@@ -43,10 +43,10 @@ from lakepart.errors import (
 )
 from lakepart.model.instants import from_microseconds, to_microseconds
 from lakepart.model.plans import RebuildPlan, count_of, list_some
-from lakepart.storage.addresses import join_url, without_secrets
+from lakepart.storage.addresses import without_secrets
 from lakepart.storage.base import Store
 from lakepart.storage.copying import checksum
-from lakepart.storage.locations import open_store
+from lakepart.storage.credentials import CredentialsSource
 
 _AT_ONCE = 500  # manifests written to the new catalog in one transaction
 _THREADS = 8  # they wait for the store, or hash outside the interpreter's lock
@@ -110,11 +110,12 @@ def plan_rebuild(
     *,
     catalog: Location | None,
     storage_options: StorageOptions,
+    credentials: CredentialsSource = None,
     to: int | None,
     replace: bool,
 ) -> RebuildPlan:
     """Read and judge every manifest that a rebuild needs; changes nothing."""
-    root = open_store(url, storage_options)
+    root = Access(url, storage_options, credentials).open_root()
     spans = list_spans(root)
     if not spans:
         raise LakeNotFoundError(
@@ -155,10 +156,12 @@ def apply_rebuild(
     *,
     catalog: Location | None,
     storage_options: StorageOptions,
+    credentials: CredentialsSource = None,
     clock: Clock = system_clock,
 ) -> RebuildReport:
     """Build the catalog that a plan describes, prove it, and put it in its place."""
-    root, location = open_store(url, storage_options), catalog_location(url, catalog)
+    access, location = Access(url, storage_options, credentials), catalog_location(url, catalog)
+    root = access.open_root()
     if replacing.name_of(location) != plan.catalog:
         raise InvalidInputError(
             f"The plan is to rebuild {plan.catalog}, and the catalog given is {replacing.name_of(location)}.",
@@ -173,10 +176,7 @@ def apply_rebuild(
             rebuilding.begin(database)
             _put_pieces(root, database, plan)
             unused = _put_tags(root, database, plan)
-            stores = {
-                tier.name: open_store(join_url(url, tier.root), storage_options)
-                for tier in rebuilding.settle_tiers(database)
-            }
+            stores = access.open_tiers(rebuilding.settle_tiers(database))
             for tier, store in stores.items():
                 stored = ((one.path, one.size_bytes, to_microseconds(one.modified_at)) for one in store.list())
                 rebuilding.note_listing(database, tier, stored)

@@ -10,6 +10,7 @@ from typing import Any
 from lakepart.errors import InvalidInputError
 from lakepart.storage.addresses import is_local, is_s3, local_path
 from lakepart.storage.base import Store
+from lakepart.storage.credentials import EXPIRES_AT, TierCredentials, laid_over
 from lakepart.storage.local import LocalStore
 from lakepart.storage.pacing import Pace
 
@@ -18,7 +19,11 @@ _MOUNTS = Path("/proc/self/mountinfo")
 
 
 def open_store(
-    url: str, storage_options: Mapping[str, Any] | None = None, *, storage_class: str | None = None
+    url: str,
+    storage_options: Mapping[str, Any] | None = None,
+    *,
+    storage_class: str | None = None,
+    credentials: TierCredentials | None = None,
 ) -> Store:
     """Open the store at a folder or URL; nothing is read or made yet.
 
@@ -28,9 +33,11 @@ def open_store(
         A path, a ``file://`` URL, ``s3://bucket/prefix``, or any URL whose fsspec driver is installed.
     storage_options
         For S3 or the fsspec driver, in fsspec's convention; a local folder takes none.
-
     storage_class
         With which new objects are made in S3; elsewhere it is only a word in the catalog.
+    credentials
+        Go before ``storage_options``. S3 asks for them when it needs them; other drivers are given them once, here; a
+        local folder needs none.
 
     Raises
     ------
@@ -40,11 +47,13 @@ def open_store(
     if is_s3(url):
         from lakepart.storage.s3 import S3Store
 
-        return S3Store(url, storage_options, storage_class=storage_class)
+        return S3Store(url, storage_options, storage_class=storage_class, credentials=credentials)
     if not is_local(url):
         from lakepart.storage.anyfs import FsspecStore
 
-        return FsspecStore(url, storage_options=storage_options)
+        asked = {} if credentials is None else credentials.ask()
+        asked.pop(EXPIRES_AT, None)
+        return FsspecStore(url, storage_options=laid_over(storage_options or {}, asked))
     if storage_options:
         raise InvalidInputError(
             f"Storage options {sorted(storage_options)} are given for the local folder {url!r}, which takes none.",

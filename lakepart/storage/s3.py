@@ -6,6 +6,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from functools import partial
 from operator import attrgetter
 from typing import Any, BinaryIO
 
@@ -20,9 +21,11 @@ from lakepart.storage.base import (
     is_path,
     is_temporary,
 )
+from lakepart.storage.credentials import TierCredentials
 from lakepart.storage.pacing import Pace
 from lakepart.storage.s3_bucket import S3Bucket
 from lakepart.storage.s3_checksums import read_kept
+from lakepart.storage.s3_client import complete_options, make_client
 from lakepart.storage.s3_copies import copy_object
 from lakepart.storage.s3_streams import S3File, S3Sink
 
@@ -43,9 +46,13 @@ class S3Store:
         In the convention of fsspec's s3fs: ``key``, ``secret``, ``token``, ``anon``, ``profile``, ``endpoint_url``,
         ``region``, ``use_ssl``, ``requester_pays``, ``client_kwargs``, ``config_kwargs`` (botocore's: proxies,
         time-outs, ``s3={"addressing_style": "path"}``), ``s3_additional_kwargs`` (with every object: encryption, tags).
-        Never shown or stored. What is not given comes from the environment, ``~/.aws`` or the machine's role.
+        Never shown or stored. What is not given comes from ``fsspec.config``, the environment, ``~/.aws`` or the
+        machine's role.
     storage_class
         Of new objects: ``STANDARD_IA``, ``GLACIER_IR`` and so on; the bucket's own by default.
+    credentials
+        Are asked for keys, endpoint and so on when the first request is made; for keys again before they expire, and
+        when the server says that they have.
     part_bytes, whole_bytes
         How large the parts of a large object are, in bytes, and up to which size an object is one request.
     whole_copy_bytes
@@ -68,12 +75,16 @@ class S3Store:
         storage_options: Mapping[str, Any] | None = None,
         *,
         storage_class: str | None = None,
+        credentials: TierCredentials | None = None,
         part_bytes: int = PART_BYTES,
         whole_bytes: int = WHOLE_BYTES,
         whole_copy_bytes: int = WHOLE_COPY_BYTES,
         client: Callable[[], Any] | None = None,
     ) -> None:
-        self._bucket = S3Bucket(url, storage_options or {}, storage_class, client)
+        options = complete_options(storage_options or {})
+        if credentials is not None:
+            client = partial(make_client, options, credentials)
+        self._bucket = S3Bucket(url, options, storage_class, client)
         self._part_bytes = part_bytes
         self._whole_bytes = whole_bytes
         self._whole_copy_bytes = whole_copy_bytes

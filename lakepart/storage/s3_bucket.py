@@ -118,6 +118,16 @@ class S3Bucket:
             found = pages.paginate(Bucket=self._bucket, Prefix=below, **self._asked)
             return [one for page in found for one in page.get(what, ())]
 
+    def setting(self, operation: str) -> dict[str, Any]:
+        """Ask for a setting of the bucket, as botocore names it; nothing where the server does not say."""
+        from botocore.exceptions import ClientError
+
+        with translated("ask about", self.root):
+            try:
+                return dict(getattr(self._connected().client, operation)(Bucket=self._bucket))
+            except ClientError:  # not allowed, not set, or not known there
+                return {}
+
     def path_of(self, listed: Mapping[str, Any]) -> str:
         """Give the path of something listed."""
         return str(listed["Key"]).removeprefix(self._prefix)

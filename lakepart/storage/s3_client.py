@@ -7,6 +7,7 @@ from typing import Any
 
 from lakepart.errors import ErrorCode, InvalidInputError
 from lakepart.model.plans import list_some
+from lakepart.storage.credentials import EXPIRES_AT, TierCredentials, laid_over
 
 _SESSION = {
     "key": "aws_access_key_id",
@@ -15,11 +16,13 @@ _SESSION = {
     "profile": "profile_name",
     "region": "region_name",
 }
+_SECRETS = {_SESSION[name] for name in ("key", "secret", "token")}
 _CLIENT = {"endpoint_url", "use_ssl"}
 _NESTED = {"client_kwargs", "config_kwargs", "s3_additional_kwargs"}
 _KNOWN = sorted({*_SESSION, *_CLIENT, *_NESTED, "anon", "requester_pays"})
 _WITH_THE_SESSION = {"region_name", *_SESSION.values()}
 CONNECTIONS = 64
+_ASKED = sorted({*_KNOWN, EXPIRES_AT} - {"requester_pays", "s3_additional_kwargs"})
 _ATTEMPTS = 5
 _CONNECT_S, _ANSWER_S = 10, 60
 
@@ -32,17 +35,30 @@ def check_options(options: Mapping[str, Any]) -> None:
     InvalidInputError
         An option is not known, or one that holds others is not a mapping. Values are not shown.
     """
-    unknown = sorted(options.keys() - set(_KNOWN))
+    _check("storage_options has", options, _KNOWN)
+
+
+def complete_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Give options with what fsspec is configured with for S3 (``FSSPEC_S3_KEY``, ``~/.config/fsspec``) behind them."""
+    from fsspec.config import conf
+
+    configured = {name: value for name, value in conf.get("s3", {}).items() if name in _KNOWN}  # s3fs takes more
+    _check("fsspec is configured with", configured, _KNOWN)
+    return laid_over(configured, options)
+
+
+def _check(whose: str, options: Mapping[str, Any], known: list[str]) -> None:
+    unknown = sorted(options.keys() - set(known))
     if unknown:
         raise InvalidInputError(
-            f"storage_options has {list_some(repr(name) for name in unknown)}, which S3 does not take.",
-            hint=f"known: {', '.join(_KNOWN)}; config_kwargs are botocore's, with proxies and s3.addressing_style.",
+            f"{whose} {list_some(repr(name) for name in unknown)}, which S3 does not take there.",
+            hint=f"known: {', '.join(known)}; config_kwargs are botocore's, with proxies and s3.addressing_style.",
             code=ErrorCode.UNSUPPORTED,
             context={"options": unknown},
         )
     for name in sorted(_NESTED & options.keys()):
         if not isinstance(options[name], Mapping):
-            raise InvalidInputError(f"storage_options[{name!r}] is a mapping of further options, as s3fs takes it.")
+            raise InvalidInputError(f"{whose} {name!r}, which is to be a mapping of further options, as s3fs takes it.")
 
 
 _OURS = {
@@ -71,8 +87,10 @@ def extra_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def make_client(options: Mapping[str, Any]) -> Any:
+def make_client(options: Mapping[str, Any], credentials: TierCredentials | None = None) -> Any:
     """Make a client with a session of its own; thread-safe once made.
+
+    ``credentials`` are asked first, go before ``options``, and are asked again a minute before they expire.
 
     Notes
     -----
@@ -83,9 +101,18 @@ def make_client(options: Mapping[str, Any]) -> Any:
     from botocore import UNSIGNED
     from botocore.config import Config
 
+    asked = _ask(credentials) if credentials is not None else {}
+    options = laid_over(options, asked)
     given = dict(options.get("client_kwargs") or {})
     session = {_SESSION[name]: options[name] for name in _SESSION if options.get(name) is not None}
     session |= {name: given.pop(name) for name in sorted(_WITH_THE_SESSION & given.keys())}
+    renewed = None
+    if credentials is not None and "key" in asked:
+        from lakepart.storage.s3_credentials import RenewedCredentials
+
+        renewed = RenewedCredentials(asked, lambda: _ask(credentials))
+        session = {name: value for name, value in session.items() if name not in _SECRETS}
+        session["botocore_session"] = renewed.session()
     config = Config(
         retries={"mode": "standard", "max_attempts": _ATTEMPTS},
         connect_timeout=_CONNECT_S,
@@ -100,10 +127,24 @@ def make_client(options: Mapping[str, Any]) -> Any:
     arguments = {name: options[name] for name in sorted(_CLIENT & options.keys())} | given
     try:
         config = config.merge(Config(**dict(options.get("config_kwargs") or {})))
-        return boto3.session.Session(**session).client("s3", config=config, **arguments)
+        client = boto3.session.Session(**session).client("s3", config=config, **arguments)
     except (TypeError, ValueError, AttributeError) as error:
         what = str(error) if isinstance(error, TypeError) else type(error).__name__  # values may be secret
         raise InvalidInputError(
             f"No S3 client can be made with these storage_options: {what}.",
             hint="client_kwargs are those of boto3's Session and client, config_kwargs those of botocore's Config.",
         ) from error
+    if renewed is not None:
+        renewed.watch(client)
+    return client
+
+
+def _ask(credentials: TierCredentials) -> dict[str, Any]:
+    asked = credentials.ask()
+    _check("The provider of credentials gave", asked, _ASKED)
+    if {"secret", "token", EXPIRES_AT} & asked.keys() and not (asked.get("key") and asked.get("secret")):
+        raise InvalidInputError(
+            f"The provider of credentials gave no key with a secret for {credentials.tier!r}.",
+            hint='{"key": …, "secret": …, "token": …, "expires_at": …}, or {} for what the environment has.',
+        )
+    return asked

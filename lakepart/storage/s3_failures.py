@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ _ABSENT = {"404", "NoSuchKey", "NotFound"}
 _TAKEN = {"PreconditionFailed", "412"}
 _OFFLINE = {"InvalidObjectState", "ObjectNotInActiveTierError"}
 _DENIED = {
+    "400": "S3 answers so to a look where credentials have expired: get new ones.",
     "403": "the policy of this user does not allow it.",
     "AccessDenied": "the policy of this user does not allow it: doctor says what is missing.",
     "AllAccessDisabled": "the account or bucket is closed: ask who runs it.",
@@ -27,6 +29,7 @@ _DENIED = {
     "TokenRefreshRequired": "the credentials have expired: get new ones.",
     "RequestTimeTooSkewed": "this machine's clock is wrong: set it by NTP.",
 }
+_ACTION = re.compile(r"\b(?:s3|kms):[A-Za-z]+")  # AWS says in its message which one it does not allow
 _BUSY = {
     "SlowDown",
     "503",
@@ -126,13 +129,24 @@ def _of_answer(error: Any, action: str, place: str) -> LakepartError:
             hint="make the bucket first, or look for a typing error in its name.",
             context=context,
         )
+    said = str(error.response.get("Error", {}).get("Message", "")).strip()
     if code in _DENIED:
+        denied = _ACTION.search(said)
+        if denied is not None:
+            context["action"] = denied[0]
+        what = code if denied is None else f"{code}, {denied[0]}"
         return StorageError(
-            f"Cannot {action} {place!r}: {code}.", hint=_DENIED[code], code=ErrorCode.PERMISSION, context=context
+            f"Cannot {action} {place!r}: {what}.", hint=_DENIED[code], code=ErrorCode.PERMISSION, context=context
+        )
+    if code == "NotImplemented":
+        return StorageError(
+            f"Cannot {action} {place!r}: the store does not know what this needs ({code}).",
+            hint="lakepart needs conditional writes (If-None-Match): use a release of the store that has them.",
+            code=ErrorCode.UNSUPPORTED,
+            context=context,
         )
     if code in _BUSY:
         return _unreachable(action, place, code)
-    said = str(error.response.get("Error", {}).get("Message", "")).strip()
     return StorageError(f"Cannot {action} {place!r}: {code or type(error).__name__}. {said}", context=context)
 
 

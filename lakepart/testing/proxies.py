@@ -24,13 +24,22 @@ class Fault(StrEnum):
 
     SLOW_DOWN = "slow-down"  # answered 503 SlowDown, and not passed on
     INTERNAL_ERROR = "internal-error"  # answered 500 InternalError, and not passed on
+    EXPIRED_TOKEN = "expired-token"  # noqa: S105 - answered 400 ExpiredToken, and not passed on
+    ACCESS_DENIED = "access-denied"  # answered 403 AccessDenied, and not passed on
+    NOT_IMPLEMENTED = "not-implemented"  # answered 501 NotImplemented, and not passed on
     SILENCE = "silence"  # neither passed on nor answered
     LOST_ANSWER = "lost-answer"  # carried out; the connection is reset instead of an answer
     CUT_ANSWER = "cut-answer"  # carried out; the connection is reset in the middle of the answer
     HALF_CLOSED = "half-closed"  # carried out; the end of the answers comes before this one
 
 
-_ANSWERED = {Fault.SLOW_DOWN: (503, "SlowDown"), Fault.INTERNAL_ERROR: (500, "InternalError")}
+_ANSWERED = {
+    Fault.SLOW_DOWN: (503, "SlowDown"),
+    Fault.INTERNAL_ERROR: (500, "InternalError"),
+    Fault.EXPIRED_TOKEN: (400, "ExpiredToken"),
+    Fault.ACCESS_DENIED: (403, "AccessDenied"),
+    Fault.NOT_IMPLEMENTED: (501, "NotImplemented"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +75,14 @@ class Proxy:
         Where clients find it.
     delay_s
         How long each request waits before it is passed on.
+    left_out
+        Names of headers that are not passed on, in small letters. Requests that are signed do not bear that.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self.url = ""
         self.delay_s = 0.0
+        self.left_out: frozenset[str] = frozenset()
         self._host, self._port = host, port
         self._orders: list[_Order] = []
         self._traffic = Traffic()
@@ -168,8 +180,9 @@ class _Connection:
                 if self._proxy.delay_s:
                     await asyncio.sleep(self._proxy.delay_s)
                 if self._fault in _ANSWERED:
-                    await self._answer(*_ANSWERED[self._fault])
+                    await self._answer(*_ANSWERED[self._fault], with_body=request.method != "HEAD")
                     return
+                data = _without(self._proxy.left_out, data)
             if self._fault is Fault.SILENCE:
                 continue
             self._server.write(data)
@@ -191,11 +204,18 @@ class _Connection:
             self._client.write(data)
             await self._client.drain()
 
-    async def _answer(self, status: int, code: str) -> None:
+    async def _answer(self, status: int, code: str, *, with_body: bool) -> None:
         body = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{code}</Message></Error>'
         head = f"HTTP/1.1 {status} {code}\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n"
-        self._client.write(f"{head}Connection: close\r\n\r\n{body}".encode())
+        self._client.write(f"{head}Connection: close\r\n\r\n{body if with_body else ''}".encode())
         await self._client.drain()
+
+
+def _without(names: frozenset[str], data: bytes) -> bytes:
+    """Give the beginning of a request without the headers of these names."""
+    head, separator, body = data.partition(b"\r\n\r\n")
+    kept = [line for line in head.split(b"\r\n") if line.partition(b":")[0].decode("latin-1").lower() not in names]
+    return b"\r\n".join(kept) + separator + body
 
 
 _UNTIL_NOTICED_S = 0.2

@@ -28,6 +28,7 @@ class S3Server:
     url: str
     key: str = "test"
     secret: str = "testtest"  # noqa: S105 - guards nothing
+    reader: tuple[str, str] = ("reader", "readerreader")  # key and secret of one who may only read and list
 
     @property
     def storage_options(self) -> dict[str, Any]:
@@ -66,7 +67,13 @@ def seaweedfs_server() -> Iterator[S3Server]:
             "credentials": [{"accessKey": server.key, "secretKey": server.secret}],
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         }
-        (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+        key, secret = server.reader
+        reader = {
+            "name": "reader",
+            "credentials": [{"accessKey": key, "secretKey": secret}],
+            "actions": ["Read", "List"],
+        }
+        (folder / "s3.json").write_text(json.dumps({"identities": [identity, reader]}))
         (folder / "data").mkdir()
         s3, master, volume, filer = _free_ports(4, also=_GRPC)
         command = [

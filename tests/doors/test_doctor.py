@@ -155,8 +155,8 @@ def test_stores_that_overwrite_or_keep_everything_are_problems(lake):
 
     found = with_stores(lake, stores).doctor()
 
-    assert wrong(found) == [("problem", "tier hot"), ("problem", "tier cold")]
-    assert "overwrites" in one_of(found, "tier hot", "problem").text
+    assert wrong(found) == [("notice", "tier hot"), ("problem", "tier cold")]
+    assert "overwrites" in one_of(found, "tier hot", "notice").text
     assert "cannot be deleted" in one_of(found, "tier cold", "problem").text
     assert list(stores["hot"].list()) == []
 

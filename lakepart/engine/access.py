@@ -1,0 +1,52 @@
+"""How the stores of a lake are reached: its address, and what the caller gave along with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lakepart.errors import InvalidInputError
+from lakepart.model.records import TierRecord
+from lakepart.storage.addresses import is_local, join_url, without_secrets
+from lakepart.storage.base import Store
+from lakepart.storage.credentials import OWN_FOLDER, CredentialsSource, TierCredentials, find_provider
+from lakepart.storage.locations import open_store
+
+StorageOptions = Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The address of a lake, the options of its stores, and where their credentials come from; never stored."""
+
+    url: str = field(repr=False)
+    storage_options: StorageOptions = field(default=None, repr=False)
+    credentials: CredentialsSource = field(default=None, repr=False)
+
+    def open_root(self) -> Store:
+        """Open the store of the lake's own folder."""
+        return self._open(self.url, OWN_FOLDER, None)
+
+    def open_tiers(self, tiers: Iterable[TierRecord]) -> dict[str, Store]:
+        """Open a store per tier, by name; InvalidInputError for options that none of the lake's stores takes."""
+        chosen = list(tiers)
+        addresses = {tier.name: join_url(self.url, tier.root) for tier in chosen}
+        if self.storage_options and all(is_local(one) for one in (self.url, *addresses.values())):
+            raise InvalidInputError(
+                f"Storage options {sorted(self.storage_options)} are given for {without_secrets(self.url)!r}, all of "
+                "whose stores are local folders, which take none.",
+                hint="leave storage_options out.",
+            )
+        return {tier.name: self._open(addresses[tier.name], tier.name, tier.storage_class) for tier in chosen}
+
+    def _open(self, address: str, name: str, storage_class: str | None) -> Store:
+        provider = find_provider(self.credentials)
+        if is_local(address):
+            return open_store(address)
+        return open_store(
+            address,
+            self.storage_options,
+            storage_class=storage_class,
+            credentials=None if provider is None else TierCredentials(provider, name),
+        )
