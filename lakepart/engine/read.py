@@ -31,7 +31,8 @@ from lakepart.model.records import AssetRecord, DataFile, NewFile, VersionRecord
 from lakepart.parquet.datasets import to_dataset
 from lakepart.parquet.filters import Filter, compile_filter
 from lakepart.parquet.fitting import Fit, fit
-from lakepart.parquet.reading import Source, iter_batches, read_files
+from lakepart.parquet.opening import Source
+from lakepart.parquet.reading import iter_batches, read_files
 from lakepart.parquet.remote import Remote
 from lakepart.storage.base import Store
 

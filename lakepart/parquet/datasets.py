@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from lakepart.errors import ErrorCode, InvalidInputError, NotFoundError
-from lakepart.parquet.reading import Source, read_files
+from lakepart.parquet.opening import Source
+from lakepart.parquet.reading import read_files
 from lakepart.parquet.schemas import plain
 
 

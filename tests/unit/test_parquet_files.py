@@ -25,7 +25,8 @@ from lakepart.errors import CorruptionError, ErrorCode, InvalidInputError, NotFo
 from lakepart.parquet import sorting, writing
 from lakepart.parquet.datasets import to_dataset
 from lakepart.parquet.filters import columns_of_filter, compile_filter
-from lakepart.parquet.reading import Source, iter_batches, output_schema, read_files, read_footer
+from lakepart.parquet.opening import Source
+from lakepart.parquet.reading import iter_batches, output_schema, read_files, read_footer
 from lakepart.parquet.remote import Remote
 from lakepart.parquet.schemas import assign_field_ids
 from lakepart.parquet.writing import FileFacts, write_file
@@ -529,7 +530,7 @@ def test_a_large_file_is_streamed_one_row_group_at_a_time(tmp_path: Path) -> Non
     before = pa.total_allocated_bytes()
     most = 0
 
-    for batch in iter_batches([Source("big", str(path))], schema):
+    for batch in iter_batches([Source("big", str(path))], schema, threads=2):
         most = max(most, pa.total_allocated_bytes() - before)
         assert batch.num_rows <= 65_536
 

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakepart.errors import CorruptionError
-from lakepart.parquet.reading import Source, iter_batches, read_files, read_footer
+from lakepart.parquet.opening import Source
+from lakepart.parquet.reading import iter_batches, read_files, read_footer
 from lakepart.parquet.remote import Remote, coalesced
 from lakepart.parquet.schemas import assign_field_ids
 from lakepart.parquet.writing import write_file
