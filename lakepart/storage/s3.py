@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import Any, BinaryIO
 
 from lakepart.storage.base import TEMPORARY_SUFFIX, StoredObject, check_path, check_prefix, is_path, is_temporary
+from lakepart.storage.native import NativeFilesystem
 from lakepart.storage.s3_bucket import S3Bucket
 from lakepart.storage.s3_streams import S3File, S3Sink
 
@@ -90,6 +91,10 @@ class S3Store:
     def os_path(self, path: str) -> None:
         """Give None: no program opens these by path."""
         check_path(path)
+
+    def native_filesystem(self) -> NativeFilesystem:
+        """See :meth:`lakepart.storage.base.Store.native_filesystem`; with the credentials of now."""
+        return self._bucket.native_filesystem()
 
     def stat(self, path: str) -> StoredObject | None:
         """See :meth:`lakepart.storage.base.Store.stat`."""

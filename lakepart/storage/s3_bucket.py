@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from lakepart.errors import AlreadyExistsError, ErrorCode, InvalidInputError, LakepartError, StorageError
 from lakepart.storage.addresses import without_secrets
 from lakepart.storage.base import check_path
+from lakepart.storage.native import NativeFilesystem, native_s3
 from lakepart.storage.s3_client import CONNECTIONS, check_options, extra_arguments, make_client
 from lakepart.storage.s3_failures import code_of, is_absent, translated
 
@@ -76,6 +77,11 @@ class S3Bucket:
     def root(self) -> str:
         """The prefix as a URL."""
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+
+    def native_filesystem(self) -> NativeFilesystem:
+        """Say how Arrow reaches the prefix."""
+        with translated("reach", self.root):
+            return native_s3(self._connected().client, self._bucket, self._prefix, self._options)
 
     def call(self, operation: str, path: str, **arguments: Any) -> Any:
         """Ask one thing of one object, as botocore names it; its errors pass untranslated."""
