@@ -168,10 +168,12 @@ def read_table(stores: Stores, resolved: Resolved, options: ReadOptions) -> pa.T
     return read_files(sources, schema, columns=options.columns, filter=options.filter)
 
 
-def read_batches(stores: Stores, resolved: Resolved, options: ReadOptions) -> Iterator[pa.RecordBatch]:
-    """Read batch by batch, partitions in order, holding only a few files at a time."""
+def read_batches(
+    stores: Stores, resolved: Resolved, options: ReadOptions, *, threads: int | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Read batch by batch, partitions in order, holding only a few files at a time; one thread reads nothing ahead."""
     sources, schema = _open(stores, resolved, options)
-    return iter_batches(sources, schema, columns=options.columns, filter=options.filter)
+    return iter_batches(sources, schema, columns=options.columns, filter=options.filter, threads=threads)
 
 
 def open_dataset(stores: Stores, resolved: Resolved, options: ReadOptions) -> Any:

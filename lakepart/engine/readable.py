@@ -177,9 +177,10 @@ class Readable(ABC):
         held = [0, *accumulate(file.row_count for _, file in resolved.files)]
         needed = tuple(file for file, before in zip(resolved.files, held, strict=False) if before < rows)
         resolved = replace(resolved, files=needed)  # readers open files ahead
+        threads = 1 if len(needed) == 1 else None  # of a large one the first row group is enough
         taken: list[pa.RecordBatch] = []
         wanted = rows
-        for batch in read_batches(self._stores(), resolved, ReadOptions()):
+        for batch in read_batches(self._stores(), resolved, ReadOptions(), threads=threads):
             taken.append(batch.slice(0, wanted))
             wanted -= taken[-1].num_rows
             if wanted <= 0:
