@@ -545,6 +545,36 @@ def test_a_large_file_is_streamed_one_row_group_at_a_time(tmp_path: Path) -> Non
     assert most < 24_000_000  # the file is 48 MB
 
 
+def test_a_stream_is_handed_on_row_group_by_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "_WHOLE_BYTES", 1 << 20)
+    monkeypatch.setattr(writing, "ROW_GROUP_BYTES", 4 << 20)
+    schema = assign_field_ids(pa.schema({name: pa.float64() for name in "abcd"}))
+    random = np.random.default_rng(7)
+    before = pa.total_allocated_bytes()
+    taken = handed_on = most = behind = 0
+
+    class Counting(BytesIO):
+        def write(self, data: Any) -> int:
+            nonlocal handed_on, most
+            handed_on += len(data)
+            most = max(most, pa.total_allocated_bytes() - before)
+            return len(data)
+
+    def tables() -> Iterator[pa.Table]:
+        nonlocal taken, behind
+        for _ in range(400):
+            table = pa.table([random.random(8_192) for _ in schema], schema=schema)
+            taken += table.nbytes
+            yield table
+            behind = max(behind, taken - handed_on)
+
+    write_file(Counting, tables(), schema, metadata={})
+
+    assert handed_on > 90_000_000  # of 105, which cannot be made much smaller
+    assert behind < 20_000_000
+    assert most < 20_000_000
+
+
 def test_a_sorted_stream_is_written_while_one_stretch_and_two_row_groups_of_it_are_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
