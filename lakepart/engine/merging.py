@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -25,7 +26,7 @@ from lakepart.storage.copying import require_checksum
 
 CHANGED = "its files were replaced or moved meanwhile"
 DECLARED_ANEW = "its asset was declared anew meanwhile"
-_READ_THREADS = 2  # each holds up to 32 MiB of rows
+_PROOF_THREADS = 8  # they wait for the store, or hash outside the interpreter's lock
 OnMerged = Callable[[int], None]
 
 
@@ -83,8 +84,8 @@ def look_up(context: LakeContext, plan: AssetRuns, partitions: Sequence[Partitio
 def merge(group: Group, stager: Stager, partition: PartitionRuns, run: FileRun, on_progress: OnMerged) -> None:
     """Write the rows of a run into one file."""
     files = [group.files[file_id] for file_id in run.file_ids]
-    for file in files:
-        _require_undamaged(group, file)
+    with ThreadPoolExecutor(_PROOF_THREADS, thread_name_prefix="lakepart-prove") as pool:
+        list(pool.map(lambda file: _require_undamaged(group, file), files))
     new = _written(group, stager, partition, run, files)
     group.written.setdefault(partition.ordinal, []).append((run, new))
     on_progress(run.size_bytes)
@@ -108,7 +109,7 @@ def _written(
     """Write one file, and prove that what is read back from it are the rows of those it is made from."""
     stores, schema = group.context.stores, group.schema
     before, after = RowDigest(), RowDigest()
-    batches = iter_batches([source_of(stores, file, group.fits) for file in files], schema, threads=_READ_THREADS)
+    batches = iter_batches([source_of(stores, file, group.fits) for file in files], schema)
     position = group.record.partitions.position_at(partition.ordinal)
     on_tier = stager.on(stores[run.tier], run.tier)
     for new in on_tier.stage([(position, _noting(batches, before))])[position]:

@@ -28,12 +28,14 @@ from lakepart.model.definitions import PartitionsDefinition
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import ReadPlan, by_whom, count_of, list_some
 from lakepart.model.records import AssetRecord, DataFile, NewFile, VersionRecord
-from lakepart.parquet.datasets import to_dataset
+from lakepart.parquet.datasets import NativeFile, open_filesystem, to_dataset
 from lakepart.parquet.filters import Filter, compile_filter
 from lakepart.parquet.fitting import Fit, fit
-from lakepart.parquet.reading import Source, iter_batches, read_files
+from lakepart.parquet.opening import Source
+from lakepart.parquet.reading import iter_batches, read_files
 from lakepart.parquet.remote import Remote
 from lakepart.storage.base import Store
+from lakepart.storage.native import NativeFilesystem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -166,16 +168,34 @@ def read_table(stores: Stores, resolved: Resolved, options: ReadOptions) -> pa.T
     return read_files(sources, schema, columns=options.columns, filter=options.filter)
 
 
-def read_batches(stores: Stores, resolved: Resolved, options: ReadOptions) -> Iterator[pa.RecordBatch]:
-    """Read batch by batch, partitions in order, holding only a few files at a time."""
+def read_batches(
+    stores: Stores, resolved: Resolved, options: ReadOptions, *, threads: int | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Read batch by batch, partitions in order, holding only a few files at a time; one thread reads nothing ahead."""
     sources, schema = _open(stores, resolved, options)
-    return iter_batches(sources, schema, columns=options.columns, filter=options.filter)
+    return iter_batches(sources, schema, columns=options.columns, filter=options.filter, threads=threads)
 
 
 def open_dataset(stores: Stores, resolved: Resolved, options: ReadOptions) -> Any:
     """Give a ``pyarrow.dataset.Dataset`` of exactly the selection's files."""
     sources, schema = _open(stores, resolved, options)
-    return to_dataset(sources, schema)
+    chosen = [file for _, file in resolved.files]
+    tiers = {tier: _native_filesystem(stores[tier], tier) for tier in dict.fromkeys(file.tier for file in chosen)}
+    filesystems = {tier: open_filesystem(native.kind, native.arguments) for tier, native in tiers.items()}
+    files = [NativeFile(filesystems[one.tier], tiers[one.tier].place(one.path), one.size_bytes) for one in chosen]
+    return to_dataset(sources, files, schema)
+
+
+def _native_filesystem(store: Store, tier: str) -> NativeFilesystem:
+    native = store.native_filesystem()
+    if native is None:
+        raise InvalidInputError(
+            f"Tier {tier!r} is in a store that Arrow cannot open by itself, as a dataset must.",
+            hint="read it as a table or as batches.",
+            code=ErrorCode.UNSUPPORTED,
+            context={"tier": tier},
+        )
+    return native
 
 
 def count_rows(resolved: Resolved, options: ReadOptions) -> int:
@@ -192,7 +212,10 @@ def files_frame(stores: Stores, resolved: Resolved) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "key": [keys[ordinal] for ordinal, _ in resolved.files],
-            "path": [stores[file.tier].os_path(file.path) or file.path for _, file in resolved.files],
+            "path": [
+                stores[file.tier].os_path(file.path) or f"{stores[file.tier].root}/{file.path}"
+                for _, file in resolved.files
+            ],
             "tier": [file.tier for _, file in resolved.files],
             "rows": [file.row_count for _, file in resolved.files],
             "bytes": [file.size_bytes for _, file in resolved.files],

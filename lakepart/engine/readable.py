@@ -140,7 +140,29 @@ class Readable(ABC):
         )
 
     def dataset(self, *, missing: str = "error") -> Any:
-        """Give a ``pyarrow.dataset.Dataset`` of exactly these files, for engines that take one."""
+        """Give a ``pyarrow.dataset.Dataset`` of exactly these files, for engines that take one.
+
+        In S3 Arrow's own client reads them, as the tier's options say, with the credentials of this moment: it asks for
+        no new ones when they expire, so make the dataset when it is needed. Where it is pickled, they are in it.
+
+        Parameters
+        ----------
+        missing
+            As in :meth:`to_arrow`.
+
+        Raises
+        ------
+        PartitionNotFoundError
+            A key, list or closed range names partitions that are missing.
+        InvalidInputError
+            Code ``unsupported``: Arrow cannot open a tier's store by itself, or not with its options.
+
+        Notes
+        -----
+        No file is opened but those that were written before a column was renamed or something nested changed: they are
+        read into memory. Each file has its partition's key as an expression where rows do not say it, and its size, so
+        that a scan makes no HEAD and no LIST.
+        """
         return open_dataset(self._stores(), self._resolve(), ReadOptions(missing=missing))
 
     def count_rows(self, *, missing: str = "error") -> int:
@@ -155,9 +177,10 @@ class Readable(ABC):
         held = [0, *accumulate(file.row_count for _, file in resolved.files)]
         needed = tuple(file for file, before in zip(resolved.files, held, strict=False) if before < rows)
         resolved = replace(resolved, files=needed)  # readers open files ahead
+        threads = 1 if len(needed) == 1 else None  # of a large one the first row group is enough
         taken: list[pa.RecordBatch] = []
         wanted = rows
-        for batch in read_batches(self._stores(), resolved, ReadOptions()):
+        for batch in read_batches(self._stores(), resolved, ReadOptions(), threads=threads):
             taken.append(batch.slice(0, wanted))
             wanted -= taken[-1].num_rows
             if wanted <= 0:

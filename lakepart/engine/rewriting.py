@@ -24,7 +24,7 @@ from lakepart.model.plans import by_whom, count_of, list_some
 from lakepart.model.records import AssetRecord, DataFile, NewFile
 from lakepart.parquet.fitting import fit
 from lakepart.parquet.matching import Matcher
-from lakepart.parquet.reading import Source
+from lakepart.parquet.opening import Source
 
 _THREADS = 8
 

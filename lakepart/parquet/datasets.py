@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
 
 from lakepart.errors import ErrorCode, InvalidInputError, NotFoundError
-from lakepart.parquet.reading import Source, read_files
+from lakepart.parquet.opening import Source
+from lakepart.parquet.reading import read_files
 from lakepart.parquet.schemas import plain
 
 
@@ -33,60 +35,82 @@ def open_parquet(path: str) -> Any:
         raise InvalidInputError(f"{path!r} cannot be read as Parquet: {error}.", context={"path": path}) from error
 
 
-def to_dataset(sources: Sequence[Source], schema: pa.Schema, *, filesystem: Any = None) -> Any:
+@dataclass(frozen=True, slots=True)
+class NativeFile:
+    """A file where Arrow opens it by itself: a filesystem of :func:`open_filesystem`, a path in it, and its size."""
+
+    filesystem: Any
+    path: str
+    size_bytes: int
+
+
+def open_filesystem(kind: str, arguments: Mapping[str, Any]) -> Any:
+    """Open a filesystem of ``pyarrow.fs``, by the name of its class.
+
+    Raises
+    ------
+    InvalidInputError
+        Code ``unsupported``: this pyarrow has no such filesystem, or one without these arguments.
+    """
+    import pyarrow.fs
+
+    try:
+        return getattr(pyarrow.fs, kind)(**arguments)
+    except (AttributeError, TypeError, NotImplementedError, ImportError, pa.ArrowInvalid) as error:
+        raise InvalidInputError(
+            # without what it says: arguments are secret
+            f"Arrow {pa.__version__} opens no {kind} as this tier needs it: {type(error).__name__}.",
+            hint="read it as a table or as batches.",
+            code=ErrorCode.UNSUPPORTED,
+        ) from error
+
+
+def to_dataset(sources: Sequence[Source], files: Sequence[NativeFile], schema: pa.Schema) -> Any:
     """Give a ``pyarrow.dataset.Dataset`` of exactly these files.
 
     Parameters
     ----------
     sources
         The files; ``constants`` become partition expressions, so filters on them prune files.
+    files
+        Where Arrow opens each. It must do so without calling back into Python: its own threads go on when a program
+        ends.
     schema
         What the rows look like, columns of ``constants`` included.
-    filesystem
-        The pyarrow filesystem in which the paths are; the local one by default.
 
     Notes
     -----
     A dataset goes by names: files in which a column is called otherwise than now are read when this is called.
-
-    Raises
-    ------
-    InvalidInputError
-        Code ``unsupported``: a source is not a path. Arrow's own threads would have to call back into Python, and they
-        go on when a program ends.
     """
     import pyarrow.dataset as ds
     from pyarrow.fs import LocalFileSystem
 
-    for source in sources:
-        if not isinstance(source.open, str):
-            raise InvalidInputError(
-                f"A dataset opens its files by path, and {source.name!r} has none.",
-                hint="read it as a table or as batches.",
-                code=ErrorCode.UNSUPPORTED,
-            )
     whole = plain(schema)
     file_format = ds.ParquetFileFormat()
-    filesystem = filesystem if filesystem is not None else LocalFileSystem()
 
-    def of_files(run: Sequence[Source]) -> Any:
+    def of_run(filesystem: Any, run: Sequence[tuple[Source, NativeFile]]) -> Any:
+        if filesystem is None:
+            return ds.InMemoryDataset(read_files([source for source, _ in run], schema), schema=whole)
         fragments = [
-            file_format.make_fragment(source.open, filesystem, partition_expression=_constant_expression(source, whole))
-            for source in run
+            file_format.make_fragment(
+                file.path,
+                filesystem,
+                partition_expression=_constant_expression(source, whole),
+                file_size=file.size_bytes,  # or it would be asked for
+            )
+            for source, file in run
         ]
         return ds.FileSystemDataset(fragments, whole, file_format, filesystem=filesystem)
 
-    runs = [(by_name, list(run)) for by_name, run in groupby(sources, key=_is_by_name)]
-    if all(by_name for by_name, _ in runs):
-        return of_files(sources)
-    parts = [
-        of_files(run) if by_name else ds.InMemoryDataset(read_files(run, schema), schema=whole) for by_name, run in runs
-    ]
-    return ds.UnionDataset(whole, parts)
+    runs = groupby(zip(sources, files, strict=True), key=_filesystem_of)
+    parts = [of_run(filesystem, list(run)) for filesystem, run in runs] or [of_run(LocalFileSystem(), [])]
+    return parts[0] if len(parts) == 1 else ds.UnionDataset(whole, parts)
 
 
-def _is_by_name(source: Source) -> bool:
-    return source.fit is None or source.fit.is_by_name
+def _filesystem_of(pair: tuple[Source, NativeFile]) -> Any:
+    """Give where Arrow reads a file; None where its columns are not found by their names."""
+    source, file = pair
+    return file.filesystem if source.fit is None or source.fit.is_by_name else None
 
 
 def _constant_expression(source: Source, schema: pa.Schema) -> Any:

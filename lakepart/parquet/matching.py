@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from lakepart.errors import InvalidInputError
 from lakepart.parquet.filters import Filter, compile_filter
 from lakepart.parquet.keys import KeyIndex
-from lakepart.parquet.reading import Source, iter_batches
+from lakepart.parquet.opening import Source
+from lakepart.parquet.reading import iter_batches
 from lakepart.parquet.schemas import plain
 from lakepart.parquet.statistics import Statistics
 

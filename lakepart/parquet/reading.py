@@ -2,59 +2,44 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from operator import attrgetter
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lakepart.errors import (
     CorruptionError,
-    ErrorCode,
     InvalidInputError,
-    NotFoundError,
     SchemaMismatchError,
-    StorageError,
 )
 from lakepart.parquet.casting import cast_column
 from lakepart.parquet.filters import Filter, check_columns, compile_filter
-from lakepart.parquet.fitting import Fit
-from lakepart.parquet.remote import Remote, RemoteFile
+from lakepart.parquet.opening import RemoteParquet, Source, opened, translated
+from lakepart.parquet.remote import Block, chunks_of, first_stretch
 from lakepart.parquet.schemas import plain
 from lakepart.parquet.statistics import Statistics, row_group_statistics
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 _LOCAL_THREADS = 8  # at most, and not more than there are cores: local files come from memory mostly
-_REMOTE_THREADS = 16  # these wait for the network
+_REMOTE_THREADS = 64  # these wait for the network, and a store has as many connections
 BATCH_ROWS = 65_536
-_WHOLE_BYTES = 32 * 1024 * 1024  # decoded; up to here a file of a stream is read ahead in one go
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One data file to read.
-
-    Attributes
-    ----------
-    name
-        What messages call it.
-    open
-        The path of a local file, or how to reach one behind a network.
-    constants
-        Columns that are not in the file and have one value in all its rows.
-    fit
-        How the file's columns become those of the schema; None where it was written under that very schema.
-    """
-
-    name: str
-    open: str | Remote
-    constants: Mapping[str, Any] = field(default_factory=dict)
-    fit: Fit | None = None
+_WHOLE_BYTES = 32 << 20  # decoded; up to here a file of a stream is read in one go
+_THREADED_BYTES = 4 << 20  # decoded; more of a file is shared among the cores
+_OPENED_BYTES = 64 << 20  # of files of a stream that are opened ahead, as they are stored
+_AHEAD_BYTES = 64 << 20  # of rows of a stream that are read ahead, decoded
+_FETCHED_BYTES = 256 << 20  # of files of a table that are fetched at once, as they are stored
+_TEXT_BYTES = 16  # taken for the width of what has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +92,10 @@ def read_files(
         return _read_source(sources[0], plan, use_threads=True)
     workers = _workers(sources, threads)
     with ThreadPoolExecutor(workers, thread_name_prefix="lakepart-read") as pool:
-        use_threads = len(sources) < workers
-        futures = [pool.submit(_read_source, source, plan, use_threads=use_threads) for source in sources]
-        try:
-            return pa.concat_tables([future.result() for future in futures])
-        except BaseException:
-            _cancel(futures)
-            raise
+        read = partial(_read_source, plan=plan, use_threads=len(sources) < workers)
+        tables = _ahead(pool, read, sources, partial(_stored_bytes, plan=plan), len(sources), _FETCHED_BYTES)
+        with closing(tables):
+            return pa.concat_tables(list(tables))
 
 
 def iter_batches(
@@ -127,9 +109,9 @@ def iter_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Read files batch by batch, in their order; the parameters and errors of :func:`read_files`.
 
-    Arguments are checked at the call, files are opened as batches are asked for. At most ``threads`` files are read
-    ahead, each up to 32 MiB decoded; a larger file is read one row group at a time. Batches have up to
-    ``batch_rows`` rows, and end where a file ends.
+    Arguments are checked at the call, files are opened as batches are asked for. At most ``threads`` files are opened
+    ahead, and 64 MiB of rows read ahead, decoded; a file of more than 32 MiB is read one row group at a time. Batches
+    have up to ``batch_rows`` rows, and end where a file ends.
     """
     plan = _plan(schema, columns, filter)
     return _iter_batches(sources, plan, batch_rows, _workers(sources, threads))
@@ -150,7 +132,7 @@ def read_footer(source: Source) -> Footer:
     StorageError
         The disk or object store failed.
     """
-    with _translated(source), _opened(source) as file:
+    with translated(source), opened(source) as file:
         metadata = file.metadata
         pairs = (metadata.metadata or {}).items()
         return Footer(
@@ -168,13 +150,24 @@ class _Plan:
     needed: pa.Schema
     output: pa.Schema
     filter: Filter | None
+    share: float  # of all columns
+
+    @property
+    def whole_files(self) -> bool:
+        """Whether all of each file is read."""
+        return self.share == 1 and (self.filter is None or not self.filter.alternatives)
+
+    @property
+    def row_bytes(self) -> int:
+        """How large a row is, about."""
+        return sum(_width(field.type) for field in self.needed)
 
 
 def _plan(schema: pa.Schema, columns: Sequence[str] | None, given: Any) -> _Plan:
     whole = plain(schema)
     compiled = compile_filter(given, whole)
     if columns is None:
-        return _Plan(whole, whole, compiled)
+        return _Plan(whole, whole, compiled, share=1)
     if isinstance(columns, str):
         raise InvalidInputError(f"columns={columns!r} is one name.", hint=f"columns=[{columns!r}]")
     names = list(columns)
@@ -185,28 +178,20 @@ def _plan(schema: pa.Schema, columns: Sequence[str] | None, given: Any) -> _Plan
         raise InvalidInputError(f"columns={names!r} names a column twice.")
     output = pa.schema([whole.field(name) for name in names])
     read = [*names, *(name for name in (compiled.columns if compiled else ()) if name not in names)]
-    return _Plan(pa.schema([whole.field(name) for name in read]), output, compiled)
+    return _Plan(pa.schema([whole.field(name) for name in read]), output, compiled, len(read) / len(whole))
+
+
+def _width(data_type: pa.DataType) -> int:
+    try:
+        return -(-int(data_type.bit_width) // 8)
+    except ValueError:  # as many as there are
+        return _TEXT_BYTES
 
 
 def _read_source(source: Source, plan: _Plan, *, use_threads: bool) -> pa.Table:
     """Read the wanted rows of one file."""
-    with _translated(source), _opened(source) as file:
+    with translated(source), opened(source, whole=plan.whole_files) as file:
         return _read_groups(source, plan, file, _wanted_groups(source, file, plan), use_threads=use_threads)
-
-
-class _RemoteParquet(pq.ParquetFile):  # type: ignore[misc]
-    """A file whose pages are fetched before they are read."""
-
-    def __init__(self, remote: RemoteFile) -> None:
-        super().__init__(pa.PythonFile(remote, mode="r"), pre_buffer=False)
-        self._remote = remote
-
-    def read(self, columns: Sequence[str], **options: Any) -> pa.Table:
-        return self.read_row_groups(range(self.num_row_groups), columns, **options)
-
-    def read_row_groups(self, groups: Sequence[int], columns: Sequence[str], **options: Any) -> pa.Table:
-        self._remote.fetch_columns(self.metadata, groups, columns)
-        return super().read_row_groups(list(groups), columns, **options)
 
 
 def _read_groups(
@@ -231,39 +216,86 @@ def _names_in(source: Source, plan: _Plan) -> list[str]:
 
 
 def _iter_batches(sources: Sequence[Source], plan: _Plan, batch_rows: int, threads: int) -> Iterator[pa.RecordBatch]:
-    waiting: deque[tuple[Source, Future[pa.Table | None]]] = deque()
-    remaining = iter(sources)
     with ThreadPoolExecutor(threads, thread_name_prefix="lakepart-read") as pool:
-        try:
-            for source in remaining:
-                waiting.append((source, pool.submit(_read_if_small, source, plan)))
-                if len(waiting) >= threads:
-                    yield from _batches_of(*waiting.popleft(), plan, batch_rows)
-            while waiting:
-                yield from _batches_of(*waiting.popleft(), plan, batch_rows)
-        finally:
-            _cancel([future for _, future in waiting])
+        opening = partial(_pieces, plan=plan)
+        files = _ahead(pool, opening, sources, partial(_first_bytes, plan=plan), threads, _OPENED_BYTES)
+        pieces = chain.from_iterable(files)
+        tables = _ahead(pool, partial(_read_piece, plan=plan), pieces, attrgetter("size_bytes"), threads, _AHEAD_BYTES)
+        with closing(files), closing(tables):
+            for table in tables:
+                yield from _batches(table, batch_rows)
+                del table  # before the next is waited for
 
 
-def _read_if_small(source: Source, plan: _Plan) -> pa.Table | None:
-    with _translated(source), _opened(source) as file:
+def _ahead(
+    pool: Executor,
+    work: Callable[[T], R],
+    items: Iterable[T],
+    bytes_of: Callable[[T], int],
+    most: int,
+    most_bytes: int,
+) -> Generator[R]:
+    """Give what ``work`` makes of items, in order, while it goes on with those that follow: so many, and so large."""
+    waiting: deque[tuple[int, Future[R]]] = deque()
+    held_bytes = 0
+    try:
+        for item in items:
+            size_bytes = bytes_of(item)
+            while waiting and (len(waiting) >= most or held_bytes + size_bytes > most_bytes):
+                yield waiting[0][1].result()
+                held_bytes -= waiting.popleft()[0]
+            waiting.append((size_bytes, pool.submit(work, item)))
+            held_bytes += size_bytes
+            del item  # what is done with it is given back
+        while waiting:
+            yield waiting.popleft()[1].result()
+    finally:
+        _cancel([future for _, future in waiting])
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Row groups of one file that are read together: all that are wanted, or one of a large file.
+
+    ``held`` is the file where all of it has come with the footer.
+    """
+
+    source: Source
+    metadata: Any
+    groups: Sequence[int]
+    size_bytes: int
+    held: Sequence[Block]
+
+
+def _pieces(source: Source, plan: _Plan) -> list[_Piece]:
+    """Open a file and say what is read of it."""
+    with translated(source), opened(source, whole=plan.whole_files) as file:
         groups = _wanted_groups(source, file, plan)
-        if _decoded_bytes(file, groups) > _WHOLE_BYTES:
-            return None
-        return _read_groups(source, plan, file, groups, use_threads=False)
+        chosen = range(file.num_row_groups) if groups is None else groups
+        sizes = [_decoded_bytes(source, plan, file.metadata, group) for group in chosen]
+        held = file.remote.held if isinstance(file, RemoteParquet) else ()
+        if sum(sizes) <= _WHOLE_BYTES:
+            return [_Piece(source, file.metadata, chosen, sum(sizes), held)]
+        return [_Piece(source, file.metadata, [group], size, held) for group, size in zip(chosen, sizes, strict=True)]
 
 
-def _batches_of(
-    source: Source, future: Future[pa.Table | None], plan: _Plan, batch_rows: int
-) -> Iterator[pa.RecordBatch]:
-    table = future.result()
-    if table is not None:
-        yield from _batches(table, batch_rows)
-        return
-    with _translated(source), _opened(source) as file:
-        groups = _wanted_groups(source, file, plan)
-        for group in range(file.num_row_groups) if groups is None else groups:
-            yield from _batches(_read_groups(source, plan, file, [group], use_threads=True), batch_rows)
+def _read_piece(piece: _Piece, plan: _Plan) -> pa.Table:
+    source, groups = piece.source, list(piece.groups)
+    with translated(source), opened(source, piece.metadata, piece.held) as file:
+        return _read_groups(source, plan, file, groups, use_threads=piece.size_bytes > _THREADED_BYTES)
+
+
+def _first_bytes(source: Source, plan: _Plan) -> int:
+    """Give how much is held of a file that is opened."""
+    if isinstance(source.open, str):
+        return 0
+    start, stop = first_stretch(source.open, whole=plan.whole_files)
+    return stop - start
+
+
+def _stored_bytes(source: Source, plan: _Plan) -> int:
+    """Give how much is held of a file while it is read, about."""
+    return 0 if isinstance(source.open, str) else int(source.open.size_bytes * plan.share)
 
 
 def _workers(sources: Sequence[Source], asked: int | None) -> int:
@@ -300,10 +332,15 @@ def _wanted_groups(source: Source, file: pq.ParquetFile, plan: _Plan) -> list[in
     return None if len(chosen) == metadata.num_row_groups else chosen
 
 
-def _decoded_bytes(file: pq.ParquetFile, groups: list[int] | None) -> int:
-    metadata = file.metadata
-    chosen = range(metadata.num_row_groups) if groups is None else groups
-    return sum(metadata.row_group(group).total_byte_size for group in chosen)
+def _decoded_bytes(source: Source, plan: _Plan, metadata: Any, group: int) -> int:
+    """Give how large a row group is in memory, about: more than encoded where values repeat."""
+    row_group = metadata.row_group(group)
+    if plan.share == 1:
+        encoded = row_group.total_byte_size
+    else:
+        chunks = chunks_of(metadata, [group], _names_in(source, plan))
+        encoded = sum(chunk.total_uncompressed_size for chunk in chunks)
+    return int(max(encoded, row_group.num_rows * plan.row_bytes))
 
 
 def _finished(source: Source, plan: _Plan, table: pa.Table) -> pa.Table:
@@ -343,49 +380,6 @@ def _fitted(source: Source, plan: _Plan, table: pa.Table) -> pa.Table:
                 context={"file": source.name, "column": wanted.name},
             ) from error
     return pa.Table.from_arrays(columns, schema=plan.needed)
-
-
-@contextmanager
-def _opened(source: Source) -> Iterator[pq.ParquetFile]:
-    if isinstance(source.open, str):
-        # without the read-ahead meant for object stores: files are small and the kernel reads ahead itself
-        with pa.OSFile(source.open, "rb") as file:
-            yield pq.ParquetFile(file, pre_buffer=False)
-        return
-    with closing(RemoteFile(source.open)) as remote:
-        yield _RemoteParquet(remote)
-
-
-@contextmanager
-def _translated(source: Source) -> Iterator[None]:
-    try:
-        yield
-    except (FileNotFoundError, NotFoundError) as error:
-        raise CorruptionError(
-            f"Data file {source.name!r} is missing.",
-            hint="restore it from a copy; check() finds all that are missing.",
-            context={"file": source.name},
-        ) from error
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError) as error:
-        raise _torn(source, error) from error
-    except OSError as error:
-        if error.errno is None:  # Arrow's own: bytes that cannot be decoded
-            raise _torn(source, error) from error
-        denied = error.errno in {errno.EACCES, errno.EPERM}
-        raise StorageError(
-            f"Data file {source.name!r} cannot be read: {error.strerror or error}.",
-            hint="look at the rights of the file." if denied else "look at the disk.",
-            code=ErrorCode.PERMISSION if denied else ErrorCode.STORAGE,
-            context={"file": source.name},
-        ) from error
-
-
-def _torn(source: Source, error: Exception) -> CorruptionError:
-    return CorruptionError(
-        f"Data file {source.name!r} is damaged or no Parquet file: {str(error).splitlines()[0]}",
-        hint="restore it from a copy; check() finds all that are damaged.",
-        context={"file": source.name},
-    )
 
 
 def _cancel(futures: Sequence[Future[Any]]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from lakepart.errors import CorruptionError
 
 Stretch = tuple[int, int]
+Block = tuple[int, memoryview]  # where it begins, and its bytes
 
 _WHOLE_BYTES = 1 << 20  # a file of this size is asked for at once: shorter than one more journey
 _FOOTER_BYTES = 64 << 10  # as many as Arrow looks at, wherever the footer begins
@@ -42,27 +43,35 @@ class Remote:
 class RemoteFile:
     """A binary file that serves what was fetched, for Arrow to read from.
 
+    Parameters
+    ----------
+    remote
+        The file.
+    held
+        Blocks of it that are here already.
+    whole
+        Whether all of it is wanted: then up to 8 MiB are one request, and no footer is waited for.
+
     Notes
     -----
     Nothing is asked for before the first read. A small file is one request. Of a larger one the footer is the first;
     then those of the columns and row groups that are read, neighbours together and none longer than 8 MiB.
     """
 
-    def __init__(self, remote: Remote) -> None:
+    def __init__(self, remote: Remote, held: Sequence[Block] = (), *, whole: bool = False) -> None:
         self._remote = remote
-        self._blocks: list[tuple[int, memoryview]] = []  # where each begins, in order
+        self._blocks = list(held)  # in order
+        self._whole = whole
         self._at = 0
         self.closed = False
 
-    def fetch_columns(self, metadata: Any, groups: Iterable[int], columns: Sequence[str]) -> None:
-        """Fetch what ``columns`` have in row groups, unless it is there, and let go of everything else."""
-        wanted = (*columns, *(f"{name}." for name in columns))  # a nested column has its parts behind a dot
-        stretches = [
-            stretch
-            for group in groups
-            for name, stretch in _chunks(metadata.row_group(group))
-            if name in wanted or name.startswith(wanted[len(columns) :])
-        ]
+    @property
+    def held(self) -> Sequence[Block]:
+        """What is here if that is the whole file, and nothing otherwise."""
+        return self._blocks if self._find(0, self._size) is not None else ()
+
+    def fetch(self, stretches: Sequence[Stretch]) -> None:
+        """Fetch stretches, unless they are here, and let go of everything else."""
         if any(self._find(*stretch) is None for stretch in stretches):
             self._fetch(coalesced(stretches))
 
@@ -72,7 +81,7 @@ class RemoteFile:
         if stop <= self._at:
             return b""
         if not self._blocks:
-            self._fetch([(self._beginning(), self._size)])
+            self._fetch([first_stretch(self._remote, whole=self._whole)])
         found = self._find(self._at, stop)
         if found is None:
             ((_, found),) = self._read([(self._at, stop)])
@@ -97,15 +106,11 @@ class RemoteFile:
     def _size(self) -> int:
         return self._remote.size_bytes
 
-    def _beginning(self) -> int:
-        """Say from where on a file is read first: all of it, or its footer."""
-        return 0 if self._size <= _WHOLE_BYTES else self._size - max(self._remote.footer_bytes, _FOOTER_BYTES)
-
     def _fetch(self, stretches: Sequence[Stretch]) -> None:
         self._blocks = []  # before others take their place: both together would be twice the memory
         self._blocks = self._read(stretches)
 
-    def _read(self, stretches: Sequence[Stretch]) -> list[tuple[int, memoryview]]:
+    def _read(self, stretches: Sequence[Stretch]) -> list[Block]:
         found = self._remote.read(stretches)
         for (start, stop), block in zip(stretches, found, strict=True):
             if len(block) != stop - start:
@@ -141,10 +146,29 @@ def coalesced(stretches: Iterable[Stretch]) -> list[Stretch]:
     return [(at, min(at + _MOST_BYTES, stop)) for start, stop in runs for at in range(start, stop, _MOST_BYTES)]
 
 
-def _chunks(row_group: Any) -> Iterator[tuple[str, Stretch]]:
-    for number in range(row_group.num_columns):
-        chunk = row_group.column(number)
-        start = chunk.data_page_offset
-        if chunk.has_dictionary_page:
-            start = min(start, chunk.dictionary_page_offset)
-        yield chunk.path_in_schema, (start, start + chunk.total_compressed_size)
+def first_stretch(remote: Remote, *, whole: bool) -> Stretch:
+    """Give what is asked for first: the footer, or all of a file that is short, or wanted ``whole`` and not long."""
+    size_bytes = remote.size_bytes
+    if size_bytes <= (_MOST_BYTES if whole else _WHOLE_BYTES):
+        return 0, size_bytes
+    return size_bytes - max(remote.footer_bytes, _FOOTER_BYTES), size_bytes
+
+
+def chunks_of(metadata: Any, groups: Iterable[int], columns: Sequence[str]) -> Iterator[Any]:
+    """Give the metadata of what ``columns`` have in row groups."""
+    inside = tuple(f"{name}." for name in columns)  # a nested column has its parts behind a dot
+    for group in groups:
+        row_group = metadata.row_group(group)
+        for number in range(row_group.num_columns):
+            chunk = row_group.column(number)
+            path = chunk.path_in_schema
+            if path in columns or path.startswith(inside):
+                yield chunk
+
+
+def stretch_of(chunk: Any) -> Stretch:
+    """Give where a column's pages in a row group are."""
+    start = chunk.data_page_offset
+    if chunk.has_dictionary_page:
+        start = min(start, chunk.dictionary_page_offset)
+    return start, start + chunk.total_compressed_size

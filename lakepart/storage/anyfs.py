@@ -20,6 +20,7 @@ from lakepart.errors import AlreadyExistsError, ErrorCode, InvalidInputError, La
 from lakepart.storage.addresses import without_secrets
 from lakepart.storage.base import OnBytes, Store, StoredObject, check_path, check_prefix
 from lakepart.storage.failures import already_exists, not_found, translate, translated
+from lakepart.storage.native import NativeFilesystem
 from lakepart.storage.sent import SentSink
 
 _SPOOL_BYTES = 64 << 20
@@ -142,6 +143,10 @@ class FsspecStore:
     def os_path(self, path: str) -> None:
         """Give None: other programs cannot open what fsspec reaches."""
         check_path(path)
+
+    def native_filesystem(self) -> NativeFilesystem | None:
+        """See :meth:`lakepart.storage.base.Store.native_filesystem`."""
+        return None
 
     def stat(self, path: str) -> StoredObject | None:
         """See :meth:`lakepart.storage.base.Store.stat`."""

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import BinaryIO, Protocol, runtime_checkable
 
 from lakepart.errors import ErrorCode, InvalidInputError
+from lakepart.storage.native import NativeFilesystem
 
 TEMPORARY_SUFFIX = ".tmp"
 OnBytes = Callable[[int], object]
@@ -94,6 +95,11 @@ class Store(Protocol):
     Every method raises ``InvalidInputError`` for a path outside the rule and ``StorageError`` where the disk or object
     store fails: code ``disk-full`` for no space left, ``permission`` for no right, ``storage`` for the rest.
     """
+
+    @property
+    def root(self) -> str:
+        """Where the objects are: a folder, or a URL without secrets."""
+        ...
 
     def open_new(self, path: str, *, whole: bool = False) -> Sink:
         """Open a sink for the new object ``path``; the folders above it are made.
@@ -187,6 +193,16 @@ class Store(Protocol):
 
     def os_path(self, path: str) -> str | None:
         """Name the file that any program may open for this object, or None where there is no such file."""
+        ...
+
+    def native_filesystem(self) -> NativeFilesystem | None:
+        """Say how Arrow opens the objects by itself, or None where it cannot.
+
+        Raises
+        ------
+        InvalidInputError
+            Code ``unsupported``: Arrow could, but not with the options that this store was opened with.
+        """
         ...
 
     def stat(self, path: str) -> StoredObject | None:

@@ -19,6 +19,7 @@ from typing import BinaryIO, Self
 from lakepart.errors import AlreadyExistsError, StorageError
 from lakepart.storage.base import TEMPORARY_SUFFIX, OnBytes, Store, StoredObject, check_path, check_prefix
 from lakepart.storage.failures import already_exists, not_found, translate, translated
+from lakepart.storage.native import NativeFilesystem
 
 _CREATE_TRIES = 50
 _SYNC_THREADS = 16
@@ -130,6 +131,10 @@ class LocalStore:
     def os_path(self, path: str) -> str:
         """See :meth:`lakepart.storage.base.Store.os_path`; the file need not exist."""
         return self._locate(path)
+
+    def native_filesystem(self) -> NativeFilesystem:
+        """See :meth:`lakepart.storage.base.Store.native_filesystem`."""
+        return NativeFilesystem("LocalFileSystem", {}, str(self.root))
 
     def stat(self, path: str) -> StoredObject | None:
         """See :meth:`lakepart.storage.base.Store.stat`."""

@@ -22,6 +22,7 @@ from lakepart.storage.base import (
     is_temporary,
 )
 from lakepart.storage.credentials import TierCredentials
+from lakepart.storage.native import NativeFilesystem
 from lakepart.storage.pacing import Pace
 from lakepart.storage.s3_bucket import S3Bucket
 from lakepart.storage.s3_checksums import read_kept
@@ -158,6 +159,10 @@ class S3Store:
     def os_path(self, path: str) -> None:
         """Give None: no program opens these by path."""
         check_path(path)
+
+    def native_filesystem(self) -> NativeFilesystem:
+        """See :meth:`lakepart.storage.base.Store.native_filesystem`; with the credentials of now."""
+        return self._bucket.native_filesystem()
 
     def stat(self, path: str) -> StoredObject | None:
         """See :meth:`lakepart.storage.base.Store.stat`."""

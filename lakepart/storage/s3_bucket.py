@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from lakepart.errors import AlreadyExistsError, InvalidInputError, LakepartError, StorageError
 from lakepart.storage.addresses import without_secrets
 from lakepart.storage.base import check_path
+from lakepart.storage.native import NativeFilesystem, native_s3
 from lakepart.storage.pacing import Pace
 from lakepart.storage.s3_checksums import sha256
 from lakepart.storage.s3_client import CONNECTIONS, check_options, extra_arguments, make_client
@@ -99,6 +100,11 @@ class S3Bucket:
     def place_of(self, path: str) -> dict[str, str]:
         """Give where an object is, as botocore names it."""
         return {"Bucket": self._bucket, "Key": f"{self._prefix}{check_path(path)}"}
+
+    def native_filesystem(self) -> NativeFilesystem:
+        """Say how Arrow reaches the prefix."""
+        with translated("reach", self.root):
+            return native_s3(self._connected().client, self._bucket, self._prefix, self._options)
 
     def call(self, operation: str, path: str, **arguments: Any) -> Any:
         """Ask one thing of one object, as botocore names it; its errors pass untranslated."""

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakepart.errors import AlreadyExistsError, InvalidInputError, NotFoundError
+from lakepart.parquet.datasets import open_filesystem
 from lakepart.storage.base import Sink, Store
 
 THREADS = 8
@@ -261,6 +262,16 @@ class StoreContract:
 
         if place is not None:
             assert Path(place).read_bytes() == b"bytes"
+
+    def test_arrow_finds_the_object_by_itself_where_it_can(self, store: Store) -> None:
+        store.put_new("a/b c", b"bytes")
+
+        native = store.native_filesystem()
+
+        if native is not None:
+            filesystem = open_filesystem(native.kind, native.arguments)
+            with filesystem.open_input_file(native.place("a/b c")) as file:
+                assert file.read() == b"bytes"
 
     @pytest.mark.parametrize("path", ["absent", "a/absent", "a", "a/b/below-an-object"])
     def test_what_is_no_object_is_not_found(self, store: Store, path: str) -> None:

@@ -15,6 +15,7 @@ from typing import BinaryIO, Self
 from lakepart.storage.anyfs import FsspecStore
 from lakepart.storage.base import TEMPORARY_SUFFIX, OnBytes, Sink, Store, StoredChecksum, StoredObject, check_path
 from lakepart.storage.failures import translate
+from lakepart.storage.native import NativeFilesystem
 from lakepart.storage.s3 import S3Store
 from lakepart.testing.effects import Crash, Effects
 
@@ -38,6 +39,11 @@ class CrashingStore:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._store!r})"
+
+    @property
+    def root(self) -> str:
+        """Where the objects are."""
+        return self._store.root
 
     def open_new(self, path: str, *, whole: bool = False) -> Sink:
         """Open a sink that is torn by a crash."""
@@ -92,6 +98,11 @@ class CrashingStore:
         self._effects.check_alive()
         return self._store.os_path(path)
 
+    def native_filesystem(self) -> NativeFilesystem | None:
+        """Say how Arrow opens the objects, if alive."""
+        self._effects.check_alive()
+        return self._store.native_filesystem()
+
     def stat(self, path: str) -> StoredObject | None:
         """Describe an object, if alive."""
         self._effects.check_alive()
@@ -139,6 +150,11 @@ class FullDiskStore:
         with self._lock:
             self._free_bytes += size_bytes
 
+    @property
+    def root(self) -> str:
+        """Where the objects are."""
+        return self._store.root
+
     def open_new(self, path: str, *, whole: bool = False) -> Sink:
         """Open a sink that takes what fits."""
         return _BoundedSink(self._store.open_new(path, whole=whole), path, self)
@@ -183,6 +199,10 @@ class FullDiskStore:
     def os_path(self, path: str) -> str | None:
         """Name the file of an object."""
         return self._store.os_path(path)
+
+    def native_filesystem(self) -> NativeFilesystem | None:
+        """Say how Arrow opens the objects."""
+        return self._store.native_filesystem()
 
     def stat(self, path: str) -> StoredObject | None:
         """Describe an object."""

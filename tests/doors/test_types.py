@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 
 import lakepart as lp
 from lakepart.parquet.frames import open_frame
-from lakepart.parquet.reading import Source, iter_batches, read_files
+from lakepart.parquet.opening import Source
+from lakepart.parquet.reading import iter_batches, read_files
 from lakepart.parquet.schemas import plain, reconcile
 from lakepart.parquet.writing import write_file
 from lakepart.testing import files_of, frozen_lake

@@ -23,9 +23,10 @@ import pytest
 
 from lakepart.errors import CorruptionError, ErrorCode, InvalidInputError, NotFoundError
 from lakepart.parquet import sorting, writing
-from lakepart.parquet.datasets import to_dataset
+from lakepart.parquet.datasets import NativeFile, open_filesystem, to_dataset
 from lakepart.parquet.filters import columns_of_filter, compile_filter
-from lakepart.parquet.reading import Source, iter_batches, output_schema, read_files, read_footer
+from lakepart.parquet.opening import Source
+from lakepart.parquet.reading import iter_batches, output_schema, read_files, read_footer
 from lakepart.parquet.remote import Remote
 from lakepart.parquet.schemas import assign_field_ids
 from lakepart.parquet.writing import FileFacts, write_file
@@ -55,6 +56,12 @@ def digest_of(pages: bytes) -> str:
     """Give the data digest of pages that were written under ``SCHEMA``."""
     meaning = b'[[1,"int64"],[2,"string"],[3,"timestamp[us, tz=America/New_York]"]]'
     return hashlib.sha256(meaning + hashlib.sha256(pages).digest()).hexdigest()
+
+
+def dataset_of(sources: list[Source], schema: pa.Schema) -> Any:
+    local = open_filesystem("LocalFileSystem", {})
+    paths = [str(source.open) for source in sources]
+    return to_dataset(sources, [NativeFile(local, path, Path(path).stat().st_size) for path in paths], schema)
 
 
 def _remote(path: Path) -> Remote:
@@ -436,11 +443,11 @@ def test_a_column_that_got_its_type_later_is_null_in_older_files(tmp_path: Path)
 
     assert read_files(sources, typed).to_pylist() == [{"x": 1, "note": None}, {"x": 2, "note": "n"}]
     assert read_files(sources, typed, filter=[("note", "==", "n")])["x"].to_pylist() == [2]
-    assert to_dataset(sources, typed).to_table().to_pylist() == [{"x": 1, "note": None}, {"x": 2, "note": "n"}]
+    assert dataset_of(sources, typed).to_table().to_pylist() == [{"x": 1, "note": None}, {"x": 2, "note": "n"}]
 
 
 def test_a_dataset_is_exactly_these_files_and_their_constants(files: list[Source]) -> None:
-    dataset = to_dataset(files[:2], WITH_KEY)
+    dataset = dataset_of(files[:2], WITH_KEY)
 
     assert dataset.count_rows() == 20
     assert dataset.to_table(filter=pc.field("partition") == "b", columns=["x", "partition"]).to_pylist() == [
@@ -448,11 +455,13 @@ def test_a_dataset_is_exactly_these_files_and_their_constants(files: list[Source
     ]
 
 
-def test_a_dataset_needs_paths() -> None:
-    with pytest.raises(InvalidInputError, match="'a' has none") as caught:
-        to_dataset([Source("a", Remote("a", lambda _: [], 0, 0))], SCHEMA)
+def test_a_filesystem_that_arrow_has_not_is_refused_without_its_secrets() -> None:
+    for kind, arguments in (("MoonFileSystem", {}), ("S3FileSystem", {"moon_key": "hidden"})):
+        with pytest.raises(InvalidInputError, match=kind) as caught:
+            open_filesystem(kind, arguments)
 
-    assert caught.value.code is ErrorCode.UNSUPPORTED
+        assert caught.value.code is ErrorCode.UNSUPPORTED
+        assert "hidden" not in str(caught.value)
 
 
 def test_a_footer_tells_rows_and_metadata(files: list[Source]) -> None:
@@ -529,11 +538,41 @@ def test_a_large_file_is_streamed_one_row_group_at_a_time(tmp_path: Path) -> Non
     before = pa.total_allocated_bytes()
     most = 0
 
-    for batch in iter_batches([Source("big", str(path))], schema):
+    for batch in iter_batches([Source("big", str(path))], schema, threads=2):
         most = max(most, pa.total_allocated_bytes() - before)
         assert batch.num_rows <= 65_536
 
     assert most < 24_000_000  # the file is 48 MB
+
+
+def test_a_stream_is_handed_on_row_group_by_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "_WHOLE_BYTES", 1 << 20)
+    monkeypatch.setattr(writing, "ROW_GROUP_BYTES", 4 << 20)
+    schema = assign_field_ids(pa.schema({name: pa.float64() for name in "abcd"}))
+    random = np.random.default_rng(7)
+    before = pa.total_allocated_bytes()
+    taken = handed_on = most = behind = 0
+
+    class Counting(BytesIO):
+        def write(self, data: Any) -> int:
+            nonlocal handed_on, most
+            handed_on += len(data)
+            most = max(most, pa.total_allocated_bytes() - before)
+            return len(data)
+
+    def tables() -> Iterator[pa.Table]:
+        nonlocal taken, behind
+        for _ in range(400):
+            table = pa.table([random.random(8_192) for _ in schema], schema=schema)
+            taken += table.nbytes
+            yield table
+            behind = max(behind, taken - handed_on)
+
+    write_file(Counting, tables(), schema, metadata={})
+
+    assert handed_on > 90_000_000  # of 105, which cannot be made much smaller
+    assert behind < 20_000_000
+    assert most < 20_000_000
 
 
 def test_a_sorted_stream_is_written_while_one_stretch_and_two_row_groups_of_it_are_held(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakepart.errors import CorruptionError
-from lakepart.parquet.reading import Source, iter_batches, read_files, read_footer
+from lakepart.parquet.opening import Source
+from lakepart.parquet.reading import iter_batches, read_files, read_footer
 from lakepart.parquet.remote import Remote, coalesced
 from lakepart.parquet.schemas import assign_field_ids
 from lakepart.parquet.writing import write_file
@@ -152,3 +155,91 @@ def test_what_arrow_says_of_a_remote_file_is_what_it_says_of_a_local_one(tmp_pat
 )
 def test_neighbours_are_asked_for_together(stretches: list[tuple[int, int]], requests: list[tuple[int, int]]) -> None:
     assert coalesced(stretches) == requests
+
+
+# Many files
+
+
+class Peak:
+    """A file that counts what is fetched of it, and how much Arrow holds at most."""
+
+    def __init__(self, data: bytes, *, waits_for: int = 0) -> None:
+        self._data = data
+        self._before = pa.total_allocated_bytes()
+        self._together = threading.Barrier(waits_for) if waits_for else None
+        self._lock = threading.Lock()
+        self.fetched_bytes = 0
+        self.arrow_bytes = 0
+
+    def __call__(self, stretches: Sequence[tuple[int, int]]) -> list[bytes]:
+        if self._together is not None:
+            self._together.wait(timeout=60)
+        found = [self._data[start:stop] for start, stop in stretches]
+        with self._lock:
+            self.fetched_bytes += sum(map(len, found))
+        return found
+
+    def look(self) -> None:
+        self.arrow_bytes = max(self.arrow_bytes, pa.total_allocated_bytes() - self._before)
+
+
+def sources_of(tmp_path: Path, rows: int, files: int, **options: int) -> tuple[Peak, list[Source]]:
+    random = np.random.default_rng(1)
+    table = pa.table({name: random.random(rows) for name in SCHEMA.names}, schema=SCHEMA)
+    path = tmp_path / "a.parquet"
+    facts = write_file(lambda: path.open("xb"), [table], SCHEMA, metadata={})
+    del table
+    peak = Peak(path.read_bytes(), **options)
+    remote = Remote("a", peak, facts.size_bytes, facts.footer_bytes)
+    return peak, [Source(f"a-{number}", remote) for number in range(files)]
+
+
+def test_64_files_are_asked_for_at_once(tmp_path: Path) -> None:
+    for read in (read_files, lambda *args: pa.Table.from_batches(iter_batches(*args))):
+        (tmp_path / "a.parquet").unlink(missing_ok=True)
+        _, sources = sources_of(tmp_path, 10, 128, waits_for=64)  # fewer would wait for ever
+
+        assert read(sources, SCHEMA).num_rows == 1280
+
+
+def test_a_stream_over_many_files_holds_few_of_them(tmp_path: Path) -> None:
+    peak, sources = sources_of(tmp_path, 160_000, 100)  # 100 files of 10 MB
+    tracemalloc.start()
+    rows = 0
+
+    for batch in iter_batches(sources, SCHEMA):
+        rows += batch.num_rows
+        peak.look()
+
+    python_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert rows == 16_000_000
+    assert peak.fetched_bytes > 900 * MB
+    assert peak.arrow_bytes < 150 * MB
+    assert python_bytes < 150 * MB
+
+
+def test_a_reader_that_is_slow_is_not_run_ahead_of(tmp_path: Path) -> None:
+    peak, sources = sources_of(tmp_path, 160_000, 100)
+
+    batches = iter_batches(sources, SCHEMA)
+    next(batches)
+    batches.close()  # type: ignore[attr-defined]
+
+    assert peak.fetched_bytes < 100 * MB
+
+
+def test_values_that_repeat_are_counted_as_large_as_they_become(tmp_path: Path) -> None:
+    schema = assign_field_ids(pa.schema({name: pa.float64() for name in "ab"}))
+    table = pa.table({name: np.zeros(1_000_000) for name in "ab"}, schema=schema)
+    path = tmp_path / "zeros.parquet"
+    facts = write_file(lambda: path.open("xb"), [table], schema, metadata={})
+    assert facts.size_bytes < 100_000
+    del table
+    peak = Peak(path.read_bytes())
+    sources = [Source("zeros", Remote("zeros", peak, facts.size_bytes, facts.footer_bytes))] * 60
+
+    for _ in iter_batches(sources, schema):
+        peak.look()
+
+    assert peak.arrow_bytes < 150 * MB  # of 960
