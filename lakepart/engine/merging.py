@@ -11,6 +11,7 @@ from lakepart.catalog.lookups import find_asset
 from lakepart.catalog.reading import find_files
 from lakepart.catalog.scopes import Scope
 from lakepart.engine.context import LakeContext
+from lakepart.engine.offline import naming_partitions
 from lakepart.engine.read import source_of
 from lakepart.engine.schemas import schemas_by_id
 from lakepart.engine.staging import Stager
@@ -83,9 +84,11 @@ def look_up(context: LakeContext, plan: AssetRuns, partitions: Sequence[Partitio
 def merge(group: Group, stager: Stager, partition: PartitionRuns, run: FileRun, on_progress: OnMerged) -> None:
     """Write the rows of a run into one file."""
     files = [group.files[file_id] for file_id in run.file_ids]
-    for file in files:
-        _require_undamaged(group, file)
-    new = _written(group, stager, partition, run, files)
+    stores, keyed = group.context.stores, [(partition.key, file) for file in files]
+    with naming_partitions(stores, group.record.name, keyed):
+        for file in files:
+            _require_undamaged(group, file)
+        new = _written(group, stager, partition, run, files)
     group.written.setdefault(partition.ordinal, []).append((run, new))
     on_progress(run.size_bytes)
 

@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
+from operator import attrgetter
 
 from lakepart.catalog import moves as catalog
 from lakepart.catalog.lookups import get_head, list_assets
 from lakepart.catalog.reading import find_files, find_versions
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.home import Home
+from lakepart.engine.offline import require_readable
 from lakepart.engine.side_by_side import do_all
 from lakepart.errors import InvalidInputError, LakepartError, StateError, did_you_mean
 from lakepart.model.batches import in_batches
@@ -91,8 +93,16 @@ def apply_moves(context: LakeContext, plan: TieringPlan, *, on_progress: OnCopie
     """Carry out a plan, after finishing what earlier processes left behind.
 
     Partitions go in groups; eight files are copied side by side, or ``workers`` if that is more.
+
+    Raises
+    ------
+    OfflineDataError
+        Files lie on an offline tier and are not restored: all are named before anything is copied.
     """
     require_writable(context, View(), "move files")
+    for asset, moves in groupby(plan.moves, key=attrgetter("asset")):
+        offline = [(move.key, file) for move in moves for file in move.files if file.tier in context.offline_tiers]
+        require_readable(context.stores, asset, offline, "nothing was copied")
     holder = _holder(context)
     skipped: list[tuple[str, str]] = []
     moved: list[MoveRecord] = []

@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import Any, BinaryIO
 
 from lakepart.storage.base import TEMPORARY_SUFFIX, StoredObject, check_path, check_prefix, is_path, is_temporary
+from lakepart.storage.s3_availability import availability_of_listed
 from lakepart.storage.s3_bucket import S3Bucket
 from lakepart.storage.s3_streams import S3File, S3Sink
 
@@ -108,9 +109,21 @@ class S3Store:
         Objects whose parts were begun and neither completed nor given up are there under temporary names.
         """
         folder = check_prefix(prefix)
+        entries = self._bucket.pages(
+            "list_objects_v2",
+            "Contents",
+            folder,
+            OptionalObjectAttributes=["RestoreStatus"],  # a header, which servers that do not know it let be
+        )
         listed = [
-            StoredObject(path, one["Size"], one["LastModified"], one.get("StorageClass", "STANDARD"))
-            for one in self._bucket.pages("list_objects_v2", "Contents", folder)
+            StoredObject(
+                path,
+                one["Size"],
+                one["LastModified"],
+                one.get("StorageClass", "STANDARD"),
+                availability_of_listed(one),
+            )
+            for one in entries
             if is_path(path := self._bucket.path_of(one))  # others make markers of folders, which end in a slash
         ]
         listed += [StoredObject(self._unfinished(one), 0, one["Initiated"]) for one in self._uploads(folder)]
@@ -126,6 +139,10 @@ class S3Store:
             return False
         self._bucket.delete(path)
         return True
+
+    def restore(self, path: str, *, days: int | None, speed: str) -> bool:
+        """See :meth:`lakepart.storage.base.Archive.restore`; one request."""
+        return self._bucket.restore(check_path(path), days=days, speed=speed)
 
     def _uploads(self, folder: str) -> Iterable[dict[str, Any]]:
         return self._bucket.pages("list_multipart_uploads", "Uploads", folder)

@@ -15,16 +15,17 @@ from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from lakepart.errors import AlreadyExistsError, ErrorCode, InvalidInputError, LakepartError, StorageError
+from lakepart.errors import AlreadyExistsError, InvalidInputError, LakepartError, StorageError
+from lakepart.model.archives import Availability
 from lakepart.storage.addresses import without_secrets
 from lakepart.storage.base import check_path
+from lakepart.storage.s3_availability import availability_of_head
 from lakepart.storage.s3_client import CONNECTIONS, check_options, extra_arguments, make_client
 from lakepart.storage.s3_failures import code_of, is_absent, translated
 
 T = TypeVar("T")
 
 _ADDRESS = re.compile(r"[a-z0-9]+://(?P<bucket>[A-Za-z0-9.\-_:]+)/?(?P<prefix>[^?#\x00-\x1f]*)", re.IGNORECASE)
-_OFFLINE_CLASSES = {"GLACIER", "DEEP_ARCHIVE"}
 _MAKING: dict[int, threading.Lock] = {}  # held while a client is made, by process
 _TRIES = 5
 _LONGEST_WAIT_S = 10
@@ -36,6 +37,7 @@ class Head(NamedTuple):
     size_bytes: int
     modified_at: datetime
     storage_class: str
+    availability: Availability | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +71,6 @@ class S3Bucket:
         check_options(self._options)
         self._make_client = client or partial(make_client, self._options)
         self._extra = extra_arguments(self._options)
-        if storage_class in _OFFLINE_CLASSES:
-            raise InvalidInputError(
-                f"{self.root!r} would have class {storage_class!r}, whose objects cannot be read back and proven.",
-                hint="GLACIER_IR, STANDARD_IA and the others that can be read at once.",
-                code=ErrorCode.UNSUPPORTED,
-            )
         if storage_class is not None:
             self._extra["StorageClass"] = storage_class
         self._asked = {"RequestPayer": "requester"} if self._options.get("requester_pays") else {}
@@ -92,12 +88,12 @@ class S3Bucket:
             Bucket=self._bucket, Key=f"{self._prefix}{check_path(path)}", **self._asked, **arguments
         )
 
-    def pages(self, operation: str, what: str, folder: str) -> Iterable[dict[str, Any]]:
+    def pages(self, operation: str, what: str, folder: str, **arguments: Any) -> Iterable[dict[str, Any]]:
         """Ask for a listing of a folder to its end; gives what it lists, as botocore names it."""
         below = f"{self._prefix}{folder}/" if folder else self._prefix
         with translated("list", self._shown(folder) if folder else self.root):
             pages = self._connected().client.get_paginator(operation)
-            found = pages.paginate(Bucket=self._bucket, Prefix=below, **self._asked)
+            found = pages.paginate(Bucket=self._bucket, Prefix=below, **self._asked, **arguments)
             return [one for page in found for one in page.get(what, ())]
 
     def path_of(self, listed: Mapping[str, Any]) -> str:
@@ -115,7 +111,22 @@ class S3Bucket:
                 if is_absent(error):
                     return None
                 raise
-        return Head(found["ContentLength"], found["LastModified"], found.get("StorageClass", "STANDARD"))
+        storage_class = found.get("StorageClass", "STANDARD")
+        return Head(found["ContentLength"], found["LastModified"], storage_class, availability_of_head(found))
+
+    def restore(self, path: str, *, days: int | None, speed: str) -> bool:
+        """Ask for an archived object to be readable; False where that runs already, or it is not archived."""
+        from botocore.exceptions import ClientError
+
+        asked = {"GlacierJobParameters": {"Tier": speed}} | ({} if days is None else {"Days": days})
+        with translated("restore", self._shown(path)):
+            try:
+                self.call("restore_object", path, RestoreRequest=asked)
+            except ClientError as error:
+                if code_of(error) in {"RestoreAlreadyInProgress", "InvalidObjectState"}:
+                    return False
+                raise
+        return True
 
     # Reading
 

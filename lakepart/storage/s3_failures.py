@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from lakepart.errors import ErrorCode, LakepartError, OfflineDataError, StorageError
-from lakepart.storage.failures import already_exists, not_found
+from lakepart.errors import ErrorCode, LakepartError, StorageError
+from lakepart.model.archives import is_archived
+from lakepart.storage.failures import already_exists, not_found, offline
 
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 _TAKEN = {"PreconditionFailed", "412"}
-_OFFLINE = {"InvalidObjectState", "ObjectNotInActiveTierError"}
 _DENIED = {
     "403": "the policy of this user does not allow it.",
     "AccessDenied": "the policy of this user does not allow it: doctor says what is missing.",
@@ -77,12 +77,8 @@ def _of_answer(error: Any, action: str, place: str) -> LakepartError:
         return not_found(place)
     if code in _TAKEN:
         return already_exists(place)
-    if code in _OFFLINE:
-        return OfflineDataError(
-            f"{place!r} lies in an archive class and must be restored before it can be read.",
-            hint="restore() makes it readable for some days.",
-            context=context,
-        )
+    if is_archived(error):
+        return offline(place)
     if code == "NoSuchBucket":
         return StorageError(
             f"Cannot {action} {place!r}: there is no such bucket.",
