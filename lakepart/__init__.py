@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from lakepart.engine.read import PartialReadWarning
     from lakepart.engine.readable import Part, ResolvedSelection
     from lakepart.engine.rebuild import RebuildReport
+    from lakepart.engine.restore import RestoreReport
     from lakepart.engine.vacuum import VacuumReport
     from lakepart.errors import (
         AlreadyExistsError,
@@ -105,6 +106,7 @@ if TYPE_CHECKING:
     from lakepart.model.plans import BackfillPlan, ReadPlan, RebuildPlan, TieringPlan, VacuumPlan
     from lakepart.model.policies import AgeRule, TieringPolicy
     from lakepart.model.records import Commit, RowChanges, Tag
+    from lakepart.model.restore_plans import RestorePlan
     from lakepart.model.row_plans import DeletePlan, DropPlan, UpsertPlan
     from lakepart.model.version_plans import PublishPlan, RollbackPlan
     from lakepart.model.windows import Window
@@ -184,6 +186,8 @@ __all__ = [
     "RebuildReport",
     "RepartitionPlan",
     "ResolvedSelection",
+    "RestorePlan",
+    "RestoreReport",
     "RollbackPlan",
     "RowChanges",
     "RowCountDrift",
@@ -274,6 +278,8 @@ _HOMES = {
     "RebuildReport": "engine.rebuild",
     "RepartitionPlan": "model.definition_plans",
     "ResolvedSelection": "engine.readable",
+    "RestorePlan": "model.restore_plans",
+    "RestoreReport": "engine.restore",
     "RollbackPlan": "model.version_plans",
     "RowCountDrift": "audits",
     "RowChanges": "model.records",

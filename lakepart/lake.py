@@ -28,6 +28,7 @@ from lakepart.engine.move import MoveReport, apply_moves, plan_tiering
 from lakepart.engine.opening import absolute_address, absolute_catalog, create_lake, open_lake
 from lakepart.engine.publish import apply_publish
 from lakepart.engine.repartition import apply_repartition
+from lakepart.engine.restore import RestoreReport, apply_restore
 from lakepart.engine.rollback import apply_rollback
 from lakepart.engine.row_plans import apply_row_plan
 from lakepart.engine.vacuum import GRACE, RETENTION, VacuumReport, apply_vacuum, plan_vacuum
@@ -40,6 +41,7 @@ from lakepart.model.names import check_branch_name
 from lakepart.model.plans import BackfillPlan, TieringPlan, VacuumPlan
 from lakepart.model.policies import TieringPolicy
 from lakepart.model.records import Commit, Tag, TierRecord
+from lakepart.model.restore_plans import RestorePlan
 from lakepart.model.row_plans import DeletePlan, DropPlan, UpsertPlan
 from lakepart.model.version_plans import PublishPlan, RollbackPlan
 from lakepart.selection import selection_of
@@ -233,6 +235,7 @@ class Lake(TransactionalView):
         | DropPlan
         | PublishPlan
         | RepartitionPlan
+        | RestorePlan
         | RollbackPlan
         | TieringPlan
         | UpsertPlan
@@ -245,7 +248,7 @@ class Lake(TransactionalView):
         max_requests: float | None = None,
         progress: bool = True,
         message: str | None = None,
-    ) -> Backfill | Commit | CompactReport | MoveReport | VacuumReport:
+    ) -> Backfill | Commit | CompactReport | MoveReport | RestoreReport | VacuumReport:
         """Carry out exactly what a plan says.
 
         Partitions of a tiering or compaction plan that were rewritten since are skipped and reported; those of a
@@ -277,6 +280,8 @@ class Lake(TransactionalView):
             case CompactPlan():
                 with compact_bar(plan, shown=progress) as on_progress:
                     return apply_compact(self._home, plan, on_progress=on_progress, workers=at_once, message=message)
+            case RestorePlan():
+                return apply_restore(self._home, plan)
             case VacuumPlan():
                 return self._vacuum(plan, progress=progress)
             case AlterPlan():

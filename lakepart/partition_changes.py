@@ -12,6 +12,7 @@ from lakepart.catalog.marking import mark_stale
 from lakepart.display.progress import compact_bar, move_bar
 from lakepart.engine import compact as compactions
 from lakepart.engine import move as moves
+from lakepart.engine import restore as restores
 from lakepart.engine import rollback as rollbacks
 from lakepart.engine.context import require_writable
 from lakepart.engine.delete import apply_delete, plan_delete
@@ -21,6 +22,7 @@ from lakepart.model.move_limits import MoveLimits
 from lakepart.model.names import names_in
 from lakepart.model.plans import TieringPlan
 from lakepart.model.records import Commit, RowChanges
+from lakepart.model.restore_plans import RestorePlan
 from lakepart.model.row_plans import DeletePlan
 from lakepart.model.version_plans import RollbackPlan
 from lakepart.partition_view import PartitionView
@@ -141,7 +143,13 @@ class PartitionChanges(PartitionView):
         max_requests: float | None = None,
         progress: bool = True,
     ) -> moves.MoveReport:
-        """Move these partitions' files to the hotter ``tier`` (the hottest by default); as :meth:`demote`."""
+        """Move these partitions' files to the hotter ``tier`` (the hottest by default); as :meth:`demote`.
+
+        Raises
+        ------
+        OfflineDataError
+            Files must be restored first; their partitions are named, and nothing is copied.
+        """
         limits = MoveLimits.given(workers, max_bandwidth, max_requests)
         return self._move(lambda: self.plan_promote(tier), limits, progress=progress)
 
@@ -152,6 +160,43 @@ class PartitionChanges(PartitionView):
         with move_bar(plan, shown=progress) as on_progress:
             report = moves.apply_moves(self._home.context, plan, on_progress=on_progress, limits=limits)
         return replace(report, finished=report.finished + finished)
+
+    def plan_restore(self, *, days: int = 3, speed: str = "Bulk") -> RestorePlan:
+        """Say which files :meth:`restore` would ask for; looks at every file in its store, a request each."""
+        return restores.plan_restore(self._home, self._record(), self._partitions, days=days, speed=speed)
+
+    def restore(self, *, days: int = 3, speed: str = "Bulk") -> restores.RestoreReport:
+        """Ask that files in archive classes be readable for some days; they are, hours later.
+
+        The files stay on their tier and in their class. Ask again to see how far it is, or for more days: what is being
+        restored, or readable long enough, is not asked for again. To have them online for good, promote them while
+        they are readable.
+
+        Parameters
+        ----------
+        days
+            For how many days, at least 1; they count from when a file is readable and end at midnight, UTC.
+        speed
+            ``"Bulk"`` (5 to 12 hours, of ``DEEP_ARCHIVE`` 48), ``"Standard"`` (3 to 5 hours, of ``DEEP_ARCHIVE`` 12)
+            or ``"Expedited"`` (minutes; not of ``DEEP_ARCHIVE``). The faster, the dearer; a faster one takes the
+            place of one that runs.
+
+        Returns
+        -------
+        How many files were asked for, are being restored, and can be read, and until when.
+
+        Raises
+        ------
+        InvalidInputError
+            A file's archive does not have that speed; nothing is asked for.
+        StateError
+            The lake is read-only.
+
+        Notes
+        -----
+        One request looks at each file, and one asks for it. The store charges for each, and for the bytes.
+        """
+        return restores.apply_restore(self._home, self.plan_restore(days=days, speed=speed))
 
     # Files
 

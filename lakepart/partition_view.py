@@ -93,9 +93,13 @@ class PartitionView(Readable):
         """Say what a read would open: files, bytes, tiers, and partitions that are missing."""
         return plan_read(self._resolve(statistics=filter is not None), ReadOptions(columns, filter))
 
-    def files(self) -> pd.DataFrame:
-        """Give the data files, one row each: key, path, tier, rows, bytes, checksum; paths any program can open."""
-        return files_frame(self._stores(), self._resolve())
+    def files(self, *, availability: bool = False) -> pd.DataFrame:
+        """Give the data files, one row each: key, path, tier, rows, bytes, checksum; paths any program can open.
+
+        With ``availability`` every file is looked at in its store, a request each, and a last column says whether it
+        can be read: ``online``, ``offline``, ``restoring``, or ``restored until`` an instant.
+        """
+        return files_frame(self._stores(), self._resolve(), availability=availability)
 
     # Status and history
 

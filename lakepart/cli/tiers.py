@@ -1,4 +1,4 @@
-"""Commands for tiers: plan, apply, demote, promote, report."""
+"""Commands for tiers: plan, apply, demote, promote, restore, report."""
 
 from __future__ import annotations
 
@@ -140,6 +140,34 @@ def promote(
     with opened(address, read_only=not apply) as lake:
         moved = select(lake.asset(rest[0]), rest[1:], last, since)
         _carry_out(lake, moved.plan_promote(to), limits, apply=apply, as_json=as_json)
+
+
+def restore(
+    where: LakeAddress = None,
+    asset: AssetName = None,
+    partitions: Partitions = None,
+    last: Last = None,
+    since: Since = None,
+    days: Annotated[int, typer.Option("--days", min=1, help="For how many days they are to be readable.")] = 3,
+    speed: Annotated[str, typer.Option("--speed", help="Bulk, Standard or Expedited.")] = "Bulk",
+    apply: Apply = False,
+    as_json: Json = False,
+) -> None:
+    """Ask that archived files be readable for some days.
+
+    Prints the plan, and does it with --apply. Looks at every file in its store.
+    """
+    address, rest = split(where, asset, partitions, least=1)
+    with opened(address, read_only=not apply) as lake:
+        plan = select(lake.asset(rest[0]), rest[1:], last, since).plan_restore(days=days, speed=speed)
+        carry_out(
+            plan,
+            lambda: lake.apply(plan),
+            apply=apply,
+            as_json=as_json,
+            is_empty=not plan.files,
+            describe=asdict,
+        )
 
 
 def report(

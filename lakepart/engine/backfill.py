@@ -24,7 +24,9 @@ from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.driver import OnProgress, drive
 from lakepart.engine.heartbeat import BEAT_S
 from lakepart.engine.home import Home
-from lakepart.engine.inputs import MappedInput, choose_inputs, remember_functions
+from lakepart.engine.inputs import MappedInput, choose_inputs, planned_inputs, remember_functions
+from lakepart.engine.offline import offline_error
+from lakepart.engine.order_inputs import find_offline_inputs
 from lakepart.engine.rollback import apply_rollback, plan_rollback
 from lakepart.engine.status import partition_statuses
 from lakepart.errors import InvalidInputError, NotFoundError, StateError, did_you_mean
@@ -34,7 +36,7 @@ from lakepart.model.inputs import Input
 from lakepart.model.instants import from_microseconds, to_microseconds
 from lakepart.model.names import check_branch_name
 from lakepart.model.partition_sets import PartitionSet
-from lakepart.model.plans import BackfillPlan, Target
+from lakepart.model.plans import BackfillPlan, Target, list_some
 from lakepart.model.records import MAIN, AssetRecord, Commit, Redefinition
 from lakepart.model.states import BackfillState, TargetState
 from lakepart.planning.backfill import check_which, choose_publication, choose_targets
@@ -100,6 +102,7 @@ def plan_backfill(
             f"batch={batch}: asset {asset.name!r} reads its own earlier partitions, so each is an order of its own.",
             hint="leave batch out.",
         )
+    offline = find_offline_inputs(context, view, asset, mapped_inputs, [one.ordinal for one in targets], as_of)
     rows = [status.version.row_count for status in statuses if status.version is not None]
     sizes = [status.version.size_bytes for status in statuses if status.version is not None]
     own_code = recorded is not None and function is None
@@ -115,6 +118,7 @@ def plan_backfill(
         code_version=recorded.code_version if own_code and recorded is not None else None,
         inputs={one.name: one.to_dict() for one in mapped_inputs},
         nonexistent=_nonexistent(asset, mapped_inputs, targets, as_of),
+        offline={name: list_some(dict.fromkeys(one.key for one in files)) for name, (_, files) in offline.items()},
         function=recorded.function
         if own_code and recorded is not None
         else None
@@ -152,6 +156,7 @@ def start_backfill(
     _require_same_cut(context, plan.asset_id, plan.snapshot, plan.name)
     chosen = _function(home, plan.asset, plan.function, function)
     audits = load_audits(plan.audits, plan.checks, plan.name)
+    _require_inputs_online(home, plan)
     branch, staging_branch = _result_branch(plan)
     record = campaigns.open_backfill(
         context.database,
@@ -339,6 +344,21 @@ def _drive(
         mapping_functions=home.mapping_functions,
         audit=audit,
     )
+
+
+def _require_inputs_online(home: Home, plan: BackfillPlan) -> None:
+    """Refuse a plan with inputs that must be restored first; asked anew, since a plan may be old."""
+    context, view = home.context, home.view
+    if not context.offline_tiers:
+        return
+    with context.database.reading() as connection:
+        view = view.look(connection)
+        asset = view.define(connection, get_asset(connection, plan.asset_id))
+        inputs = planned_inputs(connection, view, plan.inputs, home.mapping_functions)
+    as_of = context.clock() if plan.as_of_us is None else from_microseconds(plan.as_of_us)
+    ordinals = [target.ordinal for target in plan.targets]
+    for name, files in find_offline_inputs(context, view, asset, inputs, ordinals, as_of).values():
+        raise offline_error(name, files, "nothing was computed")
 
 
 def _nonexistent(

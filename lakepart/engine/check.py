@@ -26,6 +26,7 @@ from lakepart.engine.read import stored_file
 from lakepart.engine.schemas import schemas_by_id
 from lakepart.engine.tags import find_damaged, tag_path
 from lakepart.errors import CatalogError, CorruptionError, NotFoundError
+from lakepart.model.archives import ARCHIVE_CLASSES
 from lakepart.model.batches import in_batches
 from lakepart.model.catalog_records import CopyRecord, CopyState
 from lakepart.model.instants import from_microseconds
@@ -33,7 +34,7 @@ from lakepart.model.plans import count_of, list_some
 from lakepart.model.states import BackfillState
 from lakepart.parquet.reading import read_footer
 from lakepart.parquet.schemas import identifiers_of, plain
-from lakepart.storage.base import StoredObject
+from lakepart.storage.base import Store, StoredObject
 from lakepart.storage.copying import checksum
 
 SILENT_AFTER = timedelta(minutes=5)
@@ -44,6 +45,8 @@ _THREADS = 8  # they wait for the store, or hash outside the interpreter's lock
 DAMAGE = "damage"
 LEFTOVER = "leftover"
 NOTICE = "notice"
+
+_UNREAD = "unread-files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,8 @@ class Finding:
         ``altered-row`` (damage);
         ``abandoned-file``, ``temporary-file``, ``half-deleted-file``, ``silent-writer``, ``interrupted-move``,
         ``interrupted-backfill``, ``unwritten-manifest``, ``missing-manifest``, ``damaged-manifest``,
-        ``other-manifest``, ``stray-manifest``, ``unwritten-tag``, ``damaged-tag`` (leftovers); ``foreign-file``
-        (a notice).
+        ``other-manifest``, ``stray-manifest``, ``unwritten-tag``, ``damaged-tag`` (leftovers); ``foreign-file``,
+        ``archived-file``, ``unread-files`` (notices).
     severity
         ``damage``: data is lost or changed. ``leftover``: harmless, cleared by vacuum or by the next run.
         ``notice``: for your information.
@@ -96,10 +99,19 @@ def check_lake(context: LakeContext, *, checksums: bool, footers: bool) -> list[
 def _check_tiers(context: LakeContext, *, checksums: bool, footers: bool) -> Iterator[Finding]:
     stored = {tier: {found.path: found for found in store.list()} for tier, store in context.stores.items()}
     judge = partial(_judge, context, stored, checksums=checksums, footers=footers)
+    unread: dict[str, list[str]] = {}
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="lakepart-check") as pool:
         for some in in_batches(upkeep.iter_copies(context.database), _AT_ONCE):
             suspects = [pair for pair in zip(some, pool.map(judge, some), strict=True) if pair[1] is not None]
-            yield from _confirmed(context, suspects)
+            for finding in _confirmed(context, suspects):
+                if finding.kind == _UNREAD:
+                    tier, _, path = finding.subject.partition(":")
+                    unread.setdefault(tier, []).append(path)
+                else:
+                    yield finding
+    for tier, paths in unread.items():
+        text = f"{count_of(len(paths), 'file')} on {tier} must be restored before they can be read, so their bytes "
+        yield Finding(_UNREAD, NOTICE, tier, f"{text}were not compared: {list_some(paths, 3)}.")
     for tier, found in stored.items():
         for left in find_leftovers(context, tier, found.values()):
             if context.stores[tier].stat(left.stored.path) is not None:  # its writer may have taken it back by now
@@ -134,6 +146,9 @@ def _judge(
     if found.size_bytes != copy.size_bytes:
         text = f"{subject} has {found.size_bytes:,} bytes, and {copy.size_bytes:,} were written."
         return Finding("size-mismatch", DAMAGE, subject, text)
+    archived = f"{subject} lies in {found.storage_class}"
+    if (checksums or footers) and not _is_readable(store, found):
+        return Finding(_UNREAD, NOTICE, subject, f"{archived} and must be restored before it can be read.")
     try:
         if checksums and checksum(store, copy.path) != copy.checksum:
             text = f"{subject} does not hold the bytes that were written."
@@ -141,7 +156,23 @@ def _judge(
         wrong = _wrong_in_footer(context, copy) if footers or checksums else None
     except NotFoundError:
         return Finding("missing-file", DAMAGE, subject, f"{subject} is gone ({count_of(copy.row_count, 'row')}).")
-    return None if wrong is None else Finding("footer-mismatch", DAMAGE, subject, f"{subject} {wrong}.")
+    if wrong is not None:
+        return Finding("footer-mismatch", DAMAGE, subject, f"{subject} {wrong}.")
+    if found.storage_class in ARCHIVE_CLASSES and copy.tier not in context.offline_tiers:
+        text = (
+            f"{archived}, although {copy.tier} is a tier that is read at once: a lifecycle rule or somebody moved it."
+        )
+        return Finding("archived-file", NOTICE, subject, text)
+    return None
+
+
+def _is_readable(store: Store, found: StoredObject) -> bool:
+    """Whether a read would be answered with bytes; asked of the object where its listing does not tell."""
+    availability = found.availability
+    if availability is None:
+        again = store.stat(found.path)
+        availability = None if again is None else again.availability
+    return availability is None or availability.is_readable
 
 
 def _wrong_in_footer(context: LakeContext, copy: CopyRecord) -> str | None:

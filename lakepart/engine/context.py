@@ -17,14 +17,13 @@ from lakepart.catalog.reading import contents
 from lakepart.catalog.scopes import Scope
 from lakepart.engine.uncommitted import Uncommitted
 from lakepart.errors import ConflictError, ErrorCode, StateError
+from lakepart.model.archives import ARCHIVE_CLASSES
 from lakepart.model.ordinal_ranges import OrdinalRange
 from lakepart.model.records import MAIN, AssetRecord, BranchRecord, TierRecord
 from lakepart.storage.addresses import without_secrets
 from lakepart.storage.base import Store
 
 Clock = Callable[[], datetime]
-
-_OFFLINE_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
 
 def new_id() -> str:
@@ -67,7 +66,7 @@ class LakeContext:
     @property
     def offline_tiers(self) -> frozenset[str]:
         """The tiers whose bytes must be restored before they can be read."""
-        return frozenset(tier.name for tier in self.tiers if tier.storage_class in _OFFLINE_CLASSES)
+        return frozenset(tier.name for tier in self.tiers if tier.storage_class in ARCHIVE_CLASSES)
 
     @property
     def author(self) -> str:

@@ -12,6 +12,7 @@ from lakepart.catalog.lookups import find_asset
 from lakepart.catalog.reading import find_files
 from lakepart.catalog.scopes import Scope
 from lakepart.engine.context import LakeContext
+from lakepart.engine.offline import naming_partitions
 from lakepart.engine.read import source_of
 from lakepart.engine.schemas import schemas_by_id
 from lakepart.engine.staging import Stager
@@ -84,9 +85,11 @@ def look_up(context: LakeContext, plan: AssetRuns, partitions: Sequence[Partitio
 def merge(group: Group, stager: Stager, partition: PartitionRuns, run: FileRun, on_progress: OnMerged) -> None:
     """Write the rows of a run into one file."""
     files = [group.files[file_id] for file_id in run.file_ids]
-    with ThreadPoolExecutor(_PROOF_THREADS, thread_name_prefix="lakepart-prove") as pool:
-        list(pool.map(lambda file: _require_undamaged(group, file), files))
-    new = _written(group, stager, partition, run, files)
+    stores, keyed = group.context.stores, [(partition.key, file) for file in files]
+    with naming_partitions(stores, group.record.name, keyed):
+        with ThreadPoolExecutor(_PROOF_THREADS, thread_name_prefix="lakepart-prove") as pool:
+            list(pool.map(lambda file: _require_undamaged(group, file), files))
+        new = _written(group, stager, partition, run, files)
     group.written.setdefault(partition.ordinal, []).append((run, new))
     on_progress(run.size_bytes)
 

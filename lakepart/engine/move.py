@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
+from operator import attrgetter
 
 from lakepart.catalog import moves as catalog
 from lakepart.catalog.lookups import get_head, list_assets
@@ -21,6 +22,7 @@ from lakepart.catalog.reading import find_files, find_versions
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.home import Home
 from lakepart.engine.move_copies import Copier, OnCopied
+from lakepart.engine.offline import require_readable
 from lakepart.engine.partly_done import telling_what_was_done
 from lakepart.errors import InvalidInputError, LakepartError, StateError, did_you_mean
 from lakepart.model.batches import in_batches
@@ -93,8 +95,16 @@ def apply_moves(
     """Carry out a plan, after finishing what earlier processes left behind.
 
     Partitions go in groups. If one fails, the error tells of those before it.
+
+    Raises
+    ------
+    OfflineDataError
+        Files lie on an offline tier and are not restored: all are named before anything is copied.
     """
     require_writable(context, View(), "move files")
+    for asset, moves in groupby(plan.moves, key=attrgetter("asset")):
+        offline = [(move.key, file) for move in moves for file in move.files if file.tier in context.offline_tiers]
+        require_readable(context.stores, asset, offline, "nothing was copied")
     holder, done = _holder(context), _Done()
     with telling_what_was_done(done.report), Copier(context, limits) as copier:
         _finish_interrupted(context, holder, copier, done)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,6 +27,7 @@ from lakepart.errors import (
     NotFoundError,
     StorageError,
 )
+from lakepart.model.archives import ARCHIVE_CLASSES
 from lakepart.model.names import check_tier_name
 from lakepart.model.records import TierRecord
 from lakepart.storage.addresses import check_roots, is_local, join_url, local_path, without_secrets
@@ -250,6 +252,14 @@ def _check_tiers(url: str, tiers: Sequence[TierRecord]) -> None:
     names = [check_tier_name(tier.name) for tier in tiers]
     if len(set(names)) < len(names):
         raise InvalidInputError(f"Tier names must differ, and {names} do not.")
+    hottest = min(tiers, key=attrgetter("rank"))
+    if hottest.storage_class in ARCHIVE_CLASSES:
+        raise InvalidInputError(
+            f"Tier {hottest.name!r} is the first, so new files go there, and what lies in class "
+            f"{hottest.storage_class!r} cannot be read at once.",
+            hint="list a tier of another class before it; archive classes are for the colder ones.",
+            code=ErrorCode.UNSUPPORTED,
+        )
     check_roots({tier.name: join_url(url, tier.root) for tier in tiers})
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from lakepart.engine.context import LakeContext, View
 from lakepart.engine.inputs import MappedInput, planned_inputs
 from lakepart.engine.lineage import record_mapped
+from lakepart.engine.offline import Located, look_at
 from lakepart.engine.read import Resolved, resolve
 from lakepart.errors import PartitionNotFoundError
 from lakepart.model.custom_mappings import KeyFunction
@@ -63,6 +64,34 @@ def read_inputs(
         bounded = not isinstance(one.mapping, AllPartitions)
         resolved[one.name] = resolve(context, view, one.asset, needed.partitions, explicit=bounded)
     return OrderInputs(resolved, {ordinal: tuple(records) for ordinal, records in lineage.items()})
+
+
+def find_offline_inputs(
+    context: LakeContext,
+    view: View,
+    asset: AssetRecord,
+    inputs: Iterable[MappedInput],
+    ordinals: Sequence[int],
+    as_of: datetime,
+) -> dict[str, tuple[str, list[Located]]]:
+    """Find what partitions are made from and must be restored first: by input, its asset and those files.
+
+    Asks nothing where no tier is offline. What the asset reads of its own and is about to be made anew is left out.
+    """
+    found: dict[str, tuple[str, list[Located]]] = {}
+    if not context.offline_tiers or not ordinals:
+        return found
+    partitions = PartitionSet.from_ordinals(asset.partitions, ordinals)
+    for one in inputs:
+        needed = one.map(partitions, as_of).partitions
+        if one.asset.asset_id == asset.asset_id:
+            needed -= partitions
+        resolved = resolve(context, view, one.asset, needed, explicit=False)
+        suspects = [(key, file) for key, file in resolved.keyed_files if file.tier in context.offline_tiers]
+        offline = [located for located in look_at(context.stores, suspects) if not located.is_readable]
+        if offline:
+            found[one.name] = one.asset.name, offline
+    return found
 
 
 @dataclass(slots=True)

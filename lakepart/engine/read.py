@@ -21,6 +21,7 @@ from lakepart.catalog.definitions import last_change
 from lakepart.catalog.lookups import find_asset_state, require_whole
 from lakepart.catalog.reading import find_files, find_versions
 from lakepart.engine.context import LakeContext, View
+from lakepart.engine.offline import look_at, naming_partitions, require_readable
 from lakepart.engine.schemas import remember, schemas_by_id
 from lakepart.engine.uncommitted import UNCOMMITTED_SCHEMA
 from lakepart.errors import ConflictError, ErrorCode, InvalidInputError, PartitionNotFoundError
@@ -51,7 +52,8 @@ class PartialReadWarning(UserWarning):
 class Resolved:
     """A selection against one snapshot: its versions, their files, and what it named in vain.
 
-    ``older_schemas`` are those, by id, under which some of the files were written, where that is not ``schema``.
+    ``older_schemas`` are those, by id, under which some of the files were written, where that is not ``schema``;
+    ``offline_tiers`` those of the lake whose files must be restored before they can be read.
     """
 
     asset: AssetRecord
@@ -62,21 +64,29 @@ class Resolved:
     files: tuple[tuple[int, DataFile], ...]
     missing: tuple[str, ...]
     older_schemas: Mapping[int, pa.Schema] = field(default_factory=dict)
+    offline_tiers: frozenset[str] = frozenset()
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The committed partitions, in order."""
         return tuple(version.key for version in self.versions)
 
+    @property
+    def keyed_files(self) -> list[tuple[str, DataFile]]:
+        """The files with the keys of their partitions, in order."""
+        keys = {version.ordinal: version.key for version in self.versions}
+        return [(keys[ordinal], file) for ordinal, file in self.files]
+
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How to read: which columns and rows, what to do about missing partitions, where the key goes."""
+    """How to read: which columns and rows, what to do about missing and offline partitions, where the key goes."""
 
     columns: Sequence[str] | None = None
     filter: Any = None
     missing: str = "error"
     key_column: str | None = None
+    offline: str = "error"
 
 
 def resolve(
@@ -118,7 +128,17 @@ def resolve(
     if explicit and len(versions) < len(partitions):
         found = {version.key for version in versions}
         missing = tuple(key for key in partitions if key not in found)
-    return Resolved(asset, partitions, snapshot, schema, tuple(versions), tuple(files), missing, schemas)
+    return Resolved(
+        asset,
+        partitions,
+        snapshot,
+        schema,
+        tuple(versions),
+        tuple(files),
+        missing,
+        schemas,
+        context.offline_tiers,
+    )
 
 
 def _seen_at(context: LakeContext, connection: Connection, view: View, asset: AssetRecord) -> tuple[int, int | None]:
@@ -165,7 +185,8 @@ def plan_read(resolved: Resolved, options: ReadOptions) -> ReadPlan:
 def read_table(stores: Stores, resolved: Resolved, options: ReadOptions) -> pa.Table:
     """Read everything into one Arrow table, partitions in order."""
     sources, schema = _open(stores, resolved, options)
-    return read_files(sources, schema, columns=options.columns, filter=options.filter)
+    with naming_partitions(stores, resolved.asset.name, resolved.keyed_files):
+        return read_files(sources, schema, columns=options.columns, filter=options.filter)
 
 
 def read_batches(
@@ -173,7 +194,13 @@ def read_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Read batch by batch, partitions in order, holding only a few files at a time; one thread reads nothing ahead."""
     sources, schema = _open(stores, resolved, options)
-    return iter_batches(sources, schema, columns=options.columns, filter=options.filter, threads=threads)
+    batches = iter_batches(sources, schema, columns=options.columns, filter=options.filter, threads=threads)
+
+    def read() -> Iterator[pa.RecordBatch]:
+        with naming_partitions(stores, resolved.asset.name, resolved.keyed_files):
+            yield from batches
+
+    return read()
 
 
 def open_dataset(stores: Stores, resolved: Resolved, options: ReadOptions) -> Any:
@@ -204,22 +231,23 @@ def count_rows(resolved: Resolved, options: ReadOptions) -> int:
     return sum(version.row_count for version in resolved.versions)
 
 
-def files_frame(stores: Stores, resolved: Resolved) -> pd.DataFrame:
+def files_frame(stores: Stores, resolved: Resolved, *, availability: bool = False) -> pd.DataFrame:
     """Give one row per current data file, in order, with a path or address that other programs can open."""
     import pandas as pd
 
-    keys = {version.ordinal: version.key for version in resolved.versions}
+    files = resolved.keyed_files
+    said = {"availability": [one.said for one in look_at(stores, files)]} if availability else {}
     return pd.DataFrame(
         {
-            "key": [keys[ordinal] for ordinal, _ in resolved.files],
+            "key": [key for key, _ in files],
             "path": [
-                stores[file.tier].os_path(file.path) or f"{stores[file.tier].root}/{file.path}"
-                for _, file in resolved.files
+                stores[file.tier].os_path(file.path) or f"{stores[file.tier].root}/{file.path}" for _, file in files
             ],
             "tier": [file.tier for _, file in resolved.files],
             "rows": [file.row_count for _, file in resolved.files],
             "bytes": [file.size_bytes for _, file in resolved.files],
             "checksum": [file.checksum for _, file in resolved.files],
+            **said,
         }
     )
 
@@ -233,7 +261,7 @@ def _open(stores: Stores, resolved: Resolved, options: ReadOptions) -> tuple[lis
     keys = {version.ordinal: version.key for version in resolved.versions}
     fits = _fits(resolved)
     sources = []
-    for ordinal, file in _matching(resolved, options):
+    for ordinal, file in _readable(stores, resolved, _matching(resolved, options), options):
         constants = {name: value_of(keys[ordinal]) for name, value_of in columns.items()}
         sources.append(replace(source_of(stores, file, fits), constants=constants))
     return sources, schema
@@ -263,6 +291,31 @@ def _matching(resolved: Resolved, options: ReadOptions) -> list[tuple[int, DataF
         return list(resolved.files)
     fits = _fits(resolved)
     return [(ordinal, file) for ordinal, file in resolved.files if _can_hold(chosen, file, fits.get(file.schema_id))]
+
+
+def _readable(
+    stores: Stores, resolved: Resolved, chosen: list[tuple[int, DataFile]], options: ReadOptions
+) -> list[tuple[int, DataFile]]:
+    """Refuse, or leave out with a warning, the partitions with files that must be restored before they are read.
+
+    A whole partition is left out, also where only one of its files is offline. To leave out what cannot be read every
+    file is looked at, otherwise those that the catalog knows to be on an offline tier.
+    """
+    if options.offline not in {"error", "skip"}:
+        raise InvalidInputError(f"offline={options.offline!r} is not one of 'error', 'skip'.")
+    keys = {version.ordinal: version.key for version in resolved.versions}
+    name = resolved.asset.name
+    if options.offline == "error":
+        offline = [(keys[ordinal], file) for ordinal, file in chosen if file.tier in resolved.offline_tiers]
+        require_readable(stores, name, offline, 'offline="skip" reads without them')
+        return chosen
+    looked_at = look_at(stores, [(keys[ordinal], file) for ordinal, file in chosen])
+    skipped = {one.key for one in looked_at if not one.is_readable}
+    if skipped:
+        which = list_some(key for key in keys.values() if key in skipped)
+        text = f"Read without {count_of(len(skipped), 'partition')} of {name!r} that must be restored first: {which}."
+        warnings.warn(text, PartialReadWarning, stacklevel=callers_level())
+    return [(ordinal, file) for ordinal, file in chosen if keys[ordinal] not in skipped]
 
 
 def _can_hold(chosen: Filter, file: DataFile, fit: Fit | None) -> bool:

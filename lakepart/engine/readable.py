@@ -49,6 +49,7 @@ class Readable(ABC):
         filter: Any = None,  # noqa: A002 - the public word
         *,
         missing: str = "error",
+        offline: str = "error",
         key_column: str | None = None,
     ) -> pa.Table:
         """Read into one Arrow table, partitions in order.
@@ -62,6 +63,10 @@ class Readable(ABC):
         missing
             What to do when a partition that was named is not there: ``"error"`` (default), before a byte is read, or
             ``"skip"``, with a :class:`~lakepart.PartialReadWarning` that names it.
+        offline
+            What to do when a partition has files that must be restored before they can be read: ``"error"`` (default),
+            before a byte is read, or ``"skip"`` the whole partition, with a warning that names it; to skip, every file
+            is looked at, a request each.
         key_column
             Name of an added column with the partition key. By default one is added, named as the dimension, only
             where the rows themselves do not say (a definition without ``by``, read over several partitions).
@@ -70,6 +75,8 @@ class Readable(ABC):
         ------
         PartitionNotFoundError
             A key, list or closed range names partitions that are missing.
+        OfflineDataError
+            Files must be restored first; partitions, bytes and how long that takes are named.
         InvalidInputError
             A column does not exist; close names are suggested.
         CorruptionError
@@ -77,12 +84,13 @@ class Readable(ABC):
 
         Notes
         -----
-        Costs four catalog queries; opens each file once and lists nothing.
+        Costs four catalog queries; opens each file once and lists nothing. Files on a tier of an archive class are
+        looked at first, a request each.
         """
         return read_table(
             self._stores(),
             self._resolve(statistics=filter is not None),
-            ReadOptions(columns, filter, missing, key_column),
+            ReadOptions(columns, filter, missing, key_column, offline),
         )
 
     def to_pandas(
@@ -91,10 +99,13 @@ class Readable(ABC):
         filter: Any = None,  # noqa: A002 - the public word
         *,
         missing: str = "error",
+        offline: str = "error",
         key_column: str | None = None,
     ) -> pd.DataFrame:
         """Read into a pandas frame with a plain ``0..n-1`` index; parameters and errors as :meth:`to_arrow`."""
-        frame: pd.DataFrame = self.to_arrow(columns, filter, missing=missing, key_column=key_column).to_pandas()
+        frame: pd.DataFrame = self.to_arrow(
+            columns, filter, missing=missing, offline=offline, key_column=key_column
+        ).to_pandas()
         return frame
 
     def to_polars(
@@ -103,6 +114,7 @@ class Readable(ABC):
         filter: Any = None,  # noqa: A002 - the public word
         *,
         missing: str = "error",
+        offline: str = "error",
         key_column: str | None = None,
     ) -> pl.DataFrame:
         """Read into a Polars frame (Polars must be installed); parameters and errors as :meth:`to_arrow`."""
@@ -112,7 +124,7 @@ class Readable(ABC):
             raise InvalidInputError(
                 "to_polars() needs Polars, which is not installed.", hint="pip install polars"
             ) from error
-        table = self.to_arrow(columns, filter, missing=missing, key_column=key_column)
+        table = self.to_arrow(columns, filter, missing=missing, offline=offline, key_column=key_column)
         wide = [field.name for field in table.schema if pa.types.is_decimal256(field.type)]
         if wide:
             raise InvalidInputError(
@@ -130,16 +142,17 @@ class Readable(ABC):
         filter: Any = None,  # noqa: A002 - the public word
         *,
         missing: str = "error",
+        offline: str = "error",
         key_column: str | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Read batch by batch, partitions in order; memory stays flat whatever the size."""
         return read_batches(
             self._stores(),
             self._resolve(statistics=filter is not None),
-            ReadOptions(columns, filter, missing, key_column),
+            ReadOptions(columns, filter, missing, key_column, offline),
         )
 
-    def dataset(self, *, missing: str = "error") -> Any:
+    def dataset(self, *, missing: str = "error", offline: str = "error") -> Any:
         """Give a ``pyarrow.dataset.Dataset`` of exactly these files, for engines that take one.
 
         In S3 Arrow's own client reads them, as the tier's options say, with the credentials of this moment: it asks for
@@ -147,7 +160,7 @@ class Readable(ABC):
 
         Parameters
         ----------
-        missing
+        missing, offline
             As in :meth:`to_arrow`.
 
         Raises
@@ -163,7 +176,7 @@ class Readable(ABC):
         read into memory. Each file has its partition's key as an expression where rows do not say it, and its size, so
         that a scan makes no HEAD and no LIST.
         """
-        return open_dataset(self._stores(), self._resolve(), ReadOptions(missing=missing))
+        return open_dataset(self._stores(), self._resolve(), ReadOptions(missing=missing, offline=offline))
 
     def count_rows(self, *, missing: str = "error") -> int:
         """Count rows from the catalog; opens no file."""

@@ -15,6 +15,7 @@ import pyarrow as pa
 from lakepart.catalog.definitions import last_change
 from lakepart.engine.commit import renewing
 from lakepart.engine.context import LakeContext
+from lakepart.engine.offline import naming_partitions
 from lakepart.engine.read import Resolved, sources_of
 from lakepart.engine.schemas import stored_schema
 from lakepart.engine.staging import Piece, Stager
@@ -70,7 +71,10 @@ def find_matches(context: LakeContext, resolved: Resolved, schema: pa.Schema, ma
         if matchers[ordinal].can_be_in(statistics if fitting is None else fitting.statistics(statistics)):
             candidates.append((ordinal, file, source))
     _require_online(context, resolved, candidates)
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="lakepart-match") as pool:
+    with (
+        naming_partitions(context.stores, resolved.asset.name, resolved.keyed_files),
+        ThreadPoolExecutor(_THREADS, thread_name_prefix="lakepart-match") as pool,
+    ):
         counts = list(pool.map(lambda one: matchers[one[0]].count(one[2], schema), candidates))
     matches = tuple(Match(*one, rows) for one, rows in zip(candidates, counts, strict=True) if rows)
     return Found(matches, len(candidates), len(resolved.files) - len(candidates))

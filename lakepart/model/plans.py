@@ -153,8 +153,8 @@ class BackfillPlan:
     """Which partitions will be computed and why, in which orders, and how they will be published.
 
     ``inputs`` holds the asset and the mapping of each input, ``nonexistent`` the partitions that the targets need of
-    it and that its definition does not have. What follows the clock is as of ``as_of_us``. ``audits`` says which checks
-    run before results are published, and ``checks`` has them.
+    it and that its definition does not have, ``offline`` those that must be restored first. What follows the clock is
+    as of ``as_of_us``. ``audits`` says which checks run before results are published, and ``checks`` has them.
     """
 
     name: str
@@ -173,6 +173,7 @@ class BackfillPlan:
     timeout_s: float | None = None
     on_error: str = "continue"
     nonexistent: Mapping[str, str] = field(default_factory=dict)
+    offline: Mapping[str, str] = field(default_factory=dict)
     as_of_us: int | None = None
     estimated_rows: int | None = None
     estimated_bytes: int | None = None
@@ -208,6 +209,10 @@ class BackfillPlan:
             f"  {reason}: {count_of(len(keys), 'partition')} ({list_some(keys, 3)})" for reason, keys in reasons.items()
         ]
         lines += [f"  {self._without(name, keys)}" for name, keys in self.nonexistent.items()]
+        lines += [
+            f"  needed of {self.inputs[name]['asset']} but offline: {keys}; restore them first"
+            for name, keys in self.offline.items()
+        ]
         if self.audits:
             lines.append(f"  audited before they are published: {list_some(one['name'] for one in self.audits)}")
         if self.estimated_rows is not None and self.estimated_bytes is not None:

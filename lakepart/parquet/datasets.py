@@ -9,7 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from lakepart.errors import ErrorCode, InvalidInputError, NotFoundError
+from lakepart.errors import ErrorCode, InvalidInputError, NotFoundError, OfflineDataError
+from lakepart.model.archives import is_archived
 from lakepart.parquet.opening import Source
 from lakepart.parquet.reading import read_files
 from lakepart.parquet.schemas import plain
@@ -22,6 +23,8 @@ def open_parquet(path: str) -> Any:
     ------
     NotFoundError
         There is none.
+    OfflineDataError
+        It lies in an archive.
     InvalidInputError
         It is not Parquet.
     """
@@ -32,6 +35,12 @@ def open_parquet(path: str) -> Any:
     except FileNotFoundError as error:
         raise NotFoundError(f"There is no file {path!r}.", context={"path": path}) from error
     except (pa.ArrowInvalid, OSError) as error:
+        if is_archived(error):
+            raise OfflineDataError(
+                f"{path!r} is archived and must be restored before it can be read.",
+                hint="ask for it where it is stored; that takes hours.",
+                context={"path": path},
+            ) from error
         raise InvalidInputError(f"{path!r} cannot be read as Parquet: {error}.", context={"path": path}) from error
 
 

@@ -17,6 +17,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.memory import MemoryFileSystem
 
 from lakepart.errors import AlreadyExistsError, ErrorCode, InvalidInputError, LakepartError, StorageError
+from lakepart.model.archives import ARCHIVE_CLASSES, ONLINE
 from lakepart.storage.addresses import without_secrets
 from lakepart.storage.base import OnBytes, Store, StoredObject, check_path, check_prefix
 from lakepart.storage.failures import already_exists, not_found, translate, translated
@@ -379,7 +380,9 @@ def _is_refused_creation(error: BaseException | None) -> bool:
 
 
 def _describe(path: str, facts: Mapping[str, Any]) -> StoredObject:
-    return StoredObject(path, int(facts["size"]), _modified_at(facts), facts.get("StorageClass"))
+    storage_class = facts.get("StorageClass")  # of S3 only, and without the restore, which tells more
+    availability = None if storage_class in {*ARCHIVE_CLASSES, "INTELLIGENT_TIERING"} else ONLINE
+    return StoredObject(path, int(facts["size"]), _modified_at(facts), storage_class, availability)
 
 
 def _modified_at(facts: Mapping[str, Any]) -> datetime:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import BinaryIO, Protocol, runtime_checkable
 
 from lakepart.errors import ErrorCode, InvalidInputError
+from lakepart.model.archives import ONLINE, Availability
 from lakepart.storage.native import NativeFilesystem
 
 TEMPORARY_SUFFIX = ".tmp"
@@ -17,12 +18,17 @@ OnBytes = Callable[[int], object]
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One stored object: its path under the store's root, its size, and when it was last written (aware, UTC)."""
+    """One stored object: its path under the store's root, its size, and when it was last written (aware, UTC).
+
+    ``availability`` is None where that was not said: a listing may not tell it of an archive, and :meth:`Store.stat`
+    only of a class that it does not know.
+    """
 
     path: str
     size_bytes: int
     modified_at: datetime
     storage_class: str | None = None
+    availability: Availability | None = ONLINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +224,30 @@ class Store(Protocol):
 
     def delete(self, path: str) -> bool:
         """Delete an object; False if there was none. Folders that this empties go too, the root does not."""
+        ...
+
+
+@runtime_checkable
+class Archive(Protocol):
+    """A store that may hold objects whose bytes must be restored before they can be read."""
+
+    def restore(self, path: str, *, days: int | None, speed: str) -> bool:
+        """Ask for an archived object to be readable for some days; it will be, hours later.
+
+        Parameters
+        ----------
+        path
+            The object.
+        days
+            For how many days, counted from when it is readable, or from now where it is already; None for an archive
+            that gives objects back for good.
+        speed
+            One of the archive's :data:`~lakepart.model.archives.RESTORE_HOURS`.
+
+        Returns
+        -------
+        False where a restore runs already that is as fast, or there is nothing to restore any more.
+        """
         ...
 
 

@@ -6,7 +6,15 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lakepart.errors import AlreadyExistsError, ErrorCode, LakepartError, NotFoundError, StorageError
+from lakepart.errors import (
+    AlreadyExistsError,
+    ErrorCode,
+    LakepartError,
+    NotFoundError,
+    OfflineDataError,
+    StorageError,
+)
+from lakepart.model.archives import is_archived
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -39,6 +47,8 @@ def translated(action: str, place: str) -> Iterator[None]:
 def translate(error: OSError, action: str, place: str) -> LakepartError:
     """Give the lakepart error for ``error``, raised while doing ``action`` ("write", "read") to ``place``."""
     context = {"path": place, "errno": error.errno}
+    if is_archived(error):
+        return offline(place)
     if isinstance(error, FileNotFoundError):
         return not_found(place)
     if isinstance(error, FileExistsError):
@@ -61,6 +71,15 @@ def translate(error: OSError, action: str, place: str) -> LakepartError:
 def not_found(place: str) -> NotFoundError:
     """Give the error for an object that is not there."""
     return NotFoundError(f"There is no object {place!r}.", context={"path": place})
+
+
+def offline(place: str) -> OfflineDataError:
+    """Give the error for an object whose bytes must be restored before they can be read."""
+    return OfflineDataError(
+        f"{place!r} is archived and must be restored before it can be read.",
+        hint="restore() makes it readable for some days.",
+        context={"path": place},
+    )
 
 
 def already_exists(place: str) -> AlreadyExistsError:

@@ -24,6 +24,7 @@ from lakepart.storage.base import (
 from lakepart.storage.credentials import TierCredentials
 from lakepart.storage.native import NativeFilesystem
 from lakepart.storage.pacing import Pace
+from lakepart.storage.s3_availability import availability_of_listed
 from lakepart.storage.s3_bucket import S3Bucket
 from lakepart.storage.s3_checksums import read_kept
 from lakepart.storage.s3_client import complete_options, make_client
@@ -178,9 +179,21 @@ class S3Store:
         Objects whose parts were begun and neither completed nor given up are there under temporary names.
         """
         folder = check_prefix(prefix)
+        entries = self._bucket.pages(
+            "list_objects_v2",
+            "Contents",
+            folder,
+            OptionalObjectAttributes=["RestoreStatus"],  # a header, which servers that do not know it let be
+        )
         listed = [
-            StoredObject(path, one["Size"], one["LastModified"], one.get("StorageClass", "STANDARD"))
-            for one in self._bucket.pages("list_objects_v2", "Contents", folder)
+            StoredObject(
+                path,
+                one["Size"],
+                one["LastModified"],
+                one.get("StorageClass", "STANDARD"),
+                availability_of_listed(one),
+            )
+            for one in entries
             if is_path(path := self._bucket.path_of(one))  # others make markers of folders, which end in a slash
         ]
         listed += [StoredObject(self._unfinished(one), 0, one["Initiated"]) for one in self._uploads(folder)]
@@ -196,6 +209,10 @@ class S3Store:
             return False
         self._bucket.delete(path)
         return True
+
+    def restore(self, path: str, *, days: int | None, speed: str) -> bool:
+        """See :meth:`lakepart.storage.base.Archive.restore`; one request."""
+        return self._bucket.restore(check_path(path), days=days, speed=speed)
 
     def _uploads(self, folder: str) -> Iterable[dict[str, Any]]:
         return self._bucket.pages("list_multipart_uploads", "Uploads", folder)

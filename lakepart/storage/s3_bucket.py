@@ -15,10 +15,12 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from lakepart.errors import AlreadyExistsError, InvalidInputError, LakepartError, StorageError
+from lakepart.model.archives import Availability
 from lakepart.storage.addresses import without_secrets
 from lakepart.storage.base import check_path
 from lakepart.storage.native import NativeFilesystem, native_s3
 from lakepart.storage.pacing import Pace
+from lakepart.storage.s3_availability import availability_of_head
 from lakepart.storage.s3_checksums import sha256
 from lakepart.storage.s3_client import CONNECTIONS, check_options, extra_arguments, make_client
 from lakepart.storage.s3_failures import broke_off, code_of, is_absent, is_unsettled, translated, tried_again
@@ -38,6 +40,7 @@ class Head(NamedTuple):
     size_bytes: int
     modified_at: datetime
     storage_class: str
+    availability: Availability | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +119,12 @@ class S3Bucket:
         """Ask beside others."""
         return self._connected().pool.submit(ask)
 
-    def pages(self, operation: str, what: str, folder: str) -> Iterable[dict[str, Any]]:
+    def pages(self, operation: str, what: str, folder: str, **arguments: Any) -> Iterable[dict[str, Any]]:
         """Ask for a listing of a folder to its end; gives what it lists, as botocore names it."""
         below = f"{self._prefix}{folder}/" if folder else self._prefix
         with translated("list", self.shown(folder) if folder else self.root):
             pages = self._connected().client.get_paginator(operation)
-            found = pages.paginate(Bucket=self._bucket, Prefix=below, **self._asked)
+            found = pages.paginate(Bucket=self._bucket, Prefix=below, **self._asked, **arguments)
             return [one for page in found for one in page.get(what, ())]
 
     def setting(self, operation: str) -> dict[str, Any]:
@@ -149,7 +152,22 @@ class S3Bucket:
                 if is_absent(error):
                     return None
                 raise
-        return Head(found["ContentLength"], found["LastModified"], found.get("StorageClass", "STANDARD"))
+        storage_class = found.get("StorageClass", "STANDARD")
+        return Head(found["ContentLength"], found["LastModified"], storage_class, availability_of_head(found))
+
+    def restore(self, path: str, *, days: int | None, speed: str) -> bool:
+        """Ask for an archived object to be readable; False where that runs already, or it is not archived."""
+        from botocore.exceptions import ClientError
+
+        asked = {"GlacierJobParameters": {"Tier": speed}} | ({} if days is None else {"Days": days})
+        with translated("restore", self.shown(path)):
+            try:
+                self.call("restore_object", path, RestoreRequest=asked)
+            except ClientError as error:
+                if code_of(error) in {"RestoreAlreadyInProgress", "InvalidObjectState"}:
+                    return False
+                raise
+        return True
 
     def inspect(self, path: str) -> dict[str, Any]:
         """Look at all that an object's head says, as botocore names it, checksums included; NotFoundError if none."""

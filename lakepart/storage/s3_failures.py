@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from lakepart.errors import ErrorCode, LakepartError, OfflineDataError, StorageError
-from lakepart.storage.failures import already_exists, not_found
+from lakepart.errors import ErrorCode, LakepartError, StorageError
+from lakepart.model.archives import is_archived
+from lakepart.storage.failures import already_exists, not_found, offline
 
 T = TypeVar("T")
 
@@ -16,7 +17,6 @@ _TRIES = 5
 _LONGEST_WAIT_S = 10
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 _TAKEN = {"PreconditionFailed", "412"}
-_OFFLINE = {"InvalidObjectState", "ObjectNotInActiveTierError"}
 _DENIED = {
     "400": "S3 answers so to a look where credentials have expired: get new ones.",
     "403": "the policy of this user does not allow it.",
@@ -117,12 +117,8 @@ def _of_answer(error: Any, action: str, place: str) -> LakepartError:
         return not_found(place)
     if code in _TAKEN:
         return already_exists(place)
-    if code in _OFFLINE:
-        return OfflineDataError(
-            f"{place!r} lies in an archive class and must be restored before it can be read.",
-            hint="restore() makes it readable for some days.",
-            context=context,
-        )
+    if is_archived(error):
+        return offline(place)
     if code == "NoSuchBucket":
         return StorageError(
             f"Cannot {action} {place!r}: there is no such bucket.",

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from lakepart.errors import AlreadyExistsError, LakepartError, NotFoundError, StorageError
 from lakepart.model.diagnoses import NOTICE, OK, PROBLEM, Diagnosis
 from lakepart.storage.probing import judge_clock, overwriting
-from lakepart.storage.s3_bucket import S3Bucket, sha256
+from lakepart.storage.s3_bucket import S3Bucket
+from lakepart.storage.s3_checksums import sha256
 from lakepart.storage.s3_failures import translated
 
 T = TypeVar("T")

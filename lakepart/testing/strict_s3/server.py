@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from lakepart.testing.strict_s3.archive import Placement
@@ -17,6 +18,7 @@ _SMALLEST_PART_BYTES = 5 << 20
 _LARGEST_COPY_BYTES = 5 << 30
 _PAGE_KEYS = 1000
 _STATUS = {"InternalError": 500, "SlowDown": 503, "ConditionalRequestConflict": 409, "AccessDenied": 403}
+_MAKING = threading.Lock()  # sessions are not thread-safe
 _NOTED = "lakepart_strict_s3"
 
 
@@ -70,11 +72,9 @@ class StrictS3:
 
     def client(self) -> Any:
         """Give a boto3 client of this server: its parameters, errors and paginators are boto3's own."""
-        import boto3
-
-        with self._lock:
+        with _MAKING, self._lock:
             if self._client is None:
-                self._client = boto3.session.Session().client(
+                self._client = _session().client(
                     "s3",
                     region_name="us-east-1",
                     aws_access_key_id="nobody",
@@ -150,6 +150,14 @@ class StrictS3:
             raise NotImplementedError(f"This S3 has no operation {operation!r}.")
         answer: dict[str, Any] = carry_out(**asked)
         return answer
+
+
+@cache
+def _session() -> Any:
+    """Give what makes clients; shared, since it keeps S3's model, which takes longer to load than a test does."""
+    import boto3
+
+    return boto3.session.Session()
 
 
 def _note_parameters(params: dict[str, Any], context: Any, **_: Any) -> None:
