@@ -7,8 +7,6 @@ skipped: a move is nobody's conflict. Partitions go in groups: a transaction a s
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -22,11 +20,11 @@ from lakepart.catalog.lookups import get_head, list_assets
 from lakepart.catalog.reading import find_files, find_versions
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.home import Home
+from lakepart.engine.processes import at_work, is_alive
 from lakepart.engine.side_by_side import do_all
 from lakepart.errors import InvalidInputError, LakepartError, StateError, did_you_mean
 from lakepart.model.batches import in_batches
 from lakepart.model.catalog_records import MoveFileRecord, MoveRecord
-from lakepart.model.instants import to_microseconds
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import Move, TieringPlan, count_of, format_bytes, list_some
 from lakepart.model.policies import TieringPolicy
@@ -36,6 +34,7 @@ from lakepart.planning.tiering import plan_moves, split_by_rule
 from lakepart.storage.copying import copy_file
 
 LEASE = timedelta(minutes=10)
+_LEASE_US = LEASE // timedelta(microseconds=1)
 _CLAIMED_AT_ONCE = 32
 _THREADS = 8  # they wait for the disk to sync far more than they compute
 OnCopied = Callable[[int], None]
@@ -83,8 +82,8 @@ def plan_tiering(home: Home, policy: TieringPolicy, as_of: datetime) -> TieringP
 
 def finish_interrupted(context: LakeContext) -> int:
     """Bring the moves to an end that dead processes left; gives how many."""
-    with _threads(_THREADS) as pool:
-        return _finish_interrupted(context, _holder(context), pool)
+    with at_work(context.new_id()[:8]) as holder, _threads(_THREADS) as pool:
+        return _finish_interrupted(context, holder, pool)
 
 
 def apply_moves(context: LakeContext, plan: TieringPlan, *, on_progress: OnCopied, workers: int = 1) -> MoveReport:
@@ -93,10 +92,9 @@ def apply_moves(context: LakeContext, plan: TieringPlan, *, on_progress: OnCopie
     Partitions go in groups; eight files are copied side by side, or ``workers`` if that is more.
     """
     require_writable(context, View(), "move files")
-    holder = _holder(context)
     skipped: list[tuple[str, str]] = []
     moved: list[MoveRecord] = []
-    with _threads(max(workers, _THREADS)) as pool:
+    with at_work(context.new_id()[:8]) as holder, _threads(max(workers, _THREADS)) as pool:
         finished = _finish_interrupted(context, holder, pool)
         for planned in in_batches(plan.moves, _CLAIMED_AT_ONCE):
             with _aborted_on_failure(context, holder):
@@ -136,14 +134,12 @@ def _claim(
 ) -> list[MoveRecord]:
     """Claim a group together; where one of it is taken, claim one by one and skip those that are."""
     try:
-        return catalog.claim(context.database, planned, holder=holder, lease_until_us=_lease_until_us(context))
+        return catalog.claim(context.database, planned, holder=holder, lease_us=_LEASE_US)
     except StateError:
         claimed = []
         for one in planned:
             try:
-                claimed += catalog.claim(
-                    context.database, [one], holder=holder, lease_until_us=_lease_until_us(context)
-                )
+                claimed += catalog.claim(context.database, [one], holder=holder, lease_us=_LEASE_US)
             except StateError as error:
                 skipped.append((one.key, error.message))
         return claimed
@@ -180,7 +176,7 @@ def _copy(context: LakeContext, moves: Sequence[MoveRecord], on_progress: OnCopi
     do_all(
         pool,
         [partial(copy, *one) for one in files],
-        meanwhile=lambda: catalog.renew(context.database, moves, lease_until_us=_lease_until_us(context)),
+        meanwhile=lambda: catalog.renew(context.database, moves, lease_us=_LEASE_US),
     )
     for tier in sorted({to_tier for _, to_tier in files}):
         context.stores[tier].make_durable([file.path for file, to_tier in files if to_tier == tier])
@@ -208,8 +204,8 @@ def _take_over(context: LakeContext, moves: Sequence[MoveRecord], holder: str) -
                     context.database,
                     move.move_id,
                     holder=holder,
-                    lease_until_us=_lease_until_us(context),
-                    instead_of=move.holder if _has_died(move.holder) else None,
+                    lease_us=_LEASE_US,
+                    instead_of=None if is_alive(move.holder) is not False else move.holder,
                 )
             )
     return taken
@@ -235,27 +231,6 @@ def _aborted_on_failure(context: LakeContext, holder: str) -> Iterator[None]:
             if given_up:
                 catalog.advance(context.database, given_up, MoveState.ABORTED, outcome="failed")
         raise
-
-
-def _lease_until_us(context: LakeContext) -> int:
-    return to_microseconds(context.clock() + LEASE)
-
-
-def _holder(context: LakeContext) -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{context.new_id()[:8]}"
-
-
-def _has_died(holder: str) -> bool:
-    host, pid, _ = holder.rsplit(":", 2)
-    if host != socket.gethostname() or int(pid) == os.getpid():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
 
 
 def _tier(context: LakeContext, name: str) -> TierRecord:
