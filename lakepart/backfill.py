@@ -52,10 +52,13 @@ class Backfill:
         workers: int = 1,
         audit: Sequence[Any] = (),
         progress: bool = True,
+        take_over: bool = False,
     ) -> Backfill:
         """Go on with what is not done yet: waiting and failed targets, and those a dead process had begun.
 
-        Whoever resumes is in charge from then on: a process that still works on it has its further results refused.
+        A process that was interrupted has let go of its backfill, and one of this machine that has died is known to
+        have. Any other is listened for: it is alive if it says so within 20 seconds, which one that lives does in two.
+        Whoever resumes is in charge from then on: should the other wake up again, its further results are refused.
 
         Parameters
         ----------
@@ -68,11 +71,14 @@ class Backfill:
             The audits that it was planned with, where they cannot be imported by name.
         progress
             Whether to show a progress bar.
+        take_over
+            Whether to do so even where another process is at work on it: one that hangs, for example.
 
         Raises
         ------
         StateError
-            The backfill is completed, or its producer or an audit is not at hand.
+            The backfill is completed, or another process is at work on it, which the message names; or its producer or
+            an audit is not at hand.
         BackfillError
             Targets failed again.
         """
@@ -85,14 +91,15 @@ class Backfill:
                 on_progress=on_progress,
                 audits=audit,
                 select=self._select,
+                take_over=take_over,
             )
         return self._settled()
 
     def cancel(self) -> Backfill:
         """Ask whoever runs it to stop: orders under way end, nothing new begins, what is done stays.
 
-        A process that has been silent for 20 seconds, and for six more that this call then listens for it, counts as
-        dead, and the backfill is cancelled in its place. What was to appear together stays staged on branch
+        Where it has died, which takes up to 20 seconds to find out about one of another machine, the backfill is
+        cancelled in its place. What was to appear together stays staged on branch
         ``backfill-<name>``: resume, or discard that branch.
         """
         engine.cancel_backfill(self._home.context, self.name)

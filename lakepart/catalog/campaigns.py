@@ -35,6 +35,7 @@ _COLUMNS = (
     backfill.c.created_at_us,
     backfill.c.heartbeat_us,
     backfill.c.closed_at_us,
+    backfill.c.driver,
 )
 _WORKING = frozenset({BackfillState.RUNNING, BackfillState.CANCELLING})
 
@@ -47,12 +48,15 @@ def open_backfill(
     branch: int | str,
     plan: Mapping[str, Any],
     targets: Iterable[Target],
+    driver: str,
     staging_branch: str | None = None,
 ) -> BackfillRecord:
     """Record a campaign with all its targets waiting; its opener is the driver, with epoch 1.
 
     Parameters
     ----------
+    driver
+        The name of its opener, for those who come after.
     branch
         Where results are to be in the end: an id, or the name of a branch, which is made if none of that name is open.
     staging_branch
@@ -86,6 +90,7 @@ def open_backfill(
                 epoch=1,
                 created_at_us=now_us,
                 heartbeat_us=now_us,
+                driver=driver,
             )
         )
         rows = [
@@ -115,7 +120,7 @@ def _find_or_make_branch(connection: Connection, name: str, at_us: int) -> int:
     return found.branch_id
 
 
-def take_over(database: Database, backfill_id: int, epoch: int) -> int:
+def take_over(database: Database, backfill_id: int, epoch: int, *, driver: str) -> int:
     """Become the driver in place of the one with ``epoch``; gives the new epoch.
 
     The backfill runs again. What the old driver left running waits again, and so do targets that failed or were
@@ -134,7 +139,13 @@ def take_over(database: Database, backfill_id: int, epoch: int) -> int:
         connection.execute(
             update(backfill)
             .where(backfill.c.backfill_id == backfill_id)
-            .values(epoch=epoch + 1, state=BackfillState.RUNNING.value, heartbeat_us=now_us, closed_at_us=None)
+            .values(
+                epoch=epoch + 1,
+                state=BackfillState.RUNNING.value,
+                heartbeat_us=max(now_us, found.heartbeat_us + 1),
+                closed_at_us=None,
+                driver=driver,
+            )
         )
         again = [TargetState.RUNNING, TargetState.FAILED, TargetState.CANCELLED]
         _set_targets(connection, backfill_id, again, TargetState.WAITING, now_us)
@@ -152,6 +163,22 @@ def heartbeat(database: Database, backfill_id: int, epoch: int) -> BackfillState
         at_us = max(database.now_us(), found.heartbeat_us + 1)
         connection.execute(update(backfill).where(backfill.c.backfill_id == backfill_id).values(heartbeat_us=at_us))
         return found.state
+
+
+def let_go(database: Database, backfill_id: int, epoch: int) -> None:
+    """Say that nobody works on the backfill any more: what was under way waits, and anybody may go on at once.
+
+    Raises
+    ------
+    StateError
+        Another driver is in charge.
+    """
+    now_us = database.now_us()
+    with database.writing() as connection:
+        _require_epoch(connection, backfill_id, epoch)
+        connection.execute(update(backfill).where(backfill.c.backfill_id == backfill_id).values(driver=None))
+        _set_targets(connection, backfill_id, [TargetState.RUNNING], TargetState.WAITING, now_us)
+        _abandon_attempts(connection, backfill_id, now_us)
 
 
 def start_attempts(database: Database, backfill_id: int, epoch: int, orders: Sequence[int]) -> dict[int, int]:
@@ -328,9 +355,10 @@ def _require_epoch(connection: Connection, backfill_id: int, epoch: int) -> Back
     found = get_backfill(connection, backfill_id)
     if found.epoch != epoch:
         raise StateError(
-            f"Another driver has taken over backfill {found.name!r}: its epoch is {found.epoch}, not {epoch}.",
+            f"Backfill {found.name!r} was taken over by {found.driver or 'another driver'}: "
+            f"its epoch is {found.epoch}, not {epoch}.",
             hint="leave it to that driver; what this one was doing will be done again.",
-            context={"backfill": found.name, "epoch": epoch, "found": found.epoch},
+            context={"backfill": found.name, "epoch": epoch, "found": found.epoch, "driver": found.driver},
         )
     return found
 

@@ -168,6 +168,10 @@ class Database:
         """Give the time by the clock of whoever opened the catalog."""
         return to_microseconds(self._clock())
 
+    def shared_us(self, connection: Connection) -> int:
+        """Give the time by the database's clock, which is the same for all machines that use it."""
+        return self.now_us() + self.backend.skew_us(connection)
+
     def earliest_us(self, connection: Connection) -> int:
         """Give the time by the clock that is behind, ours or the database's: by neither is anything older than that."""
         return self.now_us() + min(0, self.backend.skew_us(connection))

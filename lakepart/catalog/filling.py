@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, text
 from lakepart.catalog.tables import FORMAT, branch, head, lake, metadata, snapshot, tier
 from lakepart.model.records import MAIN, TierRecord
 
-LATEST_MIGRATION = "0008"
+LATEST_MIGRATION = "0009"
 
 
 def make_tables(connection: Connection) -> None:

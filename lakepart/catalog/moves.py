@@ -2,7 +2,8 @@
 
 A move changes no version: it changes which copy of the same files readers open. Whoever holds the newest fence may
 advance it; a rewritten partition makes the swap an abort, never a conflict for the writer. Moves go in groups, a
-transaction a step, and each keeps its own outcome.
+transaction a step, and each keeps its own outcome. Leases go by the database's clock: those of machines may differ by
+more than a lease.
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ class _Which(NamedTuple):
 
 
 def claim(
-    database: Database, moves: Sequence[Move], *, holder: str, lease_until_us: int, branch_id: int = MAIN_BRANCH_ID
+    database: Database, moves: Sequence[Move], *, holder: str, lease_us: int, branch_id: int = MAIN_BRANCH_ID
 ) -> list[MoveRecord]:
-    """Note planned moves, all or none, before a byte is copied.
+    """Note planned moves, all or none, before a byte is copied; nobody takes them over for ``lease_us``.
 
     Raises
     ------
@@ -62,6 +63,7 @@ def claim(
         _require_unclaimed(connection, moves, branch_id)
         _require_not_deleting(connection, moves)
         first = next_id(connection, len(moves))
+        lease_until_us = database.shared_us(connection) + lease_us
         numbered = list(enumerate(moves, first))
         rows = [
             {
@@ -90,7 +92,7 @@ def claim(
 
 
 def take_over(
-    database: Database, move_id: int, *, holder: str, lease_until_us: int, instead_of: str | None = None
+    database: Database, move_id: int, *, holder: str, lease_us: int, instead_of: str | None = None
 ) -> MoveRecord:
     """Carry on a move whose holder has let its lease run out; raises the fence, so that the old holder cannot.
 
@@ -108,20 +110,22 @@ def take_over(
         found = get_move(connection, move_id)
         if not MOVES[found.state]:
             raise StateError(f"The move of partition {found.key!r} is over: it is {found.state}.")
-        if found.holder not in {holder, instead_of} and found.lease_until_us > database.now_us():
+        now_us = database.shared_us(connection)
+        if found.holder not in {holder, instead_of} and found.lease_until_us > now_us:
             raise _held(connection, found)
         connection.execute(
             update(move)
             .where(move.c.move_id == move_id)
-            .values(holder=holder, fence=found.fence + 1, lease_until_us=lease_until_us)
+            .values(holder=holder, fence=found.fence + 1, lease_until_us=now_us + lease_us)
         )
         return get_move(connection, move_id)
 
 
-def renew(database: Database, held: Iterable[MoveRecord], *, lease_until_us: int) -> None:
+def renew(database: Database, held: Iterable[MoveRecord], *, lease_us: int) -> None:
     """Keep the leases of moves that are still being worked on; those that were taken over stay taken over."""
-    held_under = [{"of": one.move_id, "under": one.fence, "until": lease_until_us} for one in held]
     with database.writing() as connection:
+        until_us = database.shared_us(connection) + lease_us
+        held_under = [{"of": one.move_id, "under": one.fence, "until": until_us} for one in held]
         _each(connection, _RENEW, held_under)
 
 

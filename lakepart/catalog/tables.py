@@ -365,6 +365,7 @@ backfill = Table(
     Column("created_at_us", BIG, nullable=False),
     Column("heartbeat_us", BIG, nullable=False),
     Column("closed_at_us", BIG),
+    Column("driver", TEXT),  # who works on it, or did last; NULL once it has let go
     sqlite_strict=True,
 )
 

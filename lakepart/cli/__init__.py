@@ -8,12 +8,15 @@ import sys
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    from lakepart.cli.terminating import end_in_order, was_asked_to_end
+
+    end_in_order()
     try:
         from lakepart.cli.app import run
 
         code = run(sys.argv[1:])
     except KeyboardInterrupt:  # before the command began
-        sys.exit(130)
+        sys.exit(143 if was_asked_to_end() else 130)
     try:
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has seen enough; Python would complain when it ends

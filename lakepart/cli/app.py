@@ -24,6 +24,7 @@ from lakepart.cli import (
     tiers,
 )
 from lakepart.cli.exits import ExitCode, report, report_error
+from lakepart.cli.terminating import was_asked_to_end
 from lakepart.errors import LakepartError
 
 # every error of a wrong call, by the one public name there is for any of them
@@ -145,8 +146,16 @@ def run(arguments: Sequence[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         code = ExitCode.INTERRUPTED
     if code == ExitCode.INTERRUPTED:  # some releases of typer make an exit code of Ctrl-C themselves
-        report("Interrupted.", None, {"code": "interrupted"}, as_json=as_json)
+        return _report_interrupt(as_json=as_json)
     return code if isinstance(code, int) else ExitCode.DONE
+
+
+def _report_interrupt(*, as_json: bool) -> ExitCode:
+    if was_asked_to_end():
+        report("Terminated.", None, {"code": "terminated"}, as_json=as_json)
+        return ExitCode.TERMINATED
+    report("Interrupted.", None, {"code": "interrupted"}, as_json=as_json)
+    return ExitCode.INTERRUPTED
 
 
 def _report_usage(error: Exception, *, as_json: bool) -> ExitCode:

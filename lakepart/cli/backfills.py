@@ -125,6 +125,9 @@ def resume(
     name: Name = None,
     producer: ProducerOption = None,
     workers: Workers = 1,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Even if another process is at work on it: it is refused from then on.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Go on with what is not done, and what failed."""
@@ -132,7 +135,9 @@ def resume(
     with opened(address, read_only=False) as lake:
         given = _load(producer)
         function = None if given is None else getattr(given, "function", given)
-        _print(lake.backfill(rest[0]).resume(function, workers=workers, progress=not as_json), as_json=as_json)
+        backfill = lake.backfill(rest[0])
+        backfill.resume(function, workers=workers, progress=not as_json, take_over=take_over)
+        _print(backfill, as_json=as_json)
 
 
 def cancel(

@@ -29,6 +29,7 @@ class ExitCode(IntEnum):
     CONFLICT = 4
     NOT_DONE = 5
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 def code_of(error: LakepartError) -> ExitCode:

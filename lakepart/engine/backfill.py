@@ -7,10 +7,9 @@ Results meant to appear together are committed to a branch of their own and publ
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lakepart.catalog import campaigns
@@ -22,11 +21,12 @@ from lakepart.engine.auditing import Auditor, Select, load_audits, to_record
 from lakepart.engine.branches import diff_changes, diff_frame
 from lakepart.engine.context import LakeContext, View, require_writable
 from lakepart.engine.driver import OnProgress, drive
-from lakepart.engine.heartbeat import BEAT_S
+from lakepart.engine.heartbeat import hears
 from lakepart.engine.home import Home
 from lakepart.engine.inputs import MappedInput, choose_inputs, planned_inputs, remember_functions
 from lakepart.engine.offline import offline_error
 from lakepart.engine.order_inputs import find_offline_inputs
+from lakepart.engine.processes import at_work, is_alive
 from lakepart.engine.rollback import apply_rollback, plan_rollback
 from lakepart.engine.status import partition_statuses
 from lakepart.errors import InvalidInputError, NotFoundError, StateError, did_you_mean
@@ -45,8 +45,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-_SILENT_AFTER = timedelta(seconds=10 * BEAT_S)  # a driver that says nothing for this long is dead
-_LISTEN_S = 3 * BEAT_S  # for a driver that would be dead by our clock, as clocks differ and are set
+_WORKING = frozenset({BackfillState.RUNNING, BackfillState.CANCELLING})
 
 
 def plan_backfill(
@@ -158,16 +157,18 @@ def start_backfill(
     audits = load_audits(plan.audits, plan.checks, plan.name)
     _require_inputs_online(home, plan)
     branch, staging_branch = _result_branch(plan)
-    record = campaigns.open_backfill(
-        context.database,
-        plan.name,
-        asset_id=plan.asset_id,
-        branch=branch,
-        plan={name: value for name, value in plan.to_dict().items() if name != "targets"},
-        targets=plan.targets,
-        staging_branch=staging_branch,
-    )
-    return _drive(home, record, chosen, workers, on_progress, audits, select)
+    with at_work(context.new_id()[:8]) as driver:
+        record = campaigns.open_backfill(
+            context.database,
+            plan.name,
+            asset_id=plan.asset_id,
+            branch=branch,
+            plan={name: value for name, value in plan.to_dict().items() if name != "targets"},
+            targets=plan.targets,
+            driver=driver,
+            staging_branch=staging_branch,
+        )
+        return _drive(home, record, chosen, workers, on_progress, audits, select)
 
 
 def resume_backfill(
@@ -179,8 +180,9 @@ def resume_backfill(
     on_progress: OnProgress,
     audits: Sequence[Any],
     select: Select,
+    take_over: bool,
 ) -> BackfillState:
-    """Take a campaign over, from a dead driver or a living one, and drive it to its end."""
+    """Drive a campaign to its end that nobody drives any more, or, to ``take_over``, one that somebody does."""
     _check_workers(workers)
     record = get_backfill(home.context, name)
     if record.state is BackfillState.COMPLETED:
@@ -188,33 +190,53 @@ def resume_backfill(
     _require_same_cut(home.context, record.asset_id, record.plan["snapshot"], name)
     chosen = _function(home, record.plan["asset"], record.plan["function"], function)
     audits = load_audits(record.plan.get("audits", ()), audits, name)
-    epoch = campaigns.take_over(home.context.database, record.backfill_id, record.epoch)
-    return _drive(home, replace(record, epoch=epoch), chosen, workers, on_progress, audits, select)
+    if not take_over and _is_driven(home.context, record):
+        raise _driven(home.context, record)
+    with at_work(home.context.new_id()[:8]) as driver:
+        epoch = campaigns.take_over(home.context.database, record.backfill_id, record.epoch, driver=driver)
+        return _drive(home, replace(record, epoch=epoch), chosen, workers, on_progress, audits, select)
 
 
 def cancel_backfill(context: LakeContext, name: str) -> None:
     """Ask the driver to stop; one that has died is cancelled in its place."""
     record = get_backfill(context, name)
-    if record.state not in {BackfillState.RUNNING, BackfillState.CANCELLING}:
+    if record.state not in _WORKING:
         raise StateError(f"Backfill {name!r} is {record.state.value}; there is nothing to cancel.")
     campaigns.request_cancel(context.database, record.backfill_id)
-    if _is_silent(context, name):
-        epoch = campaigns.take_over(context.database, record.backfill_id, record.epoch)
+    if _is_driven(context, record):
+        return
+    with at_work(context.new_id()[:8]) as driver:
+        epoch = campaigns.take_over(context.database, record.backfill_id, record.epoch, driver=driver)
         campaigns.request_cancel(context.database, record.backfill_id)
         campaigns.set_state(context.database, record.backfill_id, epoch, BackfillState.CANCELLED)
 
 
-def _is_silent(context: LakeContext, name: str) -> bool:
-    """Say whether a driver has given no sign of life for long, nor does while it is listened for."""
-    before = get_backfill(context, name)
-    if abs(context.clock() - from_microseconds(before.heartbeat_us)) < _SILENT_AFTER:
+def _is_driven(context: LakeContext, record: BackfillRecord) -> bool:
+    """Say whether somebody works on a campaign: what this machine cannot know, is listened for."""
+    if record.state not in _WORKING or record.driver is None:
         return False
-    until = time.monotonic() + _LISTEN_S
-    while time.monotonic() < until:
-        time.sleep(BEAT_S / 10)
-        if get_backfill(context, name) != before:
-            return False
-    return True
+    known = is_alive(record.driver)
+    if known is not None:
+        return known
+
+    def beat() -> tuple[int, int]:
+        found = get_backfill(context, record.name)
+        return found.epoch, found.heartbeat_us
+
+    silent = abs(
+        context.clock() - from_microseconds(record.heartbeat_us)
+    )  # our clock may be ahead of its own, or behind
+    return hears(beat, silent_s=silent.total_seconds())
+
+
+def _driven(context: LakeContext, record: BackfillRecord) -> StateError:
+    found = get_backfill(context, record.name)
+    return StateError(
+        f"Backfill {found.name!r} is being worked on by {found.driver}, which said so at "
+        f"{from_microseconds(found.heartbeat_us).isoformat(timespec='seconds')}.",
+        hint="wait for it, or cancel() it; resume(take_over=True) has everything refused that it still does.",
+        context={"backfill": found.name, "driver": found.driver, "heartbeat_us": found.heartbeat_us},
+    )
 
 
 def rollback_backfill(home: Home, name: str) -> Commit:

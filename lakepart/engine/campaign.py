@@ -91,6 +91,10 @@ class Campaign:
         outcomes = [TargetOutcome(target.ordinal, state, error_type, error_message) for target in targets]
         campaigns.finish_targets(self.context.database, self.record.backfill_id, self.record.epoch, outcomes)
 
+    def let_go(self) -> None:
+        """Note that nobody works on it any more."""
+        campaigns.let_go(self.context.database, self.record.backfill_id, self.record.epoch)
+
     def end(self, state: BackfillState) -> None:
         """Note how the backfill has ended."""
         campaigns.set_state(self.context.database, self.record.backfill_id, self.record.epoch, state)

@@ -153,15 +153,10 @@ class Driver:
 
     def let_go(self) -> None:
         """Say that nothing is under way any more; where the catalog cannot be told, whoever resumes finds out."""
-        database = self.campaign.context.database
         with suppress(LakepartError):
-            with database.reading() as connection:  # the queue has let go of orders whose commit failed
-                running = campaigns.list_targets(
-                    connection, self.campaign.record.backfill_id, states=[TargetState.RUNNING]
-                )
-            self.campaign.note(running, TargetState.WAITING)
+            self.campaign.let_go()
         with suppress(LakepartError):
-            close_intent(database, self.campaign.intent_id)
+            close_intent(self.campaign.context.database, self.campaign.intent_id)
 
     # Starting
 

@@ -7,8 +7,6 @@ skipped: a move is nobody's conflict. Partitions go in groups: a transaction a s
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,10 +22,10 @@ from lakepart.engine.home import Home
 from lakepart.engine.move_copies import Copier, OnCopied
 from lakepart.engine.offline import require_readable
 from lakepart.engine.partly_done import telling_what_was_done
+from lakepart.engine.processes import at_work, is_alive
 from lakepart.errors import InvalidInputError, LakepartError, StateError, did_you_mean
 from lakepart.model.batches import in_batches
 from lakepart.model.catalog_records import MoveRecord
-from lakepart.model.instants import to_microseconds
 from lakepart.model.move_limits import MoveLimits
 from lakepart.model.partition_sets import PartitionSet
 from lakepart.model.plans import Move, TieringPlan, count_of, format_bytes, list_some
@@ -37,6 +35,7 @@ from lakepart.model.states import MoveState
 from lakepart.planning.tiering import plan_moves, split_by_rule
 
 LEASE = timedelta(minutes=10)
+_LEASE_US = LEASE // timedelta(microseconds=1)
 UNLIMITED = MoveLimits()
 _CLAIMED_AT_ONCE = 32
 
@@ -84,8 +83,8 @@ def plan_tiering(home: Home, policy: TieringPolicy, as_of: datetime) -> TieringP
 def finish_interrupted(context: LakeContext, limits: MoveLimits = UNLIMITED) -> int:
     """Bring the moves to an end that dead processes left; gives how many."""
     done = _Done()
-    with telling_what_was_done(done.report), Copier(context, limits) as copier:
-        _finish_interrupted(context, _holder(context), copier, done)
+    with at_work(context.new_id()[:8]) as holder, telling_what_was_done(done.report), Copier(context, limits) as copier:
+        _finish_interrupted(context, holder, copier, done)
     return done.finished
 
 
@@ -105,8 +104,8 @@ def apply_moves(
     for asset, moves in groupby(plan.moves, key=attrgetter("asset")):
         offline = [(move.key, file) for move in moves for file in move.files if file.tier in context.offline_tiers]
         require_readable(context.stores, asset, offline, "nothing was copied")
-    holder, done = _holder(context), _Done()
-    with telling_what_was_done(done.report), Copier(context, limits) as copier:
+    done = _Done()
+    with at_work(context.new_id()[:8]) as holder, telling_what_was_done(done.report), Copier(context, limits) as copier:
         _finish_interrupted(context, holder, copier, done)
         for planned in in_batches(plan.moves, _CLAIMED_AT_ONCE):
             with _aborted_on_failure(context, holder):
@@ -160,14 +159,12 @@ def _claim(
 ) -> list[MoveRecord]:
     """Claim a group together; where one of it is taken, claim one by one and skip those that are."""
     try:
-        return catalog.claim(context.database, planned, holder=holder, lease_until_us=_lease_until_us(context))
+        return catalog.claim(context.database, planned, holder=holder, lease_us=_LEASE_US)
     except StateError:
         claimed = []
         for one in planned:
             try:
-                claimed += catalog.claim(
-                    context.database, [one], holder=holder, lease_until_us=_lease_until_us(context)
-                )
+                claimed += catalog.claim(context.database, [one], holder=holder, lease_us=_LEASE_US)
             except StateError as error:
                 skipped.append((one.key, error.message))
         return claimed
@@ -190,7 +187,7 @@ def _carry_out(
     copier.copy(
         under_way,
         on_copied,
-        meanwhile=lambda: catalog.renew(database, under_way, lease_until_us=_lease_until_us(context)),
+        meanwhile=lambda: catalog.renew(database, under_way, lease_us=_LEASE_US),
     )
     moves = step(MoveState.COPYING, lambda group: catalog.advance(database, group, MoveState.VERIFIED))
     moves = step(MoveState.VERIFIED, lambda group: catalog.swap(database, group))
@@ -217,8 +214,8 @@ def _take_over(context: LakeContext, moves: Sequence[MoveRecord], holder: str) -
                     context.database,
                     move.move_id,
                     holder=holder,
-                    lease_until_us=_lease_until_us(context),
-                    instead_of=move.holder if _has_died(move.holder) else None,
+                    lease_us=_LEASE_US,
+                    instead_of=None if is_alive(move.holder) is not False else move.holder,
                 )
             )
     return taken
@@ -240,27 +237,6 @@ def _aborted_on_failure(context: LakeContext, holder: str) -> Iterator[None]:
             if given_up:
                 catalog.advance(context.database, given_up, MoveState.ABORTED, outcome="failed")
         raise
-
-
-def _lease_until_us(context: LakeContext) -> int:
-    return to_microseconds(context.clock() + LEASE)
-
-
-def _holder(context: LakeContext) -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{context.new_id()[:8]}"
-
-
-def _has_died(holder: str) -> bool:
-    host, pid, _ = holder.rsplit(":", 2)
-    if host != socket.gethostname() or int(pid) == os.getpid():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
 
 
 def _tier(context: LakeContext, name: str) -> TierRecord:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Executor, Future, wait
+from contextlib import suppress
+
+from lakepart.errors import CatalogError
 
 _SAID_EVERY_S = 60.0
 
@@ -29,7 +32,8 @@ def do_all(
             for one in done:
                 one.result()
             if running:
-                meanwhile()
+                with suppress(CatalogError):  # what is said lasts for some minutes more
+                    meanwhile()
     except BaseException:
         on_failure()
         raise

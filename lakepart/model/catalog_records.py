@@ -92,7 +92,7 @@ class WorkRecord:
 
 @dataclass(frozen=True, slots=True)
 class BackfillRecord:
-    """One campaign; ``epoch`` says which driver is in charge, ``plan`` is its plan as JSON values."""
+    """One campaign; ``epoch`` says which driver is in charge, ``driver`` who that is, ``plan`` is JSON values."""
 
     backfill_id: int
     name: str
@@ -105,6 +105,7 @@ class BackfillRecord:
     created_at_us: int
     heartbeat_us: int
     closed_at_us: int | None
+    driver: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +14,7 @@ from lakepart.errors import ErrorCode, InvalidInputError, PartitionKeyError, Sta
 from lakepart.model.definitions import OneDimensional, PartitionsDefinition, TimeDefinition
 from lakepart.parquet.casting import cast_column
 from lakepart.parquet.frames import Frame
-from lakepart.parquet.runs import MemoryRun, Piece, Positions, SpilledRun, merge, spilling
+from lakepart.parquet.runs import MemoryRun, Piece, Positions, SpilledRun, merge
 from lakepart.parquet.schemas import check_partition_column
 
 BUFFER_BYTES = 128 * 1024 * 1024  # sorting needs it about twice
@@ -228,22 +225,18 @@ def _sort_on_disk(
     if is_whole:
         yield from merge(_joined(held))
         return
-    with ExitStack() as stack:
-        with spilling(Path(spill_directory or tempfile.gettempdir()) / "x"):
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lakepart-", dir=spill_directory)))
-        spilled: list[SpilledRun] = []
-        stack.callback(_close, spilled)
-        number = 0
+    spilled: list[SpilledRun] = []
+    try:
         while not is_whole:
-            spilled.append(SpilledRun(folder / f"{number}.arrow", schema, merge(_joined(held))))
-            number += 1
+            spilled.append(SpilledRun(spill_directory, schema, merge(_joined(held))))
             if len(spilled) == _MOST_RUNS:
-                merged = SpilledRun(folder / f"{number}.arrow", schema, merge(spilled))
+                merged = SpilledRun(spill_directory, schema, merge(spilled))
                 _close(spilled)
                 spilled.append(merged)
-                number += 1
             held, is_whole = _fill(routed, buffer_bytes)
         yield from merge([*spilled, *_joined(held)])
+    finally:
+        _close(spilled)
 
 
 def _close(runs: list[SpilledRun]) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
+import tempfile
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any, Protocol
 
@@ -81,22 +81,33 @@ class MemoryRun:
 
 
 class SpilledRun:
-    """A sorted run in an Arrow file on local disk, of which one small batch is held at a time."""
+    """A sorted run in an Arrow file on local disk, of which one small batch is held at a time.
 
-    def __init__(self, path: Path, schema: pa.Schema, pieces: Iterable[Piece]) -> None:
+    The file has no name, so that the system removes it with the process, however that ends. ``folder`` is where; the
+    system's temporary folder if None.
+    """
+
+    def __init__(self, folder: str | None, schema: pa.Schema, pieces: Iterable[Piece]) -> None:
         positions: list[int] = []
         starts: list[int] = [0]
         batch_starts: list[int] = [0]
         options = pa.ipc.IpcWriteOptions(compression="lz4" if pa.Codec.is_available("lz4") else None)
-        with spilling(path), pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema, options=options) as out:
-            for table in _batched(pieces, positions, starts):
-                out.write_table(table)
-                batch_starts.append(batch_starts[-1] + table.num_rows)
+        with spilling(folder):
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as the run
+            try:
+                with pa.ipc.new_file(pa.PythonFile(self._file, "w"), schema, options=options) as out:
+                    for table in _batched(pieces, positions, starts):
+                        out.write_table(table)
+                        batch_starts.append(batch_starts[-1] + table.num_rows)
+                self._file.flush()
+            except BaseException:
+                with suppress(OSError):  # what is left to be written finds no room either
+                    self._file.close()
+                raise
         self.positions: Positions = np.array(positions, dtype=np.int64)
         self._starts = starts
         self._batch_starts = np.array(batch_starts)
-        self._file = pa.OSFile(str(path), "rb")
-        self._reader = pa.ipc.open_file(self._file)
+        self._reader = pa.ipc.open_file(pa.PythonFile(self._file, "r"))
         self._held: tuple[int, pa.Table] | None = None
 
     def tables_at(self, index: int) -> Iterator[pa.Table]:
@@ -110,7 +121,7 @@ class SpilledRun:
             start += taken
 
     def close(self) -> None:
-        """Let go of the file, which its folder deletes."""
+        """Let go of the file, which is gone then."""
         self._held = None
         self._file.close()
 
@@ -144,14 +155,14 @@ def stable_order(positions: Positions) -> npt.NDArray[np.int64]:
 
 
 @contextmanager
-def spilling(path: Path) -> Iterator[None]:
+def spilling(folder: str | None) -> Iterator[None]:
     """Translate failures of the local disk that unsorted rows are kept on meanwhile."""
     try:
         yield
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         raise StorageError(
-            f"Sorting the rows by partition failed on the local disk at {str(path.parent)!r}: {error}",
+            f"Sorting the rows by partition failed on the local disk at {folder or tempfile.tempdir!r}: {error}",
             hint="free space there, set TMPDIR to a larger disk, or give the rows in the order of their partitions.",
             code=ErrorCode.DISK_FULL if full else ErrorCode.STORAGE,
         ) from error

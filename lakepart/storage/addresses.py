@@ -32,7 +32,12 @@ def local_path(url: str) -> str:
     if not url:
         raise InvalidInputError("An empty text is no address of a lake.", hint="'.' is the working directory.")
     path = _SCHEME.sub("", url, count=1) if _scheme_of(url) else url
-    return str(Path(path).expanduser().absolute())
+    try:
+        return str(Path(path).expanduser().absolute())
+    except RuntimeError as error:  # as of a user whom only a number is known of
+        raise InvalidInputError(
+            f"{path!r} begins in a home folder, and this user has none.", hint="give the path from the root, /…."
+        ) from error
 
 
 def join_url(base: str, relative: str) -> str:

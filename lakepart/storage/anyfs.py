@@ -20,7 +20,7 @@ from lakepart.errors import AlreadyExistsError, ErrorCode, InvalidInputError, La
 from lakepart.model.archives import ARCHIVE_CLASSES, ONLINE
 from lakepart.storage.addresses import without_secrets
 from lakepart.storage.base import OnBytes, Store, StoredObject, check_path, check_prefix
-from lakepart.storage.failures import already_exists, not_found, translate, translated
+from lakepart.storage.failures import already_exists, not_found, spooling, translate
 from lakepart.storage.native import NativeFilesystem
 from lakepart.storage.sent import SentSink
 
@@ -323,7 +323,7 @@ class _Spool:
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         length = memoryview(data).nbytes
-        with translated("write", tempfile.gettempdir()):
+        with spooling():
             if self._file is None and self.size_bytes + length > _SPOOL_BYTES:
                 self._file = tempfile.NamedTemporaryFile(prefix="lakepart-")  # noqa: SIM115 - lives as long as the spool
                 self._file.write(self._memory.getbuffer())
@@ -341,7 +341,7 @@ class _Spool:
         """Give all bytes again, from the start."""
         source = self._file or self._memory
         source.seek(0)
-        with translated("read", tempfile.gettempdir()):
+        with spooling():
             while chunk := source.read(_CHUNK_BYTES):
                 yield chunk
 

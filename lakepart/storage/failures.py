@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -42,6 +43,21 @@ def translated(action: str, place: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise translate(error, action, place) from error
+
+
+@contextmanager
+def spooling() -> Iterator[None]:
+    """Run a block that uses the temporary folder; failures name it, and the way to another one."""
+    try:
+        yield
+    except OSError as error:
+        folder = tempfile.tempdir or "a temporary folder"
+        raise StorageError(
+            f"Cannot keep bytes that are on their way in {folder!r}: {error.strerror or error}.",
+            hint="free space there, or set TMPDIR to a larger disk; nothing was stored.",
+            code=ErrorCode.DISK_FULL if error.errno in _DISK_FULL else ErrorCode.STORAGE,
+            context={"path": folder, "errno": error.errno},
+        ) from error
 
 
 def translate(error: OSError, action: str, place: str) -> LakepartError:

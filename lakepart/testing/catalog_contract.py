@@ -795,7 +795,7 @@ class CatalogContract:
     def _backfill(self, database: Database, asset: AssetRecord, ordinals: Sequence[int]) -> Any:
         targets = [Target(f"k{ordinal}", ordinal, ordinal // 2, "missing", None) for ordinal in ordinals]
         return campaigns.open_backfill(
-            database, "fix", asset_id=asset.asset_id, branch=0, plan={"batch": 2}, targets=targets
+            database, "fix", asset_id=asset.asset_id, branch=0, plan={"batch": 2}, targets=targets, driver="us"
         )
 
     def test_a_backfill_counts_attempts_and_remembers_errors(self, database: Database, asset: AssetRecord) -> None:
@@ -843,14 +843,14 @@ class CatalogContract:
     def test_a_commit_of_a_superseded_driver_is_refused(self, database: Database, asset: AssetRecord) -> None:
         backfill = self._backfill(database, asset, [0])
         campaigns.start_attempts(database, backfill.backfill_id, 1, [0])
-        assert campaigns.take_over(database, backfill.backfill_id, 1) == 2
+        assert campaigns.take_over(database, backfill.backfill_id, 1, driver="them") == 2
 
         with pytest.raises(StateError, match="taken over"):
             run(database, change(asset, 0, "a"), backfill=BackfillClaim(backfill.backfill_id, 1, (0,)))
         with pytest.raises(StateError, match="taken over"):
             campaigns.heartbeat(database, backfill.backfill_id, 1)
         with pytest.raises(StateError, match="taken over"):
-            campaigns.take_over(database, backfill.backfill_id, 1)
+            campaigns.take_over(database, backfill.backfill_id, 1, driver="them")
 
         assert content_of(database, asset) == {}
 
@@ -880,7 +880,7 @@ class CatalogContract:
         campaigns.set_state(database, backfill.backfill_id, 1, BackfillState.CANCELLED)
         with pytest.raises(StateError, match="no more results"):
             run(database, change(asset, 0, "a"), backfill=BackfillClaim(backfill.backfill_id, 1, (0,)))
-        epoch = campaigns.take_over(database, backfill.backfill_id, 1)
+        epoch = campaigns.take_over(database, backfill.backfill_id, 1, driver="them")
 
         assert campaigns.start_attempts(database, backfill.backfill_id, epoch, [0, 1]) == {0: 2, 1: 1}
 
@@ -894,7 +894,7 @@ class CatalogContract:
 
     def _move(self, database: Database, asset: AssetRecord, ordinal: int, to_tier: str = "cold") -> Any:
         planned = self._planned(database, asset, ordinal, to_tier)
-        [move] = moves.claim(database, [planned], holder="us", lease_until_us=database.now_us() + 10)
+        [move] = moves.claim(database, [planned], holder="us", lease_us=10)
         moves.advance(database, [move], MoveState.COPYING)
         [verified] = moves.advance(database, [move], MoveState.VERIFIED)
         return verified
@@ -950,7 +950,7 @@ class CatalogContract:
     def test_a_group_takes_no_step_when_one_of_it_was_taken_over(self, database: Database, asset: AssetRecord) -> None:
         run(database, change(asset, 1, "a"), change(asset, 2, "b"))
         group = [self._move(database, asset, ordinal) for ordinal in (1, 2)]
-        moves.take_over(database, group[1].move_id, holder="them", lease_until_us=0, instead_of="us")
+        moves.take_over(database, group[1].move_id, holder="them", lease_us=0, instead_of="us")
 
         with pytest.raises(StateError, match="'k2' was taken over by them"):
             moves.swap(database, group)
@@ -965,7 +965,7 @@ class CatalogContract:
         planned = self._planned(database, asset, 1)
 
         with pytest.raises(StateError, match="moved twice"):
-            moves.claim(database, [planned, planned], holder="us", lease_until_us=0)
+            moves.claim(database, [planned, planned], holder="us", lease_us=0)
 
         with database.reading() as connection:
             assert moves.open_moves(connection) == []
@@ -990,7 +990,7 @@ class CatalogContract:
 
         planned = [self._planned(database, asset, 2), self._planned(database, asset, 1)]
         with pytest.raises(StateError, match="by us"):
-            moves.claim(database, planned, holder="them", lease_until_us=0)
+            moves.claim(database, planned, holder="them", lease_us=0)
 
         with database.reading() as connection:
             assert moves.open_moves(connection) == [held]
@@ -998,12 +998,12 @@ class CatalogContract:
     def test_a_move_is_taken_over_when_its_lease_has_run_out(self, database: Database, asset: AssetRecord) -> None:
         run(database, change(asset, 1, "a"))
         planned = self._planned(database, asset, 1)
-        [move] = moves.claim(database, [planned], holder="us", lease_until_us=database.now_us() + 10**9)
+        [move] = moves.claim(database, [planned], holder="us", lease_us=10**9)
         with pytest.raises(StateError, match="by us"):
-            moves.take_over(database, move.move_id, holder="them", lease_until_us=0)
-        moves.renew(database, [move], lease_until_us=database.now_us() - 1)
+            moves.take_over(database, move.move_id, holder="them", lease_us=0)
+        moves.renew(database, [move], lease_us=-1)
 
-        taken = moves.take_over(database, move.move_id, holder="them", lease_until_us=0)
+        taken = moves.take_over(database, move.move_id, holder="them", lease_us=0)
 
         assert taken.fence == move.fence + 1
         with pytest.raises(StateError, match="taken over by them"):
@@ -1151,4 +1151,4 @@ class CatalogContract:
         moves.advance(database, [back], MoveState.ABORTED, outcome="test")
         assert upkeep.begin_deletion(database, [retired], retired_before_us=far) == [retired]
         with pytest.raises(StateError, match="Vacuum is deleting"):
-            moves.claim(database, [self._planned(database, asset, 1, "hot")], holder="us", lease_until_us=0)
+            moves.claim(database, [self._planned(database, asset, 1, "hot")], holder="us", lease_us=0)

@@ -35,6 +35,7 @@ def postgresql_server(*, durable: bool = False) -> Iterator[str]:
     try:
         if user is not None:
             os.chown(folder, user, user)
+            folder.chmod(0o711)  # who has not all of root's rights finds the socket, too
         programs = _programs(folder, user)
         data = folder / "data"
         _run([programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "-N"], user)

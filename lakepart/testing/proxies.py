@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 _REQUEST = re.compile(rb"([A-Z]+) (\S+) HTTP/1\.1\r\n")
 _CHUNK_BYTES = 1 << 18
+_LOOK_EVERY_S = 0.01
 _NO_LINGER = struct.pack("ii", 1, 0)  # closing such a socket resets the connection
 
 
@@ -66,6 +67,31 @@ class _Order:
     times: int
 
 
+class Hold:
+    """Requests that wait before the server; see :meth:`Proxy.hold`."""
+
+    def __init__(self, matches: Callable[[Request], bool]) -> None:
+        self._matches = matches
+        self._arrived = threading.Event()
+        self._let_go = threading.Event()
+
+    def wait(self, timeout_s: float = 60.0) -> None:
+        """Wait for the first of them."""
+        if not self._arrived.wait(timeout_s):
+            raise TimeoutError(f"no such request has come within {timeout_s} s")
+
+    def let_go(self) -> None:
+        """Pass them on, and hold no more."""
+        self._let_go.set()
+
+    async def delay(self, request: Request) -> None:
+        """Keep a request for as long as it is to wait."""
+        if self._matches(request):
+            self._arrived.set()
+            while not self._let_go.is_set():
+                await asyncio.sleep(_LOOK_EVERY_S)
+
+
 class Proxy:
     """Passes bytes between clients and one server, until :func:`proxy_before` ends.
 
@@ -85,6 +111,7 @@ class Proxy:
         self.left_out: frozenset[str] = frozenset()
         self._host, self._port = host, port
         self._orders: list[_Order] = []
+        self._holds: list[Hold] = []
         self._traffic = Traffic()
         self._lock = threading.Lock()
         self._writers: set[asyncio.StreamWriter] = set()  # whose sockets may be open
@@ -94,6 +121,12 @@ class Proxy:
         """Let ``fault`` befall the next ``times`` requests that match."""
         with self._lock:
             self._orders.append(_Order(fault, matches, times))
+
+    def hold(self, matches: Callable[[Request], bool]) -> Hold:
+        """Let requests that match wait until they are let go: their client stands still at a known point."""
+        with self._lock:
+            self._holds.append(Hold(matches))
+            return self._holds[-1]
 
     def heal(self) -> int:
         """Let nothing befall any more; gives how many of the faults asked for have not been met."""
@@ -145,6 +178,13 @@ class Proxy:
         await asyncio.gather(*(one.wait_closed() for one in opened), return_exceptions=True)
         self._writers.difference_update(opened)
 
+    async def delay(self, request: Request) -> None:
+        """Let a request wait as long as it is to."""
+        for hold in list(self._holds):
+            await hold.delay(request)
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
+
     def note_request(self, request: Request) -> Fault | None:
         """Count a request, and say what befalls it."""
         with self._lock:
@@ -177,8 +217,7 @@ class _Connection:
             if (found := _REQUEST.match(data)) is not None:
                 request = Request(found[1].decode(), found[2].decode())
                 self._fault = self._proxy.note_request(request)
-                if self._proxy.delay_s:
-                    await asyncio.sleep(self._proxy.delay_s)
+                await self._proxy.delay(request)
                 if self._fault in _ANSWERED:
                     await self._answer(*_ANSWERED[self._fault], with_body=request.method != "HEAD")
                     return

@@ -47,7 +47,7 @@ def plans(database):
 
 def test_starting_and_finishing_orders_looks_targets_up_by_key(database, plans):
     targets = [Target(f"k{number}", number, number, "missing", None) for number in range(8)]
-    record = campaigns.open_backfill(database, "all", asset_id=1, branch=0, plan={}, targets=targets)
+    record = campaigns.open_backfill(database, "all", asset_id=1, branch=0, plan={}, targets=targets, driver="us")
     plans.clear()
 
     campaigns.start_attempts(database, record.backfill_id, record.epoch, [3, 4])

@@ -78,8 +78,7 @@ def backfill_together(lake):
 
 
 def take_over(lake):
-    clock_of(lake).advance(timedelta(minutes=30))  # the driver seems to be dead
-    lake.backfill("run").resume(tens, progress=False)
+    lake.backfill("run").resume(tens, progress=False, take_over=True)
 
 
 def cancel(lake):

@@ -119,12 +119,12 @@ def test_what_was_done_before_the_crash_is_not_computed_again(lake, producer, ro
     assert rows_of(lake) == NEW
 
 
-def test_a_driver_that_was_only_slow_is_refused_after_somebody_resumed(lake, producer, rows_of):
+def test_a_driver_that_was_only_slow_is_refused_after_somebody_took_over(lake, producer, rows_of):
     lake.register(producer)
 
     def slow(part, numbers):
         clock_of(lake).advance(timedelta(hours=1))
-        reopened(lake).backfill("slow").resume(producer.function, progress=False)
+        reopened(lake).backfill("slow").resume(producer.function, progress=False, take_over=True)
         return producer.function(part, numbers)
 
     with pytest.raises(lp.StateError, match="taken over"):

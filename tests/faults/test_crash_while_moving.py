@@ -1,5 +1,7 @@
 """A process that dies anywhere in a move between tiers: every row stays readable, and the next move finishes it."""
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -121,13 +123,19 @@ def test_a_partition_rewritten_while_its_move_was_interrupted_keeps_its_rows(
 
 
 @pytest.mark.parametrize("state", ["planned", "copying", "verified"])
-def test_a_move_of_a_living_process_is_left_to_it(dead_mover, rows_of, state):
+def test_a_move_of_another_machine_is_left_to_it_while_its_lease_runs(dead_mover, rows_of, state):
     lake = dead_mover(state)
+    with closing(sqlite3.connect(Path(lake.url, "catalog.db"))) as catalog, catalog:
+        catalog.execute("UPDATE move SET holder = 'elsewhere/000000:1:00000000'")
     expected = rows_of(lake)
 
-    report = lake.asset("numbers")[KEYS].demote("cold", progress=False)  # the lease still runs
+    report = lake.asset("numbers")[KEYS].demote("cold", progress=False)
 
     assert report.partitions == 1
     assert [key for key, _ in report.skipped] == ["2024-01-01"]
     assert live_tiers(lake)["2024-01-01"] == "hot"
     assert rows_of(lake) == expected
+
+    clock_of(lake).advance(timedelta(minutes=11))
+    assert lake.asset("numbers")[KEYS].demote("cold", progress=False).finished == 1
+    assert live_tiers(lake)["2024-01-01"] == "cold"
