@@ -78,6 +78,11 @@ class Store(Protocol):
     store fails: code ``disk-full`` for no space left, ``permission`` for no right, ``storage`` for the rest.
     """
 
+    @property
+    def root(self) -> str:
+        """The folder or the URL that paths are below, without secrets; what other programs open begins with it."""
+        ...
+
     def open_new(self, path: str, *, whole: bool = False) -> Sink:
         """Open a sink for the new object ``path``; the folders above it are made.
 

@@ -37,6 +37,11 @@ class CrashingStore:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._store!r})"
 
+    @property
+    def root(self) -> str:
+        """Where the store is."""
+        return self._store.root
+
     def open_new(self, path: str, *, whole: bool = False) -> Sink:
         """Open a sink that is torn by a crash."""
         self._effects.check_alive()
@@ -107,6 +112,11 @@ class FullDiskStore:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._store!r})"
+
+    @property
+    def root(self) -> str:
+        """Where the store is."""
+        return self._store.root
 
     @property
     def free_bytes(self) -> int:
