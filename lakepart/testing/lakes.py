@@ -1,9 +1,13 @@
-"""Lakes to test with: on a frozen clock, in memory, copied, opened again, and dying at any one of their effects."""
+"""Lakes to test with: on a frozen clock, in memory, copied, opened again, and dying at any one of their effects.
+
+Lakes on S3 are opened with the endpoint and credentials that the environment names: ``AWS_ENDPOINT_URL`` and others.
+"""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +24,9 @@ from lakepart.engine.opening import CATALOG_FILE, create_lake, open_lake
 from lakepart.errors import InvalidInputError
 from lakepart.lake import Lake
 from lakepart.model.records import TierRecord
-from lakepart.storage.base import Store
+from lakepart.storage.addresses import is_local
+from lakepart.storage.base import Store, is_temporary
+from lakepart.storage.locations import open_store
 from lakepart.testing.clocks import FrozenClock
 from lakepart.testing.databases import CrashingDatabase
 from lakepart.testing.effects import Crash, Effects, When
@@ -28,6 +34,8 @@ from lakepart.testing.postgresql import refill
 from lakepart.testing.stores import CrashingStore
 
 Action = Callable[[Lake], object]
+
+_AT_ONCE = 8  # objects that are copied side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +94,24 @@ def reopened(lake: Lake, *, catalog: str | None = None, clock: Clock | None = No
     return _opened(context.url, catalog or context.catalog, clock or context.clock)
 
 
-def copied(lake: Lake, folder: str | PathLike[str], *, catalog: str | None = None) -> Lake:
-    """Copy a local lake as it lies on disk and open the copy, on a clock of its own that shows the same time.
+def copied(lake: Lake, place: str | PathLike[str], *, catalog: str | None = None) -> Lake:
+    """Copy a lake as it lies and open the copy, on a clock of its own that shows the same time.
 
+    The place is a folder or, with ``catalog``, any address; tiers elsewhere than in the lake's folder stay there.
     With ``catalog``, the copy's catalog is there instead of in its folder. Where both are in one PostgreSQL server and
     the target is a catalog already, its rows give way to the copy's: what a test of many lakes can afford.
     """
     context = lake._home.context
+    url = fspath(place)
     lake.close()
-    if catalog is None:
-        shutil.copytree(context.url, folder)
+    if is_local(context.url) and is_local(url):
+        without = None if catalog is None else shutil.ignore_patterns(f"{CATALOG_FILE}*")
+        shutil.copytree(context.url, url, ignore=without)
     else:
-        shutil.copytree(context.url, folder, ignore=shutil.ignore_patterns(f"{CATALOG_FILE}*"))
-        if not (isinstance(context.catalog, str) and refill(context.catalog, catalog)):
-            copy_catalog(context.database, catalog)
-    return _opened(fspath(folder), catalog, FrozenClock(context.clock()))
+        _copy_objects(context.root, open_store(url))
+    if catalog is not None and not (isinstance(context.catalog, str) and refill(context.catalog, catalog)):
+        copy_catalog(context.database, catalog)
+    return _opened(url, catalog, FrozenClock(context.clock()))
 
 
 def with_effects(lake: Lake, effects: Effects) -> Lake:
@@ -225,6 +236,14 @@ def _dies(action: Action, lake: Lake) -> bool:
     except Crash:
         return True
     return False
+
+
+def _copy_objects(source: Store, target: Store) -> None:
+    """Copy everything but the catalog, and what is unfinished, which not every store can read."""
+    names = [found.path for found in source.list() if not found.path.startswith(CATALOG_FILE)]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        wanted = [name for name in names if not is_temporary(name)]
+        list(pool.map(lambda name: target.put_new(name, source.read_bytes(name)), wanted))
 
 
 def _opened(url: str, catalog: Location | None, clock: Clock) -> Lake:

@@ -35,6 +35,16 @@ class S3Server:
         """What ``connect`` and ``create`` take to reach it."""
         return {"endpoint_url": self.url, "key": self.key, "secret": self.secret, "region": "us-east-1"}
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which programs that are told nothing else reach it."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": self.key,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
     def client(self) -> Any:
         """Give a boto3 client, to look at the server by other means than a store of ours."""
         import boto3

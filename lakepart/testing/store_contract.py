@@ -337,8 +337,9 @@ class StoreContract:
 
         assert store.read_bytes("a/b") == b"new"
 
-    def test_its_repr_names_its_class(self, store: Store) -> None:
+    def test_its_repr_names_its_class_and_where_it_is(self, store: Store) -> None:
         assert type(store).__name__ in repr(store)
+        assert store.root in repr(store)
 
     def test_it_has_all_methods_of_a_store(self, store: Store) -> None:
         assert isinstance(store, Store)

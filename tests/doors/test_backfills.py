@@ -58,8 +58,8 @@ def times_ten(numbers) -> pa.Table:
 
 
 @pytest.fixture
-def lake(template, tmp_path) -> lp.Lake:
-    lake = copied(template, tmp_path / "lake")
+def lake(template, place) -> lp.Lake:
+    lake = copied(template, place.url, catalog=place.catalog)
     lake.register(tens)
     return lake
 
@@ -90,7 +90,7 @@ def operations(lake: lp.Lake) -> list[str]:
 
 
 def test_a_plan_changes_nothing_and_says_what_why_and_how(lake) -> None:
-    before = query_catalog(lake.url, "SELECT count(*) FROM backfill UNION ALL SELECT snapshot FROM head")
+    before = query_catalog(lake, "SELECT count(*) FROM backfill UNION ALL SELECT snapshot FROM head")
 
     plan = lake.asset("tens")[BOUNDED].plan_backfill(name="rest", batch=2)
 
@@ -102,7 +102,7 @@ def test_a_plan_changes_nothing_and_says_what_why_and_how(lake) -> None:
     assert (plan.estimated_rows, plan.estimated_bytes) == (2, 2 * lake.asset("tens").status()["bytes"][0])
     assert "2 partitions of tens in 1 order" in str(plan)
     assert json.loads(json.dumps(plan.to_dict()))["inputs"]["numbers"]["mapping"]["kind"] == "identity"
-    assert query_catalog(lake.url, "SELECT count(*) FROM backfill UNION ALL SELECT snapshot FROM head") == before
+    assert query_catalog(lake, "SELECT count(*) FROM backfill UNION ALL SELECT snapshot FROM head") == before
 
 
 def test_applying_a_plan_computes_exactly_what_it_says(lake) -> None:
@@ -157,6 +157,7 @@ def test_a_backfill_of_nothing_is_completed_and_commits_nothing(lake) -> None:
     assert lake.branches().empty
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -179,6 +180,7 @@ def test_options_outside_their_rule_are_refused_and_record_nothing(lake, options
     assert lake.branches().empty
 
 
+@pytest.mark.in_a_folder
 def test_without_a_producer_nothing_can_be_computed(lake, days) -> None:
     with pytest.raises(lp.StateError, match="no producer"):
         days[FIRST].backfill(progress=False)
@@ -309,6 +311,7 @@ def test_a_name_is_used_once_and_a_second_use_leaves_no_branch(lake, days, publi
     assert lake.backfills()["name"].tolist() == ["first"]
 
 
+@pytest.mark.in_a_folder
 def test_a_name_that_no_branch_can_have_is_refused_before_anything_is_computed(lake, days) -> None:
     for publish in ("each", "together"):
         with pytest.raises(lp.InvalidInputError, match="cannot be a branch name"):
@@ -321,6 +324,7 @@ def test_a_name_that_no_branch_can_have_is_refused_before_anything_is_computed(l
 # What producers may do
 
 
+@pytest.mark.in_a_folder
 def test_producers_are_told_what_to_make(days) -> None:
     parts = []
 
@@ -349,6 +353,7 @@ RESULTS = {
 }
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize("kind", RESULTS)
 def test_producers_may_give_rows_in_any_form(days, kind) -> None:
     days[FIRST:THIRD].backfill(RESULTS[kind], batch=2, progress=False)
@@ -356,6 +361,7 @@ def test_producers_may_give_rows_in_any_form(days, kind) -> None:
     assert rows_of(days) == {1: 7, 2: 7, 3: 7}
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize(
     "give",
     [
@@ -442,10 +448,11 @@ def test_a_producer_that_fails_is_told_of_and_harms_no_other_partition(lake, day
     assert caught.value.context["failed"] == [SECOND]
     assert rows_of(days) == {1: 1, 3: 1, 4: 4}
     assert days.failed().keys == [SECOND]
-    assert stray_files(lake.url) == set()
-    assert query_catalog(lake.url, "SELECT count(*) FROM intent") == [(0,)]
+    assert stray_files(lake) == set()
+    assert query_catalog(lake, "SELECT count(*) FROM intent") == [(0,)]
 
 
+@pytest.mark.in_a_folder
 def test_an_order_may_fail_with_words_that_no_catalog_can_keep(days) -> None:
     def odd(part):
         if part.key == FIRST:
@@ -471,7 +478,7 @@ def test_an_order_that_fails_is_tried_again_and_every_attempt_is_recorded(lake, 
 
     assert (handle.state, handle.status()["attempts"].tolist(), calls) == ("completed", [3], [FIRST] * 3)
     recorded = query_catalog(
-        lake.url,
+        lake,
         "SELECT number, backfill_attempt.state, error_type FROM backfill_attempt JOIN backfill USING (backfill_id) "
         f"WHERE name = '{handle.name}' ORDER BY number",
     )
@@ -479,6 +486,7 @@ def test_an_order_that_fails_is_tried_again_and_every_attempt_is_recorded(lake, 
     assert handle.status()["error"].tolist() == [None]
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize("retries", [0, 1])
 def test_an_order_is_tried_once_more_than_its_retries(days, retries) -> None:
     calls = []
@@ -493,6 +501,7 @@ def test_an_order_is_tried_once_more_than_its_retries(days, retries) -> None:
     assert len(calls) == retries + 1
 
 
+@pytest.mark.in_a_folder
 def test_a_producer_that_hangs_is_given_up_and_what_it_gives_later_is_ignored(lake, days) -> None:
     released, ended = threading.Event(), threading.Event()
 
@@ -515,6 +524,7 @@ def test_a_producer_that_hangs_is_given_up_and_what_it_gives_later_is_ignored(la
     assert rows_of(days) == {1: 1, 3: 1}
 
 
+@pytest.mark.in_a_folder
 def test_time_spent_waiting_for_a_worker_does_not_count(days) -> None:
     pause = threading.Event()
 
@@ -527,6 +537,7 @@ def test_time_spent_waiting_for_a_worker_does_not_count(days) -> None:
     assert handle.counts == {"done": 4}
 
 
+@pytest.mark.in_a_folder
 def test_workers_compute_side_by_side(days) -> None:
     barrier = threading.Barrier(3)
     days.write(frame((9, 9)))  # fixes the schema, before which one order goes alone
@@ -580,7 +591,7 @@ def test_a_month_is_computed_from_its_days_and_is_stale_once_one_changes(lake) -
 
     assert asset["2024-01-01"].to_arrow().to_pylist() == [{"days": 4, "x": 10}]
     assert query_catalog(
-        lake.url,
+        lake,
         "SELECT selection FROM version_input JOIN version USING (version_id) WHERE key = '2024-01-01' "
         "AND selection LIKE '%31%'",
     ) == [("2024-01-01..2024-01-31",)]
@@ -716,6 +727,7 @@ def test_resuming_computes_only_what_failed_and_grants_its_retries_anew(days) ->
     assert (handle.state, handle.status()["attempts"].tolist()) == ("completed", [1, 4, 1])
 
 
+@pytest.mark.in_a_folder
 def test_after_a_commit_that_failed_nothing_is_running_and_resuming_computes_it(lake, days) -> None:
     def sabotage(statement):
         with closing(sqlite3.connect(Path(lake.url) / "catalog.db")) as catalog, catalog:
@@ -782,7 +794,7 @@ def test_what_an_interrupted_driver_has_let_go_of_is_cancelled_at_once_and_can_b
     handle = reopened(lake).backfill("dead")
     assert handle.state == "running"
     epochs = "SELECT epoch FROM backfill WHERE name = 'dead'"
-    epoch = query_catalog(lake.url, epochs)[0][0]
+    epoch = query_catalog(lake, epochs)[0][0]
 
     assert handle.cancel().state == "cancelled"
     assert set(states_of(handle).values()) == {"done", "cancelled"}
@@ -790,7 +802,7 @@ def test_what_an_interrupted_driver_has_let_go_of_is_cancelled_at_once_and_can_b
     handle.resume(giving(2), progress=False)
 
     assert rows_of(days) == {1: 1, 2: 2, 3: 2}
-    assert query_catalog(lake.url, epochs)[0][0] > epoch
+    assert query_catalog(lake, epochs)[0][0] > epoch
 
 
 def test_rolling_back_gives_every_partition_what_it_had(lake) -> None:
@@ -848,6 +860,7 @@ def test_a_diff_shows_what_is_staged_before_it_is_published(lake, days) -> None:
 # Looking on
 
 
+@pytest.mark.in_a_folder
 def test_progress_counts_partitions_up_to_all_of_them(lake, days) -> None:
     seen = []
     plan = days[BOUNDED].plan_backfill(giving(1), batch=2)
@@ -861,6 +874,7 @@ def test_progress_counts_partitions_up_to_all_of_them(lake, days) -> None:
     assert max(progress.running for progress in seen) <= 4
 
 
+@pytest.mark.in_a_folder
 def test_progress_counts_what_failed(lake, days) -> None:
     seen = []
     plan = days[FIRST:SECOND].plan_backfill(raising, retries=0)
@@ -916,6 +930,7 @@ def test_a_handle_travels_to_other_processes(lake) -> None:
     assert (handle.name, handle.state, handle.counts) == ("first", "completed", {"done": 2})
 
 
+@pytest.mark.in_a_folder
 def test_the_error_of_a_backfill_travels_with_its_handle(days) -> None:
     with pytest.raises(lp.BackfillError) as caught:
         days[FIRST].backfill(raising, retries=0, progress=False)

@@ -33,8 +33,8 @@ def template(tmp_path_factory) -> lp.Lake:
 
 
 @pytest.fixture
-def lake(template, tmp_path) -> lp.Lake:
-    return copied(template, tmp_path / "lake")
+def lake(template, place) -> lp.Lake:
+    return copied(template, place.url, catalog=place.catalog)
 
 
 @pytest.fixture
@@ -113,6 +113,7 @@ def test_what_a_branch_removed_is_in_its_diff_and_missing_after_publication(lake
     assert rows_of(lake) == {2: 22}
 
 
+@pytest.mark.in_a_folder
 def test_the_diff_of_an_untouched_branch_is_empty_and_typed(branch) -> None:
     diff = branch.diff()
 
@@ -183,6 +184,7 @@ def test_a_discarded_branch_leaves_nothing_behind(lake, branch) -> None:
     assert lake.create_branch("draft").diff().empty
 
 
+@pytest.mark.in_a_folder
 def test_names_of_branches_are_checked_and_close_ones_suggested(lake, branch) -> None:
     assert branch.name == "draft"
     with pytest.raises(lp.AlreadyExistsError, match="'draft'"):
@@ -242,6 +244,7 @@ def test_every_snapshot_shows_what_was_current_then(lake, days) -> None:
     assert repr(lake.at(1)).endswith("at snapshot 1>")
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize(
     ("when", "snapshot"),
     [
@@ -259,6 +262,7 @@ def test_an_instant_shows_the_last_snapshot_at_or_before_it(lake, when, snapshot
     assert rows_of(lake.at(when)) == rows_of(lake.at(snapshot))
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize(
     ("when", "error"),
     [
@@ -449,6 +453,7 @@ def test_rolling_back_goes_to_tags_and_instants_too(lake, days) -> None:
     assert rows_of(lake) == {1: 1, 2: 22}
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize(
     ("options", "error"),
     [
@@ -633,7 +638,7 @@ def test_snapshot_numbers_have_no_gaps_and_their_times_rise(lake, days) -> None:
     for number in range(5):
         days.write(frame((1, number)), FIRST)
 
-    rows = query_catalog(lake.url, "SELECT snapshot, at_us FROM snapshot ORDER BY snapshot")
+    rows = query_catalog(lake, "SELECT snapshot, at_us FROM snapshot ORDER BY snapshot")
 
     assert [number for number, _ in rows] == list(range(8))
     times = [at_us for _, at_us in rows]

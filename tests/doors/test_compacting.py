@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 
 import pyarrow as pa
@@ -38,9 +38,7 @@ def sums(part, rows):
 @pytest.fixture(scope="module")
 def template(tmp_path_factory):
     """Day 1 of ``rows`` in four files, day 2 in one, day 3 known to be empty; ``sums`` made of day 1; a branch."""
-    tiers = [TierRecord("hot", "hot", None, 0), TierRecord("cold", "cold", None, 1)]
-    tiers.append(TierRecord("ice", "ice", "DEEP_ARCHIVE", 2))
-    lake = frozen_lake(tmp_path_factory.mktemp("template") / "lake", at=datetime(2024, 3, 1, tzinfo=UTC), tiers=tiers)
+    lake = frozen_lake(tmp_path_factory.mktemp("template") / "lake", at=datetime(2024, 3, 1, tzinfo=UTC))
     rows = lake.asset("rows", partitions=DAYS)
     rows.write(frame((1, 4), (1, 1), (2, 7)), code_version="c")
     for value in (3, 2, 9):
@@ -52,8 +50,8 @@ def template(tmp_path_factory):
 
 
 @pytest.fixture
-def lake(template, tmp_path):
-    return copied(template, tmp_path / "lake")
+def lake(template, place):
+    return copied(template, place.url, catalog=place.catalog)
 
 
 @pytest.fixture
@@ -77,10 +75,11 @@ def test_files_become_one_with_the_same_rows_in_their_order(lake, rows):
 
     assert rows[FIRST].to_arrow().equals(before)
     (new,) = rows[FIRST].files()["path"]
-    assert pq.ParquetFile(new).read().equals(before)
+    stored = files_of(lake)[new.removeprefix(f"{lake.url}/")]
+    assert pq.ParquetFile(BytesIO(stored)).read().equals(before)
     assert set(old["path"]) & {new} == set()
     assert (report.partitions, report.rows, report.files_before, report.files_after) == (1, 5, 4, 1)
-    assert (report.bytes_before, report.bytes_after) == (old["bytes"].sum(), os.path.getsize(new))
+    assert (report.bytes_before, report.bytes_after) == (old["bytes"].sum(), len(stored))
     assert (report.skipped, len(report.snapshots)) == ((), 1)
     assert str(report).startswith("Compacted 1 partition: 4 files (")
     assert lake.snapshots(1)[["operation", "message"]].values.tolist() == [["compact", "tidy up"]]
@@ -125,7 +124,7 @@ def test_the_past_reads_the_old_files_until_vacuum_has_forgotten_them(lake, rows
         clock_of(lake).advance(timedelta(days=30))
         lake.vacuum()
 
-    assert not any(Path(path).exists() for path in old)
+    assert not {path.removeprefix(f"{lake.url}/") for path in old} & files_of(lake).keys()
     assert values(rows) == [4, 1, 3, 2, 9]
     assert_sound(lake)
 
@@ -151,6 +150,7 @@ def test_a_transaction_that_read_before_a_compaction_commits_after_it(lake, rows
     assert_sound(lake)
 
 
+@pytest.mark.in_a_folder
 def test_a_lost_catalog_is_rebuilt_as_compacted(lake, rows):
     rows.compact(progress=False)
     before, history = rows[FIRST].files(), rows[FIRST].history().drop(columns="metadata")
@@ -166,7 +166,7 @@ def test_a_lost_catalog_is_rebuilt_as_compacted(lake, rows):
     assert found.check(checksums=True) == []
 
 
-def test_new_files_lie_where_the_old_lay_and_offline_ones_are_refused_by_name(lake, rows):
+def test_new_files_lie_where_the_old_lay(lake, rows):
     rows[FIRST].demote("cold", progress=False)
     rows.append(frame((1, 10)))
     rows.append(frame((1, 11), (2, 8)))
@@ -175,8 +175,19 @@ def test_new_files_lie_where_the_old_lay_and_offline_ones_are_refused_by_name(la
 
     assert rows[FIRST].files()["tier"].tolist() == ["cold", "hot"]
     assert values(rows) == [4, 1, 3, 2, 9, 10, 11]
+    assert_sound(lake)
+
+
+def test_files_on_an_offline_tier_are_left_out_or_refused_by_name(tmp_path):
+    tiers = [TierRecord("hot", "hot", None, 0), TierRecord("ice", "ice", "DEEP_ARCHIVE", 1)]
+    lake = frozen_lake(tmp_path / "lake", tiers=tiers)
+    rows = lake.asset("rows", partitions=DAYS)
+    rows.write(frame((1, 1), (2, 7)))
+    rows.append(frame((2, 8)))
     rows[SECOND].demote("ice", progress=False)
+
     plan = rows.plan_compact()
+
     assert plan.is_empty
     assert "left out, on ice, which is offline: 1 partition (2024-01-02)" in str(plan)
     with pytest.raises(lp.OfflineDataError, match="2024-01-02") as caught:
@@ -186,7 +197,7 @@ def test_new_files_lie_where_the_old_lay_and_offline_ones_are_refused_by_name(la
 
 
 def test_a_plan_says_what_is_merged_and_why_the_rest_is_left_out_and_is_data(lake, rows):
-    before = files_of(lake.url)
+    before = files_of(lake)
 
     plan = rows[FIRST:"2024-01-04"].plan_compact(target_file_size="64 MB", sort_by="v")
 
@@ -200,7 +211,7 @@ def test_a_plan_says_what_is_merged_and_why_the_rest_is_left_out_and_is_data(lak
     ]
     assert (plan.partitions, plan.files_before, plan.files_after, plan.size_bytes) == (1, 4, 1, size)
     assert json.loads(json.dumps(plan.to_dict()))["files_after"] == 1
-    assert files_of(lake.url) == before
+    assert files_of(lake) == before
 
     lake.apply(plan, progress=False)
 
@@ -208,6 +219,7 @@ def test_a_plan_says_what_is_merged_and_why_the_rest_is_left_out_and_is_data(lak
     assert_sound(lake)
 
 
+@pytest.mark.in_a_folder
 def test_the_target_bounds_how_much_becomes_one(rows):
     size = int(rows[FIRST].files()["bytes"].max())
 
@@ -249,7 +261,8 @@ def test_files_of_older_columns_are_written_under_those_of_now(lake, rows):
     rows.compact(progress=False)
 
     assert rows[FIRST].to_arrow().equals(before)
-    assert pq.read_schema(rows[FIRST].files()["path"].item()).names == ["day", "value", "tip"]
+    new = rows[FIRST].files()["path"].item().removeprefix(f"{lake.url}/")
+    assert pq.read_schema(BytesIO(files_of(lake)[new])).names == ["day", "value", "tip"]
     assert_sound(lake)
 
 
@@ -271,19 +284,20 @@ def days_of(count):
 # Damage
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize(
     "damage", [lambda path: pq.write_table(frame((1, 8)), path), Path.unlink], ids=["other", "none"]
 )
 def test_damage_in_a_source_is_named_and_not_taken_for_rows(lake, rows, damage):
     damaged = Path(rows[FIRST].files()["path"][2])
     damage(damaged)
-    before = files_of(lake.url)
+    before = files_of(lake)
 
     with pytest.raises(lp.CorruptionError, match=damaged.name):
         rows.compact(progress=False)
 
-    assert files_of(lake.url) == before
-    assert query_catalog(lake.url, "SELECT count(*) FROM intent") == [(0,)]
+    assert files_of(lake) == before
+    assert query_catalog(lake, "SELECT count(*) FROM intent") == [(0,)]
     assert len(rows[FIRST].files()) == 4
 
 
@@ -300,19 +314,20 @@ class Forgetful:
         return self._store.os_path(path) if path in self._known else self._instead
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize("wrong", [[4, 1, 3, 2], [4, 1, 3, 2, 8], [4, 1, 3, 2, 9, 9]], ids=["lost", "other", "twice"])
 def test_rows_that_are_not_read_back_the_same_abort_it_and_nothing_is_changed(lake, rows, wrong, tmp_path):
     instead = str(tmp_path / "instead.parquet")
     pq.write_table(frame(*((1, value) for value in wrong)), instead)
-    before, head = files_of(lake.url), query_catalog(lake.url, "SELECT snapshot FROM head")
+    before, head = files_of(lake), query_catalog(lake, "SELECT snapshot FROM head")
     store = Forgetful(lake._home.context.stores["hot"], instead)
 
     with pytest.raises(lp.CorruptionError, match="does not have the same rows") as caught:
         with_stores(lake, {"hot": store}).asset("rows").compact(progress=False)
 
     assert caught.value.context["key"] == FIRST
-    assert files_of(lake.url) == before
-    assert query_catalog(lake.url, "SELECT snapshot FROM head") == head
+    assert files_of(lake) == before
+    assert query_catalog(lake, "SELECT snapshot FROM head") == head
     assert values(rows) == [4, 1, 3, 2, 9]
     assert_sound(lake)
 
@@ -320,6 +335,7 @@ def test_rows_that_are_not_read_back_the_same_abort_it_and_nothing_is_changed(la
 # What is refused
 
 
+@pytest.mark.in_a_folder
 def test_it_is_for_the_lake_itself(lake, rows):
     head = lake.snapshots(1)["snapshot"].item()
     with lake.transaction() as tx:
@@ -355,6 +371,7 @@ def test_an_asset_that_says_so_keeps_the_rows_of_every_new_file_sorted(lake):
     assert other.to_arrow()["v"].to_pylist() == [1, 3, 4, 5, 7, 8, 9, -1, 0, 1, 2]
 
 
+@pytest.mark.in_a_folder
 def test_options_are_declared_and_altered_like_any_other(lake):
     rows = lake.asset("other", partitions=DAYS, sort_by=(), target_file_size="1 MB")
     assert lake.asset("other", partitions=DAYS, target_file_size=1_000_000).target_file_size == 1_000_000

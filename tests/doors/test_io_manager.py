@@ -31,8 +31,8 @@ def rows_on_disk(lake: lp.Lake, asset: str) -> dict[str, int]:
 
 
 @pytest.fixture
-def lake(tmp_path):
-    with lp.create(tmp_path / "lake") as lake:
+def lake(place):
+    with lp.create(place.url, catalog=place.catalog) as lake:
         lake.asset("hours", partitions=lp.Daily("2013-01-01", by="t"))
         lake.asset("regions", partitions=lp.Static(["eu", "us", "asia"]))
         lake.asset("lookup", partitions=lp.Unpartitioned())
@@ -86,11 +86,13 @@ def test_a_named_partition_without_rows_becomes_known_to_be_empty(lake, io) -> N
     assert len(io.load("hours", "2013-01-02")) == 0
 
 
+@pytest.mark.in_a_folder
 def test_a_mapping_must_have_every_key(io) -> None:
     with pytest.raises(lp.InvalidInputError, match=r"1 partition of 'hours' .* is not in the mapping: 2013-01-02"):
         io.save("hours", DAYS[:2], {"2013-01-01": hours_of("2013-01-01")})
 
 
+@pytest.mark.in_a_folder
 def test_a_mapping_may_not_have_other_keys(io) -> None:
     frames = {day: hours_of(day) for day in DAYS[:2]}
 
@@ -104,6 +106,7 @@ def test_a_mapping_names_its_partitions_itself(lake, io) -> None:
     assert rows_on_disk(lake, "hours") == {"2013-01-02": 2, "2013-01-03": 2}
 
 
+@pytest.mark.in_a_folder
 def test_a_frame_without_keys_is_refused_for_a_partitioned_asset(lake, io) -> None:
     with pytest.raises(lp.InvalidInputError, match="name the keys"):
         io.save("hours", None, hours_of("2013-01-01"))
@@ -111,11 +114,13 @@ def test_a_frame_without_keys_is_refused_for_a_partitioned_asset(lake, io) -> No
     assert rows_on_disk(lake, "hours") == {}
 
 
+@pytest.mark.in_a_folder
 def test_no_keys_at_all_cannot_be_stored_under(io) -> None:
     with pytest.raises(lp.InvalidInputError, match="name at least one"):
         io.save("hours", [], hours_of("2013-01-01"))
 
 
+@pytest.mark.in_a_folder
 def test_without_a_column_that_says_so_several_partitions_come_as_a_mapping(lake, io) -> None:
     frame = pd.DataFrame({"x": [1, 2]})
 
@@ -126,6 +131,7 @@ def test_without_a_column_that_says_so_several_partitions_come_as_a_mapping(lake
     assert rows_on_disk(lake, "regions") == {"eu": 1, "us": 2}
 
 
+@pytest.mark.in_a_folder
 def test_keys_are_keys_and_not_labels(io) -> None:
     with pytest.raises(lp.PartitionKeyError, match="2013-01"):
         io.save("hours", "2013-01", hours_of("2013-01-01"))
@@ -172,6 +178,7 @@ def test_a_missing_partition_is_skipped_with_a_warning_where_that_is_asked_for(i
     assert {key: table.num_rows for key, table in loaded.items()} == {"2013-01-01": 2}
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize(
     ("as_type", "rows"),
     [
@@ -190,6 +197,7 @@ def test_frames_of_several_kinds_can_be_asked_for(io, as_type, rows) -> None:
     assert rows(loaded) == [2, 3, 4, 5]
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize("frame_type", [pd.DataFrame, pa.Table, pl.DataFrame])
 def test_a_frame_per_key_can_be_asked_for(io, frame_type) -> None:
     io.save("hours", DAYS[:3], hours_of(DAYS[0], DAYS[2]))  # nothing on the second
@@ -200,6 +208,7 @@ def test_a_frame_per_key_can_be_asked_for(io, frame_type) -> None:
     assert {key: frame.shape for key, frame in loaded.items()} == {DAYS[0]: (2, 2), DAYS[1]: (0, 2), DAYS[2]: (2, 2)}
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize("keys", [["us"], ["us", "eu"]])
 def test_a_frame_per_key_has_the_same_columns_for_one_key_and_for_two(io, keys) -> None:
     io.save("regions", keys, {key: pd.DataFrame({"x": [1], "y": [2]}) for key in keys})
@@ -219,6 +228,7 @@ def test_only_the_columns_asked_for_are_loaded(io) -> None:
         io.load("hours", DAYS[0], columns=["xx"])
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize("as_type", [list, dict[int, pd.DataFrame], dict[str, lp.Selection], list[pd.DataFrame], 3])
 def test_a_type_that_cannot_be_loaded_is_refused_with_those_that_can(io, as_type) -> None:
     io.save("hours", DAYS[0], hours_of(DAYS[0]))
@@ -227,6 +237,7 @@ def test_a_type_that_cannot_be_loaded_is_refused_with_those_that_can(io, as_type
         io.load("hours", DAYS[0], as_type)
 
 
+@pytest.mark.in_a_folder
 def test_a_selection_takes_no_columns_because_it_reads_nothing_yet(io) -> None:
     io.save("hours", DAYS[0], hours_of(DAYS[0]))
 
@@ -234,6 +245,7 @@ def test_a_selection_takes_no_columns_because_it_reads_nothing_yet(io) -> None:
         io.load("hours", DAYS[0], lp.Selection, columns=["x"])
 
 
+@pytest.mark.in_a_folder
 def test_an_unknown_asset_is_named_with_close_ones(io) -> None:
     with pytest.raises(lp.AssetNotFoundError, match="'hours'"):
         io.load("hour", DAYS[0])
@@ -306,6 +318,7 @@ def test_a_window_that_has_not_ended_can_be_stored_and_is_early(lake, io) -> Non
     assert lake.asset("hours")[next_key].status()["reasons"].str.startswith("early").all()
 
 
+@pytest.mark.in_a_folder
 def test_loading_imports_no_library_that_was_not_asked_for(io, lake) -> None:
     io.save("hours", DAYS[0], hours_of(DAYS[0]))
     code = (

@@ -38,8 +38,8 @@ def template(tmp_path_factory) -> lp.Lake:
 
 
 @pytest.fixture
-def lake(template, tmp_path) -> lp.Lake:
-    return copied(template, tmp_path / "lake")
+def lake(template, place) -> lp.Lake:
+    return copied(template, place.url, catalog=place.catalog)
 
 
 @pytest.fixture
@@ -161,6 +161,7 @@ def test_a_plan_is_void_once_main_or_the_branch_moves(lake, days, branch) -> Non
     assert lake.snapshots()["message"][0] == "at last"
 
 
+@pytest.mark.in_a_folder
 def test_a_choice_that_is_none_is_refused(branch) -> None:
     with pytest.raises(lp.InvalidInputError, match="'fail', 'drop', 'theirs', 'ours'"):
         branch.publish(on_conflict="mine")
@@ -228,6 +229,7 @@ def test_a_closed_branch_is_refused_by_every_verb(lake, branch, closed) -> None:
             act()
 
 
+@pytest.mark.in_a_folder
 def test_a_branch_makes_no_branch(branch) -> None:
     with pytest.raises(lp.StateError, match="branch of a branch"):
         branch.create_branch("twig")

@@ -42,8 +42,8 @@ def template(tmp_path_factory):
 
 
 @pytest.fixture
-def lake(template, tmp_path):
-    return copied(template, tmp_path / "lake")
+def lake(template, place):
+    return copied(template, place.url, catalog=place.catalog)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def file_ids(lake, key):
     return [
         file_id
         for (file_id,) in query_catalog(
-            lake.url,
+            lake,
             "SELECT file_id FROM version JOIN version_file USING (version_id) "
             f"WHERE ended IS NULL AND branch_id = 0 AND key = '{key}' ORDER BY position",
         )
@@ -106,12 +106,12 @@ def test_what_is_deleted_whole_is_known_to_be_empty(lake, rows):
 
 
 def test_no_match_is_no_commit(lake, rows):
-    before = files_of(lake.url)
+    before = files_of(lake)
 
     done = rows.delete([("id", "==", 7)])
 
     assert (done.snapshot, done.partitions, done.rows_matched) == (3, 0, 0)
-    assert files_of(lake.url) == before
+    assert files_of(lake) == before
     assert lake.snapshots()["snapshot"].max() == 3
 
 
@@ -129,14 +129,15 @@ def test_a_plan_says_what_goes_and_is_data(lake, rows):
     assert isinstance(done, lp.RowChanges)
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize("given", [None, [], "id", [("ide", "==", 1)]], ids=str)
 def test_a_filter_is_needed_and_must_fit(lake, rows, given):
-    before = files_of(lake.url)
+    before = files_of(lake)
 
     with pytest.raises(lp.InvalidInputError):
         rows.delete(given)
 
-    assert files_of(lake.url) == before
+    assert files_of(lake) == before
 
 
 def test_a_partition_that_is_named_and_missing_is_an_error_unless_skipped(rows):
@@ -199,13 +200,13 @@ def test_an_offline_tier_is_refused_by_name_and_nothing_is_left(tmp_path, verb):
     rows.write(frame((1, 1, "a"), (2, 2, "b")))
     rows["2024-01-01"].demote("deep", progress=False)
     lake.vacuum()
-    before = files_of(lake.url)
+    before = files_of(lake)
 
     with pytest.raises(lp.OfflineDataError, match=r"deep, which is offline: 2024-01-01") as caught:
         rows.delete([("id", "==", 1)]) if verb == "delete" else rows.upsert(frame((1, 1, "x")), on=["id"])
 
     assert caught.value.context["partitions"] == ["2024-01-01"]
-    assert files_of(lake.url) == before
+    assert files_of(lake) == before
     rows.delete([("id", "==", 2)])
     rows.upsert(frame((1, 7, "y")), on=["id"])
     assert rows.count_rows() == 2
@@ -250,7 +251,7 @@ def test_rows_of_known_keys_are_replaced_and_others_inserted(lake, rows):
 
 def test_an_upsert_is_planned_without_a_write_and_carried_out_as_planned(lake, rows):
     new = frame((1, 2, "B"), (1, 4, "D"), (2, 1, "e"), (4, 1, "f"))
-    before = files_of(lake.url)
+    before = files_of(lake)
 
     plan = rows.plan_upsert(new, on=["id"])
 
@@ -265,7 +266,7 @@ def test_an_upsert_is_planned_without_a_write_and_carried_out_as_planned(lake, r
     assert (told["rows_updated"], told["files_rewritten"], told["partitions"][2]["content_id"]) == (2, 2, None)
     assert "2 updated, 2 inserted" in str(plan)
     assert "1 partition will be new: 2024-01-04" in str(plan)
-    assert files_of(lake.url) == before
+    assert files_of(lake) == before
 
     done = lake.apply(plan, message="late")
 
@@ -279,14 +280,14 @@ def test_an_upsert_is_planned_without_a_write_and_carried_out_as_planned(lake, r
 def test_a_planned_upsert_loses_to_newer_content_and_takes_no_other_rows(lake, rows):
     new = frame((1, 2, "B"))
     plan = rows.plan_upsert(iter([new]), on="id")
-    before = files_of(lake.url)
+    before = files_of(lake)
 
     with pytest.raises(lp.InvalidInputError, match="has been read"):
         lake.apply(plan)
     for others in (frame((1, 3, "B")), frame((2, 2, "B")), frame((1, 2, "B"), (1, 3, "x"))):
         with pytest.raises(lp.InvalidInputError, match="not those that this plan was made for"):
             lake.apply(plan, data=others)
-    assert files_of(lake.url) == before
+    assert files_of(lake) == before
     rows["2024-01-02"].delete([("id", "==", 1)])  # another partition
     rows.alter(add={"x": pa.int8()})
     with pytest.raises(lp.ConflictError, match="changed after this upsert was planned"):
@@ -300,6 +301,7 @@ def test_a_planned_upsert_loses_to_newer_content_and_takes_no_other_rows(lake, r
     assert_sound(lake)
 
 
+@pytest.mark.in_a_folder
 def test_a_plan_says_which_columns_and_which_new_keys_an_upsert_brings(lake):
     asset = lake.asset("regions", partitions=lp.Dynamic(dimension="region", by="region"))
     asset.write(pa.table({"region": ["eu"], "id": [1]}))
@@ -348,7 +350,7 @@ def test_an_upsert_may_add_a_column(lake, rows):
 
 
 def test_duplicate_keys_are_refused_with_examples(lake, rows):
-    before = files_of(lake.url)
+    before = files_of(lake)
 
     with pytest.raises(lp.InvalidInputError) as caught:
         rows.upsert(frame((1, 2, "x"), (1, 2, "y"), (1, 5, "z"), (2, 2, "w")), on=["id", "day"])
@@ -357,18 +359,18 @@ def test_duplicate_keys_are_refused_with_examples(lake, rows):
     assert "1 key comes more than once of partition '2024-01-01': id=2, day=datetime.date(2024, 1, 1)" in str(
         caught.value
     )
-    assert files_of(lake.url) == before
-    assert query_catalog(lake.url, "SELECT count(*) FROM intent") == [(0,)]
+    assert files_of(lake) == before
+    assert query_catalog(lake, "SELECT count(*) FROM intent") == [(0,)]
 
 
 def test_a_row_without_a_key_is_refused(lake, rows):
-    before = files_of(lake.url)
+    before = files_of(lake)
 
     with pytest.raises(lp.InvalidInputError, match=r"'v' is null in 1 of 2 rows .*first in row 1") as caught:
         rows.upsert(frame((1, 2, "x"), (1, 3, None)), on=["v"])
 
     assert caught.value.code is ErrorCode.NULL_KEY
-    assert files_of(lake.url) == before
+    assert files_of(lake) == before
 
 
 def test_old_rows_without_a_key_stay(rows):
@@ -377,6 +379,7 @@ def test_old_rows_without_a_key_stay(rows):
     assert held(rows["2024-01-01"])[:2] == [(1, 1, "a"), (1, 3, None)]
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize(
     ("on", "message"),
     [([], "does not name key columns"), (["id", "id"], "does not name"), (["ide"], "no column 'ide'")],
@@ -386,6 +389,7 @@ def test_a_key_must_name_columns(rows, on, message):
         rows.upsert(frame((1, 2, "x")), on=on)
 
 
+@pytest.mark.in_a_folder
 def test_a_nested_column_is_no_key(lake):
     asset = lake.asset("nested", partitions=lp.Unpartitioned())
 
@@ -432,6 +436,7 @@ VALUES = {
 }
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize("kind", VALUES)
 def test_keys_of_every_type_are_found(lake, kind):
     asset = lake.asset("typed", partitions=lp.Unpartitioned())
@@ -447,6 +452,7 @@ def test_keys_of_every_type_are_found(lake, kind):
     )
 
 
+@pytest.mark.in_a_folder
 def test_zeros_of_both_signs_and_instants_of_other_zones_are_one_key(lake):
     asset = lake.asset("typed", partitions=lp.Unpartitioned())
     asset.write(pa.table({"k": [0.0, 1.0], "t": pa.array([0, 0], pa.timestamp("us", "UTC"))}))
@@ -456,6 +462,7 @@ def test_zeros_of_both_signs_and_instants_of_other_zones_are_one_key(lake):
     assert asset.upsert(again, on=["k", "t"]).rows_updated == 1
 
 
+@pytest.mark.in_a_folder
 def test_many_columns_of_many_values_make_one_key(lake):
     asset = lake.asset("wide", partitions=lp.Unpartitioned())
     count = 3000

@@ -39,8 +39,8 @@ def template(tmp_path_factory) -> lp.Lake:
 
 
 @pytest.fixture
-def lake(template, tmp_path) -> lp.Lake:
-    lake = copied(template, tmp_path / "lake")
+def lake(template, place) -> lp.Lake:
+    lake = copied(template, place.url, catalog=place.catalog)
     lake.register(producer("1"))
     return lake
 
@@ -80,11 +80,13 @@ def test_what_has_elapsed_is_expected_and_anything_else_is_listed_only_where_it_
     assert plain.status()["key"].tolist() == [FIRST, SECOND, THIRD, FOURTH, "2024-01-09"]
 
 
+@pytest.mark.in_a_folder
 def test_named_partitions_are_always_listed(lake) -> None:
     assert lake.asset("plain")[SECOND:"2024-01-20"].status()["state"].tolist() == ["missing"] * 19
     assert lake.asset("plain")[THIRD:].status()["key"].tolist() == [THIRD]
 
 
+@pytest.mark.in_a_folder
 def test_what_is_expected_goes_by_the_zone_of_the_definition(lake) -> None:
     kiritimati = lake.asset("early", partitions=lp.Daily("2024-01-01", tz="Pacific/Kiritimati"))
     midway = lake.asset("late", partitions=lp.Daily("2024-01-01", tz="Pacific/Midway"))
@@ -114,6 +116,7 @@ def test_the_status_of_a_lake_counts_partitions_of_every_asset(lake, source) -> 
     assert counts.loc["plain"].tolist() == [1, 0, 0, 2, 0, 0, 1]
 
 
+@pytest.mark.in_a_folder
 def test_static_and_unpartitioned_assets_expect_all_their_keys(lake) -> None:
     assert lake.asset("keyed", partitions=lp.Static(["b", "a"])).status()["key"].tolist() == ["b", "a"]
     assert lake.asset("whole", partitions=lp.Unpartitioned()).missing().keys == ["all"]
@@ -140,6 +143,7 @@ def test_going_back_to_the_old_code_makes_what_it_made_fresh(lake, made) -> None
     assert reasons_of(made) == {"01": "code version 2, now 1"}
 
 
+@pytest.mark.in_a_folder
 def test_a_producer_without_code_version_makes_nothing_stale(lake, made) -> None:
     lake.register(producer(None))
 
@@ -265,6 +269,7 @@ def test_a_version_written_before_its_window_closed_is_early(lake) -> None:
     assert reasons_of(plain) == {}
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize(("hours", "early"), [(11.99, set()), (12, set()), (12.01, {"03"})])
 def test_a_window_is_complete_only_after_the_time_its_data_may_take(lake, hours, early) -> None:
     late = lake.asset("late", partitions=DAYS, complete_after=timedelta(hours=hours))
@@ -274,6 +279,7 @@ def test_a_window_is_complete_only_after_the_time_its_data_may_take(lake, hours,
     assert set(reasons_of(late)) == early
 
 
+@pytest.mark.in_a_folder
 def test_the_end_of_a_window_goes_by_its_zone(lake) -> None:
     zoned = lake.asset("zoned", partitions=lp.Daily("2024-01-01", tz="America/Los_Angeles"))
     clock_of(lake).advance(timedelta(hours=20, microseconds=-10))  # shortly before midnight there
@@ -508,6 +514,7 @@ def test_an_explanation_of_what_is_missing_or_empty_says_so(lake) -> None:
     assert text[1] == "nothing was ever committed, or it was removed"
 
 
+@pytest.mark.in_a_folder
 def test_every_answer_by_the_clock_takes_the_instant_to_answer_for(lake, made) -> None:
     latest = lp.producer(
         "latest", partitions=lp.Static(["one"]), inputs={"source": lp.Input("source", lp.LastPartition())}

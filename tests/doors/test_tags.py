@@ -21,9 +21,9 @@ def frame(value: int) -> pa.Table:
 
 
 @pytest.fixture
-def lake(tmp_path) -> lp.Lake:
+def lake(place) -> lp.Lake:
     """One partition written three times: snapshots 1, 2 and 3."""
-    lake = frozen_lake(tmp_path / "lake")
+    lake = frozen_lake(place.url, catalog=place.catalog)
     asset = lake.asset("days", partitions=lp.Daily("2024-01-01"))
     for value in (1, 2, 3):
         asset.write(frame(value), KEY)
@@ -41,7 +41,7 @@ def vacuumed(lake: lp.Lake) -> set[str]:
     for _ in range(2):
         clock_of(lake).advance(timedelta(minutes=1))
         lake.vacuum(**AT_ONCE)
-    return {name for name in files_of(lake.url) if name.endswith(".parquet")}
+    return {name for name in files_of(lake) if name.endswith(".parquet")}
 
 
 def test_a_tag_shows_the_snapshot_it_was_given_to(lake) -> None:
@@ -58,6 +58,7 @@ def test_a_tag_is_given_to_the_newest_snapshot_of_main_by_default(lake) -> None:
     assert lake.tag("now").snapshot == 3
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize("at", ["instant", "tag"])
 def test_what_at_takes_can_be_tagged(lake, at) -> None:
     lake.tag("first", at=1)
@@ -87,7 +88,7 @@ def test_vacuum_keeps_what_a_tagged_snapshot_shows_and_forgets_the_rest(lake) ->
     left = vacuumed(lake)
 
     assert planned == 1
-    assert {str(Path(lake.url, name)) for name in left} == kept
+    assert {f"{lake.url}/{name}" for name in left} == kept
     assert (value_at(lake.at("q1-report")), value_at(lake.at(2)), value_at(lake)) == (2, 2, 3)
     with pytest.raises(lp.SnapshotNotFoundError, match="vacuum has forgotten"):
         lake.at(1)
@@ -114,7 +115,7 @@ def test_what_only_a_deleted_tag_kept_is_vacuums(lake) -> None:
     with pytest.raises(lp.SnapshotNotFoundError, match="vacuum has forgotten"):
         lake.at(2)
     assert lake.tags().empty
-    assert stray_files(lake.url) == set()
+    assert stray_files(lake) == set()
 
 
 def test_a_tag_made_after_a_vacuum_was_planned_is_kept(lake) -> None:
@@ -139,6 +140,7 @@ def test_a_name_stands_for_one_snapshot(lake) -> None:
     assert lake.tag("q1", at=2).snapshot == 2
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize("name", ["", "_x", "a/b", "..", "12", "2024-01-31", "20240131", "2024-W05", "é", "x" * 65, 7])
 def test_names_that_at_would_take_for_something_else_are_refused(lake, name) -> None:
     with pytest.raises(lp.InvalidInputError) as caught:
@@ -148,6 +150,7 @@ def test_names_that_at_would_take_for_something_else_are_refused(lake, name) -> 
     assert lake.tags().empty
 
 
+@pytest.mark.in_a_folder
 def test_an_unknown_tag_is_an_error_that_names_close_ones(lake) -> None:
     lake.tag("q1-report")
 
@@ -189,12 +192,13 @@ def test_storage_knows_the_tags_for_the_day_the_catalog_is_lost(lake) -> None:
     lake.tag("q2", at=2)
     lake.delete_tag("q2")
 
-    noted = [json.loads(text) for name, text in files_of(lake.url).items() if name.startswith("_lakepart/tags/")]
+    noted = [json.loads(text) for name, text in files_of(lake).items() if name.startswith("_lakepart/tags/")]
 
     assert [(tag["name"], tag["snapshot"], tag["message"]) for tag in noted] == [("q1", 1, "Übersicht")]
-    assert query_catalog(lake.url, "SELECT name, deleted, noted FROM tag") == [("q1", 0, 1)]
+    assert query_catalog(lake, "SELECT name, deleted, noted FROM tag") == [("q1", 0, 1)]
 
 
+@pytest.mark.in_a_folder
 def test_a_tag_that_storage_could_not_be_told_of_is_named_and_told_later(lake) -> None:
     folder = Path(lake.url, "_lakepart", "tags")
     folder.write_text("in the way")

@@ -33,8 +33,8 @@ def template(tmp_path_factory):
 
 
 @pytest.fixture
-def lake(template, tmp_path):
-    return copied(template, tmp_path / "lake")
+def lake(template, place):
+    return copied(template, place.url, catalog=place.catalog)
 
 
 def values(asset):
@@ -43,8 +43,8 @@ def values(asset):
 
 def assert_sound(lake):
     assert [str(found) for found in lake.check(checksums=True)] == []
-    assert stray_files(lake.url) == set()
-    assert query_catalog(lake.url, "SELECT count(*) FROM intent") == [(0,)]
+    assert stray_files(lake) == set()
+    assert query_catalog(lake, "SELECT count(*) FROM intent") == [(0,)]
 
 
 def test_several_assets_and_partitions_become_one_snapshot(lake):
@@ -86,12 +86,20 @@ def test_every_way_of_reading_sees_the_blocks_own_writes(lake):
         assert numbers.to_pandas()["value"].tolist() == [1, 2, 20, 3]
         assert [batch.num_rows for batch in numbers.to_batches() if batch.num_rows] != []
         assert numbers.count_rows() == 4
-        assert numbers.dataset().count_rows() == 4
         assert len(numbers.files()) == 4
         assert numbers.latest().keys == [THIRD]
         assert values(numbers.resolve()) == [1, 2, 20, 3]
         assert numbers.to_arrow(filter=[("value", ">", 2)])["value"].to_pylist() == [20, 3]
         assert numbers[THIRD:"2024-01-04"].plan_read().missing == ("2024-01-04",)
+
+
+@pytest.mark.in_a_folder
+def test_a_dataset_has_the_blocks_own_writes(lake):
+    with lake.transaction() as tx:
+        numbers = tx.asset("numbers")
+        numbers.append(frame((2, 20)))
+
+        assert numbers.dataset().count_rows() == 3
 
 
 def test_all_reads_of_a_block_are_of_the_snapshot_that_was_newest_when_it_began(lake):
@@ -105,7 +113,7 @@ def test_all_reads_of_a_block_are_of_the_snapshot_that_was_newest_when_it_began(
 
     assert values(lake.asset("numbers")) == [99, 2, 99]
     assert tx.commit is None
-    assert query_catalog(lake.url, "SELECT snapshot FROM head") == [(2,)]
+    assert query_catalog(lake, "SELECT snapshot FROM head") == [(2,)]
 
 
 def test_writes_to_one_partition_compose(lake):
@@ -122,7 +130,7 @@ def test_writes_to_one_partition_compose(lake):
 
     assert values(lake.asset("numbers")) == [1, 10, 11, 21, 22]
     assert lake.asset("numbers")[THIRD].status()["state"].tolist() == ["empty"]
-    assert query_catalog(lake.url, "SELECT count(*) FROM version WHERE began = 2") == [(3,)]
+    assert query_catalog(lake, "SELECT count(*) FROM version WHERE began = 2") == [(3,)]
     assert_sound(lake)
 
 
@@ -161,7 +169,7 @@ def test_the_first_write_of_an_asset_fixes_its_schema_within_the_block(lake):
         assert lake.asset("tens").schema.names == []
 
     assert values(lake.asset("tens")) == [10, 20]
-    assert query_catalog(lake.url, "SELECT count(*) FROM schema") == [(2,)]
+    assert query_catalog(lake, "SELECT count(*) FROM schema") == [(2,)]
 
 
 def test_keys_that_come_as_data_come_are_there_within_the_block_and_nowhere_else(lake):
@@ -194,7 +202,7 @@ def test_rows_derived_in_the_block_from_rows_written_in_it_are_fresh(lake):
 
 
 def test_a_block_that_is_left_by_an_exception_leaves_nothing(lake):
-    files = query_catalog(lake.url, "SELECT path FROM copy")
+    files = query_catalog(lake, "SELECT path FROM copy")
 
     with pytest.raises(ZeroDivisionError), lake.transaction() as tx:
         written = tx.asset("numbers").write(frame((1, 10)), FIRST)
@@ -203,8 +211,8 @@ def test_a_block_that_is_left_by_an_exception_leaves_nothing(lake):
 
     assert values(lake.asset("numbers")) == [1, 2]
     assert lake.asset("tens").keys == []
-    assert query_catalog(lake.url, "SELECT path FROM copy") == files
-    assert query_catalog(lake.url, "SELECT snapshot FROM head") == [(1,)]
+    assert query_catalog(lake, "SELECT path FROM copy") == files
+    assert query_catalog(lake, "SELECT snapshot FROM head") == [(1,)]
     for ask in (lambda: tx.commit, lambda: written.snapshot):
         with pytest.raises(lp.StateError):
             ask()
@@ -252,7 +260,7 @@ def test_a_vacuum_keeps_what_a_block_reads(lake):
         assert values(tx.asset("numbers")) == [1, 2]
 
     other.vacuum(retention=timedelta(0), grace=timedelta(0), force=True)
-    assert query_catalog(lake.url, "SELECT count(*) FROM version WHERE ended IS NOT NULL") == [(0,)]
+    assert query_catalog(lake, "SELECT count(*) FROM version WHERE ended IS NOT NULL") == [(0,)]
 
 
 def test_a_block_that_was_silent_for_longer_than_the_grace_period_is_refused_at_its_end(lake):
@@ -286,6 +294,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize("verb", REFUSED)
 def test_what_cannot_be_part_of_a_block_is_refused_and_the_block_goes_on(lake, verb):
     with lake.transaction() as tx:
@@ -295,7 +304,7 @@ def test_what_cannot_be_part_of_a_block_is_refused_and_the_block_goes_on(lake, v
 
     assert "ransaction" in str(caught.value)
     assert values(lake.asset("numbers")) == [10, 2]
-    assert query_catalog(lake.url, "SELECT snapshot FROM head") == [(2,)]
+    assert query_catalog(lake, "SELECT snapshot FROM head") == [(2,)]
 
 
 def test_a_message_belongs_to_the_block(lake):
@@ -303,6 +312,7 @@ def test_a_message_belongs_to_the_block(lake):
         tx.asset("numbers").write(frame((1, 10)), FIRST, message="why")
 
 
+@pytest.mark.in_a_folder
 def test_a_second_block_within_a_block_is_refused(lake):
     with lake.transaction() as tx:
         with pytest.raises(lp.StateError, match="not nested"), lake.transaction():
@@ -331,9 +341,10 @@ def test_handles_of_a_block_are_of_no_use_before_and_after_it(lake):
     ):
         with pytest.raises(lp.StateError, match="over"):
             use()
-    assert query_catalog(lake.url, "SELECT snapshot FROM head") == [(1,)]
+    assert query_catalog(lake, "SELECT snapshot FROM head") == [(1,)]
 
 
+@pytest.mark.in_a_folder
 def test_a_view_of_the_past_and_a_read_only_handle_have_no_transactions(lake):
     with pytest.raises(lp.StateError):
         lp.connect(lake.url, read_only=True).transaction()

@@ -37,8 +37,8 @@ def frame(value: int) -> pa.Table:
 
 
 @pytest.fixture
-def lake(tmp_path) -> lp.Lake:
-    return frozen_lake(tmp_path / "lake")
+def lake(place) -> lp.Lake:
+    return frozen_lake(place.url, catalog=place.catalog)
 
 
 def days(lake: lp.Lake, name: str = "days", **options) -> lp.Asset:
@@ -50,7 +50,7 @@ def values(view: lp.LakeView, name: str = "days") -> list[int]:
 
 
 def data_files(lake: lp.Lake) -> set[str]:
-    return {name for name in files_of(lake.url) if name.endswith(".parquet")}
+    return {name for name in files_of(lake) if name.endswith(".parquet")}
 
 
 def let_go(lake: lp.Lake, **options) -> lp.VacuumReport:
@@ -68,7 +68,7 @@ def test_below_the_safe_minimum_nothing_is_done_without_force(lake, unsafe) -> N
     asset = days(lake)
     for value in (1, 2):
         asset.write(frame(value), KEYS[0])
-    before = files_of(lake.url)
+    before = files_of(lake)
 
     for refused in (lake.vacuum, lake.plan_vacuum):
         with pytest.raises(lp.InvalidInputError, match="safe minimum of 1:00:00") as caught:
@@ -76,11 +76,12 @@ def test_below_the_safe_minimum_nothing_is_done_without_force(lake, unsafe) -> N
         assert caught.value.code == "below-safe-minimum"
         assert "force=True (--force)" in str(caught.value)
 
-    assert files_of(lake.url) == before
+    assert files_of(lake) == before
     assert values(lake.at(1)) == [1]
     lake.vacuum(**unsafe, force=True)
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize(
     "bad", [{"retention": "soon"}, {"grace": -HOUR}, {"retention": 7}, {"keep_last": 0}, {"keep_last": True}], ids=str
 )
@@ -89,6 +90,7 @@ def test_what_is_no_span_of_time_or_number_of_versions_is_refused(lake, bad) -> 
         lake.plan_vacuum(**bad, force=True)
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize("bad", ["0h", timedelta(minutes=59), "soon", 30, -DAY])
 def test_an_asset_cannot_ask_for_less_than_is_safe(lake, bad) -> None:
     with pytest.raises(lp.InvalidInputError):
@@ -137,6 +139,7 @@ def test_a_view_that_was_open_before_a_vacuum_does_not_show_a_part_of_what_was_t
             look()
 
 
+@pytest.mark.in_a_folder
 def test_a_retention_can_be_altered_and_taken_back(lake) -> None:
     asset = days(lake, retention=timedelta(hours=2))
     for value in (1, 2):
@@ -164,6 +167,7 @@ def test_a_longer_retention_counts_at_once_for_a_plan_made_before(lake) -> None:
     assert lake.apply(plan, progress=False).versions == 0
 
 
+@pytest.mark.in_a_folder
 def test_horizons_of_assets_outlive_a_lost_catalog(lake) -> None:
     kept, others = days(lake, "kept", retention="30d"), days(lake, "others")
     for value in (1, 2):
@@ -254,6 +258,7 @@ def test_what_the_orders_of_a_backfill_read_stays_until_it_is_done(lake) -> None
 # What is ours
 
 
+@pytest.mark.in_a_folder
 def test_names_that_only_look_like_ours_are_left_alone(lake) -> None:
     days(lake).write(frame(1), KEYS[0])
     hot = Path(lake.url, "hot")
@@ -279,6 +284,7 @@ def test_names_that_only_look_like_ours_are_left_alone(lake) -> None:
     assert {found.kind for found in lake.check()} == {"foreign-file"}
 
 
+@pytest.mark.in_a_folder
 def test_a_plan_that_names_what_is_not_ours_deletes_none_of_it(lake) -> None:
     days(lake).write(frame(1), KEYS[0])
     Path(lake.url, "hot/notes.txt").write_text("remember the milk")
@@ -337,6 +343,7 @@ def test_a_crash_while_such_a_copy_is_deleted_is_finished_by_the_next_vacuum(mak
         assert not list(Path(crashed.lake.url, "cold").rglob("*.parquet")), crashed.at
 
 
+@pytest.mark.in_a_folder
 def test_many_leftovers_go_group_by_group_and_a_crash_loses_no_group(lake, monkeypatch) -> None:
     monkeypatch.setattr("lakepart.engine.vacuum._AT_ONCE", 50)
     monkeypatch.setattr("lakepart.engine.leftovers._AT_ONCE", 50)
@@ -375,15 +382,16 @@ def test_a_clock_set_back_makes_nothing_older_than_it_is(lake) -> None:
     clock_of(lake).advance(5 * HOUR)
 
     noted = query_catalog(
-        lake.url, "SELECT since_us FROM copy UNION ALL SELECT closed_at_us FROM branch WHERE state <> 'open'"
+        lake, "SELECT since_us FROM copy UNION ALL SELECT closed_at_us FROM branch WHERE state <> 'open'"
     )
-    ((head,),) = query_catalog(lake.url, "SELECT at_us FROM head")
+    ((head,),) = query_catalog(lake, "SELECT at_us FROM head")
     assert [since for (since,) in noted if since >= head] == [head] * 4  # two retired, one moved, one closed
     assert lake.plan_vacuum(grace="2h").files == ()
     clock_of(lake).advance(3 * HOUR)
     assert len(lake.plan_vacuum(grace="2h").files) == 2
 
 
+@pytest.mark.in_a_folder
 def test_a_plan_made_by_a_clock_that_was_ahead_deletes_nothing_early(lake) -> None:
     asset = days(lake)
     for value in (1, 2):
@@ -417,6 +425,7 @@ def test_a_writer_whose_clock_was_set_back_is_not_taken_for_dead(lake) -> None:
     assert values(lake) == [1, 2, 0]
 
 
+@pytest.mark.in_a_folder
 def test_old_times_of_files_do_not_make_a_writer_at_work_lose_them(lake) -> None:
     asset = days(lake)
     other = reopened(lake)

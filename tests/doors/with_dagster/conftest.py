@@ -16,8 +16,8 @@ def no_telemetry(monkeypatch) -> None:
 
 
 @pytest.fixture
-def lake(tmp_path) -> Iterator[lp.Lake]:
-    with lp.create(tmp_path / "lake") as lake:
+def lake(place) -> Iterator[lp.Lake]:
+    with lp.create(place.url, catalog=place.catalog) as lake:
         yield lake
 
 

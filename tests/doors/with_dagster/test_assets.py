@@ -156,6 +156,7 @@ def test_a_frame_per_key_needs_no_column_that_says_so(lake, manager) -> None:
     assert lake.asset("keyed").partitions.by is None
 
 
+@pytest.mark.in_a_folder
 def test_one_frame_of_a_range_without_such_a_column_is_refused_with_the_ways_out(lake, manager) -> None:
     @dg.asset(partitions_def=DAYS, backfill_policy=ONE_RUN)
     def unsplittable(context) -> pd.DataFrame:
@@ -168,6 +169,7 @@ def test_one_frame_of_a_range_without_such_a_column_is_refused_with_the_ways_out
     assert rows_on_disk(lake, "unsplittable") == {"2024-01-05": 2}
 
 
+@pytest.mark.in_a_folder
 def test_arrow_and_polars_frames_are_stored_as_well(lake, manager) -> None:
     @dg.asset
     def arrow() -> pa.Table:
@@ -182,6 +184,7 @@ def test_arrow_and_polars_frames_are_stored_as_well(lake, manager) -> None:
     assert (rows_on_disk(lake, "arrow"), rows_on_disk(lake, "polars")) == ({"all": 2}, {"all": 3})
 
 
+@pytest.mark.in_a_folder
 def test_none_is_refused_with_what_to_do_instead(lake, manager) -> None:
     @dg.asset
     def forgetful():
@@ -193,6 +196,7 @@ def test_none_is_refused_with_what_to_do_instead(lake, manager) -> None:
     assert lake.assets() == []
 
 
+@pytest.mark.in_a_folder
 def test_an_asset_annotated_to_give_none_stores_nothing(lake, manager) -> None:
     @dg.asset
     def side_effect() -> None:
@@ -202,6 +206,7 @@ def test_an_asset_annotated_to_give_none_stores_nothing(lake, manager) -> None:
     assert lake.assets() == []
 
 
+@pytest.mark.in_a_folder
 def test_the_parts_of_an_asset_key_are_the_segments_of_the_name(lake, manager) -> None:
     raw = daily(key_prefix=["sales", "eu"])
 
@@ -230,6 +235,7 @@ def test_an_unpartitioned_asset_is_stored_and_loaded_whole(lake, manager) -> Non
     assert lake.asset("doubled").to_pandas()["x"].tolist() == [2, 4]
 
 
+@pytest.mark.in_a_folder
 def test_the_output_of_an_op_that_is_no_asset_is_refused(manager) -> None:
     @dg.op
     def loose() -> int:
@@ -243,6 +249,7 @@ def test_the_output_of_an_op_that_is_no_asset_is_refused(manager) -> None:
         job.execute_in_process()
 
 
+@pytest.mark.in_a_folder
 def test_the_repeated_hour_of_autumn_is_two_partitions(lake, manager) -> None:
     hours = dg.HourlyPartitionsDefinition("2024-11-03-00:00", "2024-11-04-00:00", timezone="America/New_York")
 
@@ -267,6 +274,7 @@ def test_the_repeated_hour_of_autumn_is_two_partitions(lake, manager) -> None:
 # Loading
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize(
     ("annotation", "seen"),
     [
@@ -295,6 +303,7 @@ def test_inputs_are_loaded_as_they_are_annotated(manager, annotation, seen) -> N
     assert got == [seen]
 
 
+@pytest.mark.in_a_folder
 def test_an_annotation_that_cannot_be_loaded_is_refused(manager) -> None:
     @dg.asset(partitions_def=DAYS, backfill_policy=ONE_RUN)
     def reader(raw: int) -> None: ...
@@ -317,6 +326,7 @@ def test_an_input_mapped_to_keys_with_gaps_loads_just_those(manager) -> None:
     assert got == ["2024-01-02", "2024-01-05", "2024-01-09"]
 
 
+@pytest.mark.in_a_folder
 def test_days_are_loaded_for_the_week_they_lie_in(lake, manager) -> None:
     weeks = dg.WeeklyPartitionsDefinition("2024-01-07", end_date="2024-01-28")
 
@@ -393,6 +403,7 @@ def test_an_asset_that_dagster_does_not_make_is_loaded_from_the_lake(lake, manag
 # Declarations
 
 
+@pytest.mark.in_a_folder
 def test_partitions_that_dagster_cuts_otherwise_are_refused(lake, manager) -> None:
     lake.asset("raw", partitions=lp.Daily("2023-01-01", by="t"))
 
@@ -400,6 +411,7 @@ def test_partitions_that_dagster_cuts_otherwise_are_refused(lake, manager) -> No
         run(manager, daily(), key="2024-01-05")
 
 
+@pytest.mark.in_a_folder
 def test_the_column_of_the_declaration_stands_where_dagster_names_none(lake, manager) -> None:
     lake.asset("raw", partitions=lp.Daily("2024-01-01", end="2024-02-01", by="t", dimension="day"))
 
@@ -408,6 +420,7 @@ def test_the_column_of_the_declaration_stands_where_dagster_names_none(lake, man
     assert rows_on_disk(lake, "raw") == {"2024-01-05": 2, "2024-01-06": 2}
 
 
+@pytest.mark.in_a_folder
 def test_how_many_windows_are_expected_may_differ_between_dagster_and_the_lake(lake, manager) -> None:
     lake.asset("raw", partitions=lp.Daily("2024-01-01", end="2024-02-01", by="t", end_offset=1))
 
@@ -416,6 +429,7 @@ def test_how_many_windows_are_expected_may_differ_between_dagster_and_the_lake(l
     assert rows_on_disk(lake, "raw") == {"2024-01-05": 2}
 
 
+@pytest.mark.in_a_folder
 def test_another_column_than_the_declared_one_is_refused(lake, manager) -> None:
     lake.asset("raw", partitions=lp.Daily("2024-01-01", end="2024-02-01", by="other"))
 
@@ -423,6 +437,7 @@ def test_another_column_than_the_declared_one_is_refused(lake, manager) -> None:
         run(manager, daily(), key="2024-01-05")
 
 
+@pytest.mark.in_a_folder
 def test_without_declaring_the_asset_must_be_there_and_its_keys_fit(lake) -> None:
     manager = LakepartIOManager(url=lake.url, declare=False)
     with pytest.raises(lp.AssetNotFoundError, match="'raw'"):
@@ -434,6 +449,7 @@ def test_without_declaring_the_asset_must_be_there_and_its_keys_fit(lake) -> Non
     assert rows_on_disk(lake, "raw") == {"2024-01-05": 2}
 
 
+@pytest.mark.in_a_folder
 def test_keys_of_any_kind_can_be_declared_by_hand(lake) -> None:
     lake.asset("grid", partitions=lp.Static(["2024-01-01|eu", "2024-01-01|us"]))
     both = dg.MultiPartitionsDefinition({"day": DAYS, "region": dg.StaticPartitionsDefinition(["eu", "us"])})
@@ -516,6 +532,7 @@ def test_code_versions_are_recorded_and_older_ones_are_stale(lake, manager) -> N
     assert lake.asset("raw")["2024-01-05"].status()["reasons"].tolist() == ["code version 1, now 2"]
 
 
+@pytest.mark.in_a_folder
 def test_an_asset_that_lost_its_code_version_is_not_stale_for_that(lake, manager) -> None:
     run(manager, daily(), derived(code_version="1"), key="2024-01-05")
 
@@ -528,6 +545,7 @@ def importable_producer(part: Any) -> pd.DataFrame:
     return days_frame(part.keys)
 
 
+@pytest.mark.in_a_folder
 def test_a_producer_of_the_lakes_own_keeps_its_code_version(lake, manager) -> None:
     registered = lp.producer("raw", partitions=from_dagster(DAYS, by="t"), code_version="9")(importable_producer)
     lake.register(registered)
@@ -537,6 +555,7 @@ def test_a_producer_of_the_lakes_own_keeps_its_code_version(lake, manager) -> No
     assert lake.asset("raw")["2024-01-05"].status()["reasons"].tolist() == ["code version 1, now 9"]
 
 
+@pytest.mark.in_a_folder
 def test_what_dagster_makes_cannot_be_backfilled_without_a_function(lake, manager) -> None:
     run(manager, daily(code_version="1"), key="2024-01-05")
 
@@ -569,6 +588,7 @@ def test_an_asset_made_from_its_own_yesterday_is_fresh(lake, manager) -> None:
     assert states(lake, "running")["2024-01-05"] == "stale"
 
 
+@pytest.mark.in_a_folder
 def test_the_first_partition_of_an_asset_made_from_its_own_yesterday_loads_nothing(lake, manager) -> None:
     yesterday = dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1)
 
@@ -590,6 +610,7 @@ def test_a_commit_says_which_run_made_it(lake, manager) -> None:
     assert lake.snapshots(limit=1)["message"].tolist() == [f"Dagster run {result.run_id}"]
 
 
+@pytest.mark.in_a_folder
 def test_materializations_carry_one_small_table(lake, manager) -> None:
     result = run(manager, daily(), between=("2024-01-05", "2024-01-06"))
 
@@ -609,6 +630,7 @@ def test_materializations_carry_one_small_table(lake, manager) -> None:
     ]
 
 
+@pytest.mark.in_a_folder
 def test_the_table_of_a_long_range_stays_small(manager) -> None:
     hours = dg.HourlyPartitionsDefinition("2024-01-01-00:00", "2024-01-06-00:00")
 
@@ -692,6 +714,7 @@ def test_the_address_may_come_from_the_environment(lake, monkeypatch) -> None:
     assert rows_on_disk(lake, "raw") == {"2024-01-05": 2}
 
 
+@pytest.mark.in_a_folder
 def test_contexts_built_by_hand_are_enough(lake, manager) -> None:
     written = dg.build_output_context(
         asset_key=["raw"], asset_partitions_def=DAYS, partition_key="2024-01-05", definition_metadata=BY_T
@@ -791,6 +814,7 @@ def test_keys_that_dagster_does_not_take_are_refused() -> None:
         to_dagster(lp.Static(["a...b"]))
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize(
     "definition",
     [

@@ -18,6 +18,7 @@ from lakepart.model.partition_sets import PartitionSet
 
 # Dagster calls beta what these tests must use; the first is what makes one run of a range.
 pytestmark = [
+    pytest.mark.in_a_folder,
     pytest.mark.filterwarnings("ignore:Parameter `backfill_policy`"),
     pytest.mark.filterwarnings("ignore:Class `(MultiPartitionMapping|DimensionPartitionMapping)`"),
 ]
