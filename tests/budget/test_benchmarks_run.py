@@ -13,7 +13,7 @@ import pytest
 from benchmarks.__main__ import ROWS
 
 PROJECT = Path(__file__).parents[2]
-IN_TURN = ["load,replace,read,scan,plan,status,flat", "writers", "backfill,move,partitions,import"]
+IN_TURN = ["load,replace,read,scan,plan,status,flat", "writers", "backfill,move,partitions,import", "s3,clients"]
 
 
 def run_benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
