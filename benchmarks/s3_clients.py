@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any, Protocol
@@ -10,10 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from benchmarks.figures import Figure
-from benchmarks.measure import Task, ratio
+from benchmarks.measure import Task, Timing, ratio
 from benchmarks.s3_tables import AT_ONCE, arrow_file_system
 from benchmarks.workbench import Workbench
 from lakepart.storage.s3 import S3Store
+from lakepart.testing.proxies import Traffic
 from lakepart.testing.s3_servers import S3Server
 
 _BUCKET = "clients"
@@ -32,7 +33,6 @@ def measure(bench: Workbench) -> Iterator[Figure]:
     for name in names:
         at_server.put_object(Bucket=_BUCKET, Key=name, Body=small)
     at_server.put_object(Bucket=_BUCKET, Key="large", Body=large)
-    clients = [kind(meter.server) for kind in (Ours, S3fs, Arrow, Obstore)]
     numbers = count()
     megabytes = f"{len(large) / 1e6:.0f} MB"
     works: dict[str, Callable[[Client], object]] = {
@@ -40,12 +40,12 @@ def measure(bench: Workbench) -> Iterator[Figure]:
         f"read an object of {megabytes}": lambda one: one.read(["large"]),
         f"write an object of {megabytes}": lambda one: one.write(f"new{next(numbers)}", large),
     }
+    clients: dict[str, Client] = {kind.name: kind(meter.server) for kind in (Ours, S3fs, Arrow, Obstore)}
+    ours, *others = clients
     for delay_s in bench.delays_s:
         meter.delay(delay_s)
         for what, work in works.items():
-            tasks = {one.name: Task(lambda _, one=one, work=work: work(one)) for one in clients}
-            timings, traffic = meter.take_turns(tasks, repetitions=bench.repetitions(5), warm_up=not bench.quick)
-            ours, *others = timings
+            timings, traffic = _compare(bench, clients, work)
             quickest = min(others, key=lambda name: timings[name].median_s)
             yield Figure(
                 "clients",
@@ -56,6 +56,17 @@ def measure(bench: Workbench) -> Iterator[Figure]:
                 traffic=traffic,
             )
     meter.delay(0)
+    ways = {"through the proxy": clients[ours], "directly": Ours(meter.direct)}
+    for what, work in works.items():
+        timings, _ = _compare(bench, ways, work)
+        yield Figure("clients", f"{what} through the proxy", ratio(*timings.values()), "×", timings=timings)
+
+
+def _compare(
+    bench: Workbench, clients: Mapping[str, Client], work: Callable[[Client], object]
+) -> tuple[dict[str, Timing], dict[str, Traffic]]:
+    tasks = {name: Task(lambda _, one=one: work(one)) for name, one in clients.items()}
+    return bench.s3.take_turns(tasks, repetitions=bench.repetitions(5), warm_up=not bench.quick)
 
 
 class Client(Protocol):

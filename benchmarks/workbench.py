@@ -44,7 +44,7 @@ class Workbench:
     @property
     def delays_s(self) -> tuple[float, ...]:
         """How long each request to S3 waits: a server beside us, and one in another place."""
-        return (0.0, 0.002) if self.quick else (0.0, 0.030)
+        return (0.002,) if self.quick else (0.0, 0.030)
 
     def repetitions(self, usual: int) -> int:
         """Give how often something is timed."""
