@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import catalog, driver, importing, load, partitions, reading, replace, tiering, writers
+from benchmarks import catalog, driver, importing, load, partitions, reading, replace, s3, s3_clients, tiering, writers
 from benchmarks.figures import Figure
 from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.report import print_report, write_json
@@ -29,6 +29,8 @@ ROWS: dict[str, Callable[[Workbench], Iterator[Figure]]] = {
     "writers": writers.measure,
     "backfill": driver.measure,
     "move": tiering.measure,
+    "s3": s3.measure,
+    "clients": s3_clients.measure,
     "partitions": partitions.measure,
     "import": importing.measure,
 }

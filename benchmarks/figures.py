@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.measure import Timing
+from lakepart.testing.proxies import Traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A measurement; without ``budget`` it is for information."""
+    """A measurement; without ``budget`` it is for information. ``traffic`` is that of one repetition."""
 
     row: str
     work: str
@@ -36,6 +37,7 @@ class Figure:
     unit: str
     budget: Budget | None = None
     timings: Mapping[str, Timing] = field(default_factory=dict)
+    traffic: Mapping[str, Traffic] = field(default_factory=dict)
     note: str = ""
 
     @property
@@ -60,4 +62,8 @@ class Figure:
             "met": self.met,
             "note": self.note,
             "seconds": {name: list(timing.seconds) for name, timing in self.timings.items()},
+            "traffic": {
+                name: {"requests": dict(one.requests), "bytes_up": one.bytes_up, "bytes_down": one.bytes_down}
+                for name, one in self.traffic.items()
+            },
         }

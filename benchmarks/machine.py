@@ -9,7 +9,20 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("lakepart", "pyarrow", "pandas", "numpy", "sqlalchemy", "tpchgen-cli", "deltalake", "pyiceberg")
+_PACKAGES = (
+    "lakepart",
+    "pyarrow",
+    "pandas",
+    "numpy",
+    "sqlalchemy",
+    "boto3",
+    "tpchgen-cli",
+    "deltalake",
+    "pyiceberg",
+    "awswrangler",
+    "s3fs",
+    "obstore",
+)
 _CPU_MODEL = Path("/proc/cpuinfo")
 
 

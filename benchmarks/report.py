@@ -12,26 +12,34 @@ from rich.table import Table
 
 from benchmarks.figures import Figure
 from benchmarks.measure import Timing
+from lakepart.testing.proxies import Traffic
 
 _VERDICTS = {True: "[green]met[/]", False: "[red]missed[/]", None: ""}
+_TIMES = "times are medians, with the middle half in brackets"
+_TRAFFIC = "; traffic is counted by a proxy in Python, which takes its part of the processor from everybody alike"
 
 
 def print_report(figures: Sequence[Figure], console: Console) -> None:
     """Print one line per figure: budget, measured, met or not, and the spread behind it."""
-    table = Table(title="lakepart against its budgets", caption="times are medians, with the middle half in brackets")
+    counted = any(figure.traffic for figure in figures)
+    table = Table(title="lakepart against its budgets", caption=_TIMES + (_TRAFFIC if counted else ""))
     table.add_column("work")
     table.add_column("budget")
     table.add_column("measured", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    table.add_column("times")
+    table.add_column("times", no_wrap=True)
+    if counted:
+        table.add_column("traffic", no_wrap=True)
     for figure in figures:
-        table.add_row(
+        cells = (
             figure.work,
             "" if figure.budget is None else str(figure.budget),
             f"{_number(figure.measured)}{figure.unit}",
             _VERDICTS[figure.met],
             "\n".join(f"{name} {_spread(timing)}" for name, timing in figure.timings.items()),
+            "\n".join(_counts(traffic) for traffic in figure.traffic.values()),
         )
+        table.add_row(*cells[: len(table.columns)])
     console.print(table)
     judged = [figure for figure in figures if figure.met is not None]
     console.print(f"{sum(bool(figure.met) for figure in judged)} of {len(judged)} budgets met.")
@@ -40,6 +48,11 @@ def print_report(figures: Sequence[Figure], console: Console) -> None:
 def write_json(path: Path, figures: Sequence[Figure], about: dict[str, Any]) -> None:
     """Write every figure with all repetitions, and what they were measured on."""
     path.write_text(json.dumps({**about, "figures": [figure.to_dict() for figure in figures]}, indent=2) + "\n")
+
+
+def _counts(traffic: Traffic) -> str:
+    asked = ", ".join(f"{count:,} {method}" for method, count in traffic.requests.items() if count)
+    return f"{asked}, {traffic.bytes_up / 1e6:.2f} MB up, {traffic.bytes_down / 1e6:.2f} down"
 
 
 def _number(value: float) -> str:

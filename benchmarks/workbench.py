@@ -15,7 +15,9 @@ import pyarrow as pa
 import lakepart as lp
 from benchmarks import data, synthetic
 from benchmarks.contenders import Contender, contenders
+from benchmarks.traffic import Meter, metered
 from lakepart.testing.postgresql import postgresql_server
+from lakepart.testing.s3_servers import seaweedfs_server
 
 
 @dataclass
@@ -38,6 +40,11 @@ class Workbench:
     def sizes(self) -> tuple[int, ...]:
         """The numbers of partitions that the catalog's costs are compared at."""
         return (100, 400) if self.quick else (1_000, 100_000, 1_000_000)
+
+    @property
+    def delays_s(self) -> tuple[float, ...]:
+        """How long each request to S3 waits: a server beside us, and one in another place."""
+        return (0.002,) if self.quick else (0.0, 0.030)
 
     def repetitions(self, usual: int) -> int:
         """Give how often something is timed."""
@@ -64,6 +71,12 @@ class Workbench:
     def postgresql(self) -> str:
         """The address of a PostgreSQL server, which writes every commit to the disk."""
         return self._running.enter_context(postgresql_server(durable=True))
+
+    @cached_property
+    def s3(self) -> Meter:
+        """A SeaweedFS server behind a meter."""
+        server = self._running.enter_context(seaweedfs_server())
+        return self._running.enter_context(metered(server))
 
     @cached_property
     def loaded_contenders(self) -> list[Contender]:

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.__main__ import ROWS
 
 PROJECT = Path(__file__).parents[2]
-IN_TURN = ["load,replace,read,scan,plan,status,flat", "writers", "backfill,move,partitions,import"]
+IN_TURN = ["load,replace,read,scan,plan,status,flat", "writers", "backfill,move,partitions,import", "s3,clients"]
 
 
 def run_benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -37,6 +37,8 @@ def test_every_row_is_measured_printed_and_written_as_json(tmp_path, rows) -> No
     assert {figure["row"] for figure in run["figures"]} == set(rows.split(","))
     assert all(math.isfinite(figure["measured"]) for figure in run["figures"])
     assert all(seconds for figure in run["figures"] for seconds in figure["seconds"].values())
+    assert all(figure["traffic"] for figure in run["figures"] if figure["row"] == "s3")
+    assert all(one["requests"] and one["bytes_up"] for figure in run["figures"] for one in figure["traffic"].values())
     assert run["versions"]["pyarrow"]
     assert list(tmp_path.iterdir()) == [written]
 
