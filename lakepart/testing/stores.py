@@ -134,11 +134,6 @@ class FullDiskStore:
         return f"{type(self).__name__}({self._store!r})"
 
     @property
-    def root(self) -> str:
-        """Where the store is."""
-        return self._store.root
-
-    @property
     def free_bytes(self) -> int:
         """Bytes that still fit."""
         return self._free_bytes
