@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         rebuild,
         restore_catalog,
     )
+    from lakepart.engine.access import StoreWarning
     from lakepart.engine.auditing import AuditFinding, AuditResult
     from lakepart.engine.check import Finding
     from lakepart.engine.compact import CompactReport
@@ -199,6 +200,7 @@ __all__ = [
     "StateError",
     "Static",
     "StorageError",
+    "StoreWarning",
     "Tag",
     "Tier",
     "TieringPlan",
@@ -290,6 +292,7 @@ _HOMES = {
     "SpecificPartitions": "model.mappings",
     "StalePublicationWarning": "engine.publish",
     "Static": "model.definitions",
+    "StoreWarning": "engine.access",
     "Tag": "model.records",
     "Tier": "lake",
     "TieringPlan": "model.plans",

@@ -384,7 +384,17 @@ def create(
     InvalidInputError
         A URL without a catalog, tiers whose folders nest, or a catalog that is not supported.
     StorageError
-        The place is a file, or not writable.
+        The place is a file, or not writable; a bucket is not there; or the store of the lake's own folder overwrites
+        (``unsupported``).
+
+    Warns
+    -----
+    StoreWarning
+        A store promises less than a lake wants; the message says what.
+
+    Notes
+    -----
+    A place in S3 is tried out by an object that is deleted again: some ten requests. So are tiers elsewhere.
     """
     records = [TierRecord(tier.name, str(tier.root), tier.storage_class, rank) for rank, tier in enumerate(tiers or ())]
     context = create_lake(

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lakepart.errors import InvalidInputError
+from lakepart.errors import ErrorCode, InvalidInputError
+from lakepart.model.plans import list_some
 from lakepart.model.records import TierRecord
 from lakepart.storage.addresses import is_local, join_url, without_secrets
 from lakepart.storage.base import Store
 from lakepart.storage.credentials import OWN_FOLDER, CredentialsSource, TierCredentials, find_provider
+from lakepart.storage.drivers import shortcomings, takes_writes
 from lakepart.storage.locations import open_store
 
 StorageOptions = Mapping[str, Any] | None
+
+
+class StoreWarning(UserWarning):
+    """A store promises less than a lake wants; the message says what that means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,36 @@ class Access:
                 hint="leave storage_options out.",
             )
         return {tier.name: self._open(addresses[tier.name], tier.name, tier.storage_class) for tier in chosen}
+
+    def require_abilities(self, tiers: Iterable[TierRecord]) -> None:
+        """Say before anything is done what the stores of a lake that is to be written to cannot do.
+
+        Raises
+        ------
+        InvalidInputError
+            One of them takes no writes.
+
+        Warns
+        -----
+        StoreWarning
+            One of them promises less than a lake wants.
+        """
+        places = {"the lake's own folder": self.url}
+        places |= {f"tier {tier.name!r}": join_url(self.url, tier.root) for tier in tiers}
+        for name, address in places.items():
+            if not takes_writes(address):
+                raise InvalidInputError(
+                    f"Nothing can be written to {without_secrets(address)!r}, the place of {name}.",
+                    hint="connect with read_only=True, or choose a store that takes writes.",
+                    code=ErrorCode.UNSUPPORTED,
+                )
+        for missing in sorted({one for address in places.values() for one in shortcomings(address)}):
+            named = [name for name, address in places.items() if missing in shortcomings(address)]
+            warnings.warn(
+                f"The store of {list_some(named)} promises less than S3 or a disk: {missing}.",
+                StoreWarning,
+                stacklevel=4,
+            )
 
     def _open(self, address: str, name: str, storage_class: str | None) -> Store:
         provider = find_provider(self.credentials)

@@ -28,9 +28,10 @@ from lakepart.engine.opening import (
 from lakepart.errors import LakeNotFoundError, LakepartError, NotFoundError
 from lakepart.model.diagnoses import NOTICE, OK, PROBLEM, Diagnosis
 from lakepart.model.instants import from_microseconds
-from lakepart.storage.addresses import without_secrets
+from lakepart.storage.addresses import join_url, without_secrets
 from lakepart.storage.base import Store
 from lakepart.storage.credentials import CredentialsSource
+from lakepart.storage.drivers import shortcomings
 from lakepart.storage.locations import is_network_filesystem
 from lakepart.storage.probing import disk_room, probe_store
 
@@ -110,9 +111,13 @@ def _storage(context: LakeContext, *, probing: bool) -> Iterator[Diagnosis]:
     yield from _time(context)
     if context.database.backend.migrates_by_itself:
         yield from _disk(context.database.where, "catalog")
-    places: list[tuple[str, Store, str | None]] = [("lake", context.root, None)]
-    places += [(f"tier {tier.name}", context.stores[tier.name], tier.storage_class) for tier in context.tiers]
-    for subject, store, storage_class in places:
+    places: list[tuple[str, str, Store, str | None]] = [("lake", context.url, context.root, None)]
+    for tier in context.tiers:
+        store = context.stores[tier.name]
+        places.append((f"tier {tier.name}", join_url(context.url, tier.root), store, tier.storage_class))
+    for subject, address, store, storage_class in places:
+        for missing in shortcomings(address):
+            yield Diagnosis(subject, NOTICE, f"Its driver does not promise all: {missing}.", "docs/stores.md")
         path = f"_lakepart/probe-{context.new_id()}"
         local = store.os_path(path)
         if local is not None and subject != "lake":

@@ -73,6 +73,7 @@ def create_lake(
     _check_tiers(url, chosen)
     location = catalog_location(url, catalog)
     access = Access(url, storage_options, credentials)
+    access.require_abilities(chosen)
     root, stores = access.open_root(), access.open_tiers(chosen)
     if root.stat(IDENTITY_PATH) is not None:
         raise AlreadyExistsError(
@@ -142,6 +143,8 @@ def open_lake(
     database = Database.open(location, clock=clock, read_only=read_only)
     try:
         access = Access(url, storage_options, credentials)
+        if not read_only:
+            access.require_abilities(database.tiers)
         root, stores = access.open_root(), access.open_tiers(database.tiers)
         context = LakeContext(
             url,

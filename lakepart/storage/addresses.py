@@ -12,26 +12,39 @@ from lakepart.errors import ErrorCode, InvalidInputError
 from lakepart.storage.base import check_path
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_CHAIN = re.compile(r"[A-Za-z0-9+.-]+::.*://")
 _LOCAL_SCHEMES = {"file", "local"}
 _SAME_SCHEME = {"s3a": "s3", "s3n": "s3", "gcs": "gs"}
 
 
 def is_local(url: str) -> bool:
     """Whether an address is a folder of this machine: a path or a ``file://`` URL."""
-    return _scheme_of(url) in {"", *_LOCAL_SCHEMES}
+    return scheme_of(url) in {"", *_LOCAL_SCHEMES}
 
 
 def is_s3(url: str) -> bool:
     """Whether an address is in S3 or in what speaks its language."""
-    scheme = _scheme_of(url)
+    scheme = scheme_of(url)
     return _SAME_SCHEME.get(scheme, scheme) == "s3"
+
+
+def scheme_of(url: str) -> str:
+    """Give the scheme of a URL in small letters; nothing of a path."""
+    found = _SCHEME.match(url)
+    return found[1].lower() if found else ""
 
 
 def local_path(url: str) -> str:
     """Give the absolute path of a local address; a ``file://`` URL is taken as fsspec does, without unquoting."""
     if not url:
         raise InvalidInputError("An empty text is no address of a lake.", hint="'.' is the working directory.")
-    path = _SCHEME.sub("", url, count=1) if _scheme_of(url) else url
+    if _CHAIN.match(url):
+        raise InvalidInputError(
+            f"An address that begins with '{url.partition('::')[0]}::' chains drivers of fsspec, which no lake takes.",
+            hint="name the store itself, as in s3://bucket/prefix.",
+            code=ErrorCode.UNSUPPORTED,
+        )
+    path = _SCHEME.sub("", url, count=1) if scheme_of(url) else url
     try:
         return str(Path(path).expanduser().absolute())
     except RuntimeError as error:  # as of a user whom only a number is known of
@@ -42,14 +55,14 @@ def local_path(url: str) -> str:
 
 def join_url(base: str, relative: str) -> str:
     """Give the address of ``relative`` under ``base``; an absolute ``relative`` (a path or URL) is its own address."""
-    if _scheme_of(relative) or relative.startswith(("/", "~")):
+    if scheme_of(relative) or relative.startswith(("/", "~")):
         return relative
     return f"{base.rstrip('/')}/{check_path(relative)}"
 
 
 def without_secrets(url: str) -> str:
     """Give the URL as it may be shown: no user, no password, no query (where signatures are), no fragment."""
-    if not _scheme_of(url) or is_local(url):
+    if not scheme_of(url) or is_local(url):
         return url
     parts = _split(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
@@ -89,10 +102,5 @@ def _split(url: str) -> SplitResult:
         return urlsplit(url)
     except ValueError as error:  # it may have a password, so it is not shown
         raise InvalidInputError(
-            f"What follows '{_scheme_of(url)}://' is no address: {error}.", hint="s3://bucket/prefix"
+            f"What follows '{scheme_of(url)}://' is no address: {error}.", hint="s3://bucket/prefix"
         ) from error
-
-
-def _scheme_of(url: str) -> str:
-    found = _SCHEME.match(url)
-    return found[1].lower() if found else ""

@@ -14,19 +14,20 @@ from typing import Any, BinaryIO, Self, cast
 
 import fsspec
 from fsspec.core import url_to_fs
+from fsspec.implementations.arrow import ArrowFSWrapper
 from fsspec.implementations.memory import MemoryFileSystem
 
 from lakepart.errors import AlreadyExistsError, ErrorCode, InvalidInputError, LakepartError, StorageError
 from lakepart.model.archives import ARCHIVE_CLASSES, ONLINE
 from lakepart.storage.addresses import without_secrets
 from lakepart.storage.base import OnBytes, Store, StoredObject, check_path, check_prefix
+from lakepart.storage.drivers import driver_of
 from lakepart.storage.failures import already_exists, not_found, spooling, translate
 from lakepart.storage.native import NativeFilesystem
 from lakepart.storage.sent import SentSink
 
 _SPOOL_BYTES = 64 << 20
 _CHUNK_BYTES = 8 << 20
-_CONDITIONAL_WRITES = {"s3", "s3a"}  # here "create" is one request that the server decides (If-None-Match)
 _MODIFIED_KEYS = ("LastModified", "last_modified", "modified", "updated", "mtime", "created")
 _STRIPES = tuple(threading.Lock() for _ in range(256))
 
@@ -47,7 +48,7 @@ class FsspecStore:
     -----
     New bytes are gathered in memory, beyond 64 MiB in a temporary local file, and sent when the sink's block is left:
     so an exception leaves nothing, and every object appears whole. Creation is exclusive among all writers where the
-    filesystem decides it in one request (S3), and among the threads of one process elsewhere, by looking first:
+    driver lets the store decide it (see ``drivers``), and among the threads of one process elsewhere, by looking first:
     fsspec promises no more. A send whose answer is lost is settled by comparing what is there.
     """
 
@@ -69,7 +70,8 @@ class FsspecStore:
         protocols = self._filesystem.protocol
         self._protocols = {protocols} if isinstance(protocols, str) else set(protocols)
         self._takes_mode = "mode" in inspect.signature(self._filesystem.pipe_file).parameters
-        self._decides_creation = self._takes_mode and bool(self._protocols & _CONDITIONAL_WRITES)
+        self._is_in_memory = "memory" in self._protocols
+        self._decides_creation = any(driver_of(protocol).decides_creation for protocol in self._protocols)
 
     @classmethod
     def in_memory(cls) -> Self:
@@ -121,7 +123,7 @@ class FsspecStore:
 
     def open_read(self, path: str) -> BinaryIO:
         """See :meth:`lakepart.storage.base.Store.open_read`."""
-        if "memory" in self._protocols:  # fsspec would give every reader the same file, with one position
+        if self._is_in_memory:  # fsspec would give every reader the same file, with one position
             return io.BytesIO(self.read_bytes(path))
         with self._translated("read", path):
             return cast("BinaryIO", self._filesystem.open(self._place(path), "rb"))
@@ -135,10 +137,12 @@ class FsspecStore:
         """See :meth:`lakepart.storage.base.Store.read_ranges`; side by side where the driver can."""
         place = self._place(path)
         starts, stops = [start for start, _ in ranges], [stop for _, stop in ranges]
+        # they open what is read from its beginning so that it cannot be sought in, and seek there then
+        asked = {"seekable": True} if isinstance(self._filesystem, ArrowFSWrapper) else {}
         with self._translated("read", path):
             return [
                 bytes(one)
-                for one in self._filesystem.cat_ranges([place] * len(starts), starts, stops, on_error="raise")
+                for one in self._filesystem.cat_ranges([place] * len(starts), starts, stops, on_error="raise", **asked)
             ]
 
     def os_path(self, path: str) -> None:
@@ -225,7 +229,7 @@ class FsspecStore:
             self._send(path, spool)
 
     def _send(self, path: str, spool: _Spool) -> None:
-        creation = {"mode": "create"} if self._takes_mode else {}
+        creation = {"mode": "create"} if self._takes_mode or self._decides_creation else {}
         if spool.name is None:
             self._filesystem.pipe_file(self._place(path), spool.getvalue(), **creation)
         else:
@@ -258,6 +262,8 @@ class FsspecStore:
             shown = self._shown(path)
             raise (not_found(shown) if action == "read" else translate(error, action, shown)) from error
         except OSError as error:
+            if action == "read" and error.errno is None and self.stat(path) is None:  # of folders, Arrow has no number
+                raise not_found(self._shown(path)) from error
             raise translate(error, action, self._shown(path)) from error
         except Exception as error:  # drivers raise their libraries' own errors too: no credentials, timeouts, protocols
             raise StorageError(

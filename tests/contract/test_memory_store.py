@@ -1,5 +1,8 @@
 import fsspec
 import pytest
+from fsspec.implementations.arrow import ArrowFSWrapper
+from fsspec.implementations.dirfs import DirFileSystem
+from pyarrow.fs import LocalFileSystem
 
 from lakepart.storage.anyfs import FsspecStore
 from lakepart.testing import CrashingStore, Effects, FullDiskStore, memory_store
@@ -16,6 +19,18 @@ class TestFsspecStoreOnDisk(StoreContract):
     @pytest.fixture
     def store(self, tmp_path):
         return FsspecStore(fsspec.filesystem("file"), str(tmp_path / "lake"))
+
+
+class TestFsspecStoreInAFolderOfAnotherFilesystem(StoreContract):
+    @pytest.fixture
+    def store(self, tmp_path):
+        return FsspecStore(DirFileSystem(str(tmp_path), fsspec.filesystem("file")), "lake")
+
+
+class TestFsspecStoreOverArrowAsHdfsIsReached(StoreContract):
+    @pytest.fixture
+    def store(self, tmp_path):
+        return FsspecStore(ArrowFSWrapper(LocalFileSystem()), str(tmp_path / "lake"))
 
 
 class TestCrashingStoreThatDoesNotCrash(StoreContract):

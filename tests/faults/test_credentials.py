@@ -342,10 +342,13 @@ def test_another_driver_is_given_what_the_provider_says_when_the_lake_is_opened(
     def provider(tier):
         return {"account": tier, "expires_at": in_(hours=1)}
 
-    with lp.create(
-        f"keyed://lake-{next(_NUMBERS)}",
-        catalog=catalog,
-        storage_options={"account": "x", "b": 1},
-        credentials=provider,
+    with (
+        pytest.warns(lp.StoreWarning),
+        lp.create(
+            f"keyed://lake-{next(_NUMBERS)}",
+            catalog=catalog,
+            storage_options={"account": "x", "b": 1},
+            credentials=provider,
+        ),
     ):
         assert KeyedFileSystem.given == [{"account": name, "b": 1} for name in ("_lakepart", "hot", "cold")]

@@ -61,6 +61,13 @@ def test_an_empty_address_is_refused():
         open_store("")
 
 
+def test_a_chain_of_drivers_is_no_folder():
+    with pytest.raises(InvalidInputError, match="simplecache::") as caught:
+        open_store("simplecache::sftp://ada:secret@host/lake")
+
+    assert "secret" not in str(caught.value)
+
+
 def test_a_home_folder_is_expanded(monkeypatch):
     monkeypatch.setenv("HOME", "/home/ada")
 
