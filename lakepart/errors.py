@@ -219,7 +219,12 @@ class ConflictError(LakepartError):
 
 
 class OfflineDataError(LakepartError):
-    """Files lie in storage that must be restored before it can be read."""
+    """Files lie in storage that must be restored before it can be read.
+
+    Of a read, ``context`` has the ``asset``, its ``partitions`` with such files and which of them are ``restoring``,
+    the ``tiers``, the number of ``files``, their ``bytes``, and ``restore_hours``: by speed, after how many hours at
+    most all of them can be read.
+    """
 
     default_code = ErrorCode.OFFLINE_DATA
 

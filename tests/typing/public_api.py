@@ -129,7 +129,8 @@ def reading(flights: lp.Asset) -> None:
     assert_type(month.to_polars(columns=["carrier"], filter=late), pl.DataFrame)
     assert_type(flights.head(3), pd.DataFrame)
     assert_type(flights.count_rows(missing="skip"), int)
-    assert_type(month.files(), pd.DataFrame)
+    assert_type(month.to_pandas(offline="skip"), pd.DataFrame)
+    assert_type(month.files(availability=True), pd.DataFrame)
     assert_type(str(month.plan_read(filter=late)), str)
     assert_type(month.resolve().keys, tuple[str, ...])
 
@@ -279,6 +280,8 @@ def tiers_and_care(lake: lp.Lake, flights: lp.Asset) -> None:
     assert_type(str(lake.apply(plan, workers=4, progress=False)), str)
     assert_type(flights["2013-01"].demote("cold").partitions, int)
     assert_type(flights["2013-01"].promote().skipped, tuple[tuple[str, str], ...])
+    assert_type(flights["2013-01"].plan_restore(days=1, speed="Standard"), lp.RestorePlan)
+    assert_type(flights["2013-01"].restore().until, datetime | None)
     assert_type(lake.tier_report(), pd.DataFrame)
     assert_type([finding.kind for finding in lake.check(checksums=True)], list[str])
     assert_type([finding.fixed for finding in lake.check(footers=True, fix=True)], list[bool])
