@@ -193,8 +193,13 @@ class _Copy:
                 whole, in_parts = self._digest_source(stored.part_sizes)
                 if in_parts == stored.sha256:
                     return None if whole == self.expected else whole
-        with self.target_store.open_read(self.target_path) as target:
-            found = _digest(target, self.target_path, self.chunk, self.pace)
+        try:
+            with self.target_store.open_read(self.target_path) as target:
+                found = _digest(target, self.target_path, self.chunk, self.pace)
+        except OfflineDataError:
+            if stored is None or stored.part_sizes:
+                raise
+            return stored.sha256
         return None if found == self.expected else found
 
     def _digest_source(self, part_sizes: Sequence[int]) -> tuple[str, str]:

@@ -31,7 +31,7 @@ _ADDRESS = re.compile(r"[a-z0-9]+://(?P<bucket>[A-Za-z0-9.\-_:]+)/?(?P<prefix>[^
 _MAKING: dict[int, threading.Lock] = {}  # held while a client is made, by process
 _PARTS_UNDER_WAY = 8  # of all objects of a store: what these hold in memory
 _ENDED_WITHIN_S = 5.0  # for requests under way when an object in parts is given up
-_NOT_OF_THE_CLIENT = {"s3_additional_kwargs"}
+_OF_OBJECTS = {"s3_additional_kwargs"}
 
 
 class Head(NamedTuple):
@@ -73,7 +73,8 @@ class S3Bucket:
         self._prefix = f"{check_path(prefix)}/" if prefix else ""
         self._options = dict(options)
         check_options(self._options)
-        self._given_client = client
+        self._make_client = client or partial(make_client, self._options)
+        self._speaks_as = client, {name: self._options[name] for name in self._options if name not in _OF_OBJECTS}
         self.extra = extra_arguments(self._options)
         if storage_class is not None:
             self.extra["StorageClass"] = storage_class
@@ -95,10 +96,7 @@ class S3Bucket:
 
     def reaches(self, other: S3Bucket) -> bool:
         """Whether this bucket's client may speak of the other bucket too: same endpoint, same credentials."""
-        return (self._given_client, _of_the_client(self._options)) == (
-            other._given_client,
-            _of_the_client(other._options),
-        )
+        return self._speaks_as == other._speaks_as
 
     def place_of(self, path: str) -> dict[str, str]:
         """Give where an object is, as botocore names it."""
@@ -304,7 +302,7 @@ class S3Bucket:
                 found = self._connection
                 if found is None or found.process_id != os.getpid():
                     with translated("reach", self.root):
-                        client = (self._given_client or partial(make_client, self._options))()
+                        client = self._make_client()
                     pool = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="lakepart-s3")
                     found = self._connection = _Connection(
                         os.getpid(), client, pool, threading.Semaphore(_PARTS_UNDER_WAY)
@@ -321,7 +319,3 @@ def _whole(body: Any) -> bytes:
         return b""
     with closing(body):
         return bytes(body.read())
-
-
-def _of_the_client(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if name not in _NOT_OF_THE_CLIENT}

@@ -56,7 +56,9 @@ def is_absent(error: Any) -> bool:
 
 def is_unsettled(error: BaseException) -> bool:
     """Whether a write on condition met another request for the same object, so that S3 could not decide."""
-    return code_of(error) == "ConditionalRequestConflict" if hasattr(error, "response") else False
+    from botocore.exceptions import ClientError
+
+    return isinstance(error, ClientError) and code_of(error) == "ConditionalRequestConflict"
 
 
 def broke_off(error: BaseException) -> bool:

@@ -92,6 +92,7 @@ class S3Sink(SentSink):
         except LakepartError:
             if not self._has_arrived(digests):
                 raise
+            return  # whose upload made the object is not known: ours is given up if it is still there
         self._upload_id = None
 
     def _has_arrived(self, digests: Sequence[str]) -> bool:
