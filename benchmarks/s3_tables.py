@@ -86,7 +86,7 @@ class Lakepart:
 
     def paths(self) -> list[str]:
         """Give where each file is, in the order of the days: its bucket and key."""
-        return [f"{self.url.removeprefix('s3://')}/hot/{path}" for path in self._asset.files()["path"]]
+        return [path.removeprefix("s3://") for path in self._asset.files()["path"]]
 
     def _days(self, first: date, last: date) -> lp.Selection:
         return self._asset[first.isoformat() : last.isoformat()]
