@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import sys
+import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import ClassVar
@@ -12,11 +15,13 @@ from typing import ClassVar
 import fsspec
 import pandas as pd
 import pytest
+from botocore.awsrequest import AWSResponse
 from fsspec.implementations.memory import MemoryFileSystem
 
 import lakepart as lp
 from lakepart.storage.credentials import TierCredentials
 from lakepart.storage.s3 import S3Store
+from lakepart.storage.s3_client import make_client
 from lakepart.testing.proxies import Fault, proxy_before
 
 PART_BYTES = 5 << 20
@@ -170,6 +175,40 @@ def test_an_object_in_parts_goes_on_with_new_credentials_and_they_are_asked_for_
     assert proxy.heal() == 0
     assert provider.asked == {"hot": 2}
     assert truth.read_bytes("a") == data
+
+
+class Raw(io.BytesIO):
+    """A body, as botocore takes it from the network."""
+
+    def stream(self, **_):
+        yield self.read()
+
+
+def test_of_many_requests_that_are_rejected_at_once_one_lets_new_ones_be_asked_for():
+    keys, threads = iter(["old", "new", "newer"]), 8
+    all_are_signed = threading.Barrier(threads)
+    asked = []
+
+    def provider(tier):
+        asked.append(tier)
+        return {"key": next(keys), "secret": "s", "region": "us-east-1"}
+
+    def answer(request, **_):
+        is_old = b"Credential=old/" in request.headers["Authorization"]
+        if is_old:
+            all_are_signed.wait()
+        body = b"<Error><Code>ExpiredToken</Code></Error>" if is_old else b"bytes"
+        return AWSResponse(request.url, 400 if is_old else 200, {"Content-Length": str(len(body))}, Raw(body))
+
+    client = make_client({}, TierCredentials(provider, "hot"))
+    client.meta.events.register("before-send.s3", answer)
+    store = S3Store("s3://lakes/a", client=lambda: client)
+
+    with ThreadPoolExecutor(threads) as pool:
+        found = list(pool.map(lambda _: store.read_bytes("a"), range(threads)))
+
+    assert found == [b"bytes"] * threads
+    assert asked == ["hot"] * 2
 
 
 def test_a_backfill_goes_on_where_its_first_credentials_expire(url, catalog, s3, proxy):

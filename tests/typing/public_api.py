@@ -25,6 +25,10 @@ def opening(folder: Path) -> None:
     assert_type(lp.backup_catalog("lake/", "backup.db"), lp.CatalogCopy)
     assert_type(lp.restore_catalog("lake/", "backup.db", catalog="postgresql:///db"), lp.CatalogCopy)
     assert_type(lp.connect("lake/", catalog="sqlite:///catalog.db", read_only=True, storage_options={}), lp.Lake)
+    assert_type(lp.connect("s3://acme/lake", catalog="postgresql:///db", credentials="vault:give"), lp.Lake)
+    assert_type(
+        lp.connect("s3://acme/lake", catalog="postgresql:///db", credentials=lambda tier: {"key": tier}), lp.Lake
+    )
     with lp.connect() as lake:
         assert_type(lake, lp.Lake)
         assert_type(lake.url, str)
