@@ -90,7 +90,7 @@ class PartitionView(Readable):
         return ResolvedSelection(self._resolve(), self._stores())
 
     def plan_read(self, columns: Sequence[str] | None = None, filter: Any = None) -> ReadPlan:  # noqa: A002
-        """Say what a read would open: files, bytes, tiers, and partitions that are missing."""
+        """Say what a read would open: files, bytes, tiers, and partitions that are missing or may be offline."""
         return plan_read(self._resolve(statistics=filter is not None), ReadOptions(columns, filter))
 
     def files(self, *, availability: bool = False) -> pd.DataFrame:

@@ -170,6 +170,7 @@ def plan_read(resolved: Resolved, options: ReadOptions) -> ReadPlan:
     tiers: dict[str, int] = {}
     for _, file in chosen:
         tiers[file.tier] = tiers.get(file.tier, 0) + 1
+    offline = {ordinal for ordinal, file in chosen if file.tier in resolved.offline_tiers}
     return ReadPlan(
         asset=resolved.asset.name,
         snapshot=resolved.snapshot,
@@ -180,6 +181,7 @@ def plan_read(resolved: Resolved, options: ReadOptions) -> ReadPlan:
         rows=sum(file.row_count for _, file in chosen),
         bytes=sum(file.size_bytes for _, file in chosen),
         tiers=dict(sorted(tiers.items())),
+        offline=tuple(version.key for version in resolved.versions if version.ordinal in offline),
     )
 
 

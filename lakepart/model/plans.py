@@ -42,7 +42,10 @@ def by_whom(commit: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ReadPlan:
-    """Which files a read opens, and which partitions it asked for in vain."""
+    """Which files a read opens, and which partitions it asked for in vain.
+
+    ``offline`` are the partitions with files on a tier of an archive class: some may have been restored.
+    """
 
     asset: str
     snapshot: int
@@ -53,6 +56,7 @@ class ReadPlan:
     rows: int
     bytes: int
     tiers: Mapping[str, int]
+    offline: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
@@ -68,6 +72,8 @@ class ReadPlan:
             lines.append(f"  skipped by the filter: {count_of(self.pruned_files, 'file')}")
         if self.missing:
             lines.append(f"  missing: {list_some(self.missing)}")
+        if self.offline:
+            lines.append(f"  to be restored first, unless they are: {list_some(self.offline)}")
         return "\n".join(lines)
 
 

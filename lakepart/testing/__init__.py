@@ -1,7 +1,8 @@
 """Shipped kit for testing: contract suites, a memory store, a crashing store, a frozen clock.
 
 The contract suites need pytest and are imported from their own modules, as in
-``from lakepart.testing.store_contract import StoreContract``.
+``from lakepart.testing.store_contract import StoreContract``; so is what needs boto3,
+:class:`lakepart.testing.strict_s3.StrictS3`.
 """
 
 from lakepart.testing.clocks import FrozenClock

@@ -121,6 +121,13 @@ class TestReads:
 
         assert sorted(frame["delay"]) == list(range(48, 72))
 
+    def test_a_plan_names_what_may_be_offline_without_a_look(self, archived):
+        plan = archived.flights[DAYS[1] : DAYS[3]].plan_read()
+
+        assert plan.offline == (DAYS[1],)
+        assert "to be restored first, unless they are: 2026-01-02" in str(plan)
+        assert archived.s3.calls == []
+
     def test_another_word_than_error_and_skip_is_refused(self, archived):
         with pytest.raises(lp.InvalidInputError, match=r"'error', 'skip'"):
             archived.flights[DAYS[0]].to_pandas(offline="ignore")
@@ -339,7 +346,9 @@ class TestOtherVerbs:
         ]
         archived.flights[DAYS[:2]].restore()
         archived.passes(hours=12)
+        archived.s3.calls.clear()
         assert archived.lake.check(checksums=True) == []
+        assert archived.s3.count("head_object") == 0  # the listing tells what is restored
 
     def test_check_misses_an_offline_file_that_is_gone(self, archived):
         (path,) = archived.flights[DAYS[0]].files()["path"]
