@@ -194,18 +194,6 @@ def test_an_address_that_is_none_is_refused(new_schema, url):
         lp.create(url, catalog=new_schema())
 
 
-def test_a_tier_of_a_class_that_cannot_be_read_at_once_is_refused(s3, s3_lakes, new_schema):
-    cold = lp.Tier("cold", f"{s3_lakes}/never-cold", storage_class="DEEP_ARCHIVE")
-
-    with pytest.raises(lp.InvalidInputError, match="DEEP_ARCHIVE"):
-        lp.create(
-            f"{s3_lakes}/never",
-            catalog=new_schema(),
-            storage_options=s3.storage_options,
-            tiers=[lp.Tier("hot", "hot"), cold],
-        )
-
-
 def test_markers_of_folders_that_others_make_are_let_be(lake, flights, s3):
     prefix = lake.url.removeprefix("s3://lakes/")
     for marker in ("hot/", "hot/flights/", "_lakepart/"):
