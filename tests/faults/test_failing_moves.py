@@ -1,5 +1,6 @@
 """Files that are copied side by side: one fails, one takes longer than a lease."""
 
+import pickle
 import threading
 import time
 from datetime import timedelta
@@ -7,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 import lakepart as lp
+from lakepart.cli.exits import report_error
 from lakepart.engine import side_by_side
 from lakepart.model.instants import to_microseconds
 from lakepart.storage.local import LocalStore
@@ -80,3 +82,79 @@ def test_the_leases_of_a_long_group_are_renewed_while_it_is_copied(lake, monkeyp
     assert report.partitions == 3
     assert [(other.finished, other.partitions, len(other.skipped)) for other in reports] == [(0, 0, 3)]
     assert states_of(lake) == {"done"}
+
+
+def test_those_beside_a_failed_copy_are_given_up_however_slow_they_are(lake, rows_of, assert_undamaged):
+    expected, begun = rows_of(lake), threading.Barrier(len(KEYS), timeout=5)
+
+    def read(path):
+        begun.wait()
+        if KEYS[0] in path:
+            raise lp.StorageError("The disk is gone.")
+
+    with pytest.raises(lp.StorageError, match="gone"):
+        watched(lake, read).asset("numbers").demote("cold", max_bandwidth=1, progress=False)  # an hour and more
+
+    assert states_of(lake) == {"aborted"}
+    assert rows_of(lake) == expected
+    assert_undamaged(lake)
+
+
+def test_an_interrupt_ends_copies_however_slow_they_are(lake, rows_of, assert_undamaged, monkeypatch):
+    expected = rows_of(lake)
+    monkeypatch.setattr(side_by_side, "_SAID_EVERY_S", 0.01)
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lakepart.catalog.moves.renew", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        lake.asset("numbers").demote("cold", max_bandwidth=1, progress=False)
+
+    assert states_of(lake) == {"aborted"}
+    assert rows_of(lake) == expected
+    assert_undamaged(lake)
+
+
+def test_an_error_tells_what_was_moved_before_it(lake, monkeypatch, capsys):
+    monkeypatch.setattr("lakepart.engine.move._CLAIMED_AT_ONCE", 1)
+
+    def read(path):
+        if KEYS[2] in path:
+            raise lp.StorageError("The disk is gone.")
+
+    with pytest.raises(lp.StorageError, match="gone") as caught:
+        watched(lake, read).asset("numbers").demote("cold", progress=False)
+
+    assert caught.value.context["report"].partitions == 2
+    assert "Moved 2 partitions, 2 files" in caught.value.__notes__[0]
+    assert pickle.loads(pickle.dumps(caught.value)).context == caught.value.context
+    report_error(caught.value, as_json=False)
+    assert "stays done: Moved 2 partitions" in capsys.readouterr().err
+    assert lake.asset("numbers").in_tier("cold").keys == KEYS[:2]
+
+
+def test_an_error_before_anything_was_moved_tells_of_nothing(lake):
+    def read(path):
+        raise lp.StorageError("The disk is gone.")
+
+    with pytest.raises(lp.StorageError) as caught:
+        watched(lake, read).asset("numbers").demote("cold", progress=False)
+
+    assert "report" not in caught.value.context
+    assert not hasattr(caught.value, "__notes__")
+
+
+def test_an_error_tells_what_was_compacted_before_it(lake, frame, monkeypatch):
+    monkeypatch.setattr("lakepart.engine.compact._PARTITIONS_AT_ONCE", 1)
+    lake.asset("numbers").append(frame((1, 7), (2, 7), (3, 7)))
+
+    def read(path):
+        if KEYS[2] in path:
+            raise lp.StorageError("The disk is gone.")
+
+    with pytest.raises(lp.StorageError, match="gone") as caught:
+        watched(lake, read).asset("numbers").compact(progress=False)
+
+    assert caught.value.context["report"].partitions == 2
+    assert "Compacted 2 partitions" in caught.value.__notes__[0]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from itertools import count
 
 import pytest
 
 from lakepart.errors import AlreadyExistsError, ErrorCode, NotFoundError, StorageError
+from lakepart.storage.copying import copy_file
 from lakepart.storage.s3 import S3Store
 from lakepart.testing.proxies import Fault, Request, proxy_before
 from lakepart.testing.s3_servers import S3Server
@@ -207,3 +209,28 @@ def test_what_is_not_there_is_asked_for_once(store, proxy):
         store.read_bytes("absent")
 
     assert dict(proxy.take_traffic().requests) == {"GET": 1}
+
+
+def is_part_copy(request: Request) -> bool:
+    return request.method == "PUT" and "partNumber=2" in request.target
+
+
+@pytest.mark.parametrize("fault", [Fault.SLOW_DOWN, Fault.LOST_ANSWER, Fault.CUT_ANSWER])
+@pytest.mark.parametrize(
+    ("matches", "whole_copy_bytes"),
+    [(is_put, 1 << 30), (is_part_copy, PART_BYTES), (is_completion, PART_BYTES)],
+    ids=["whole", "part", "completion"],
+)
+def test_a_copy_within_the_store_survives_a_failure(proxy, where, s3, fault, matches, whole_copy_bytes):
+    data = bytes(range(256)) * (2 * PART_BYTES // 256)
+    options = {**s3.storage_options, "endpoint_url": proxy.url}
+    source = S3Store(f"{where}/hot", options)
+    target = S3Store(f"{where}/cold", options, part_bytes=PART_BYTES, whole_copy_bytes=whole_copy_bytes)
+    source.put_new("a", data)
+    proxy.fail(fault, matches)
+
+    copy_file(source, "a", target, "a", expected_checksum=hashlib.sha256(data).hexdigest())
+
+    assert proxy.heal() == 0
+    assert target.read_bytes("a") == data
+    assert [one.path for one in target.list()] == ["a"]
