@@ -90,9 +90,9 @@ def test_a_crash_leaves_all_of_it_or_nothing(survives, frame, producer, action, 
 
 
 def test_an_object_that_is_half_sent_is_an_upload_and_no_object(make, frame):
+    (number,) = [at for at, name in enumerate(effects_of(make(), lambda lake: write(lake, frame))) if "write" in name]
     lake = make()
     before = files_of(lake)
-    (number,) = [at for at, name in enumerate(effects_of(make(), lambda lake: write(lake, frame))) if "write" in name]
 
     with pytest.raises(Crash):
         write(crashing(lake, at=number), frame)
