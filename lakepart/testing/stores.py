@@ -29,8 +29,8 @@ class CrashingStore:
     """A store whose user dies at one of its effects: each finished object, put, sync of folders, and deletion.
 
     A crash ``"before"`` a sink's block is left, or anywhere inside the block, leaves half of the bytes: under the path
-    itself, or under a temporary name where the object was to appear whole. Reads are no effects, but the dead do not
-    read either.
+    itself, or under a temporary name where the object was to appear whole. In S3, where no object appears by halves,
+    it leaves an object in parts that nobody completes. Reads are no effects, but the dead do not read either.
     """
 
     def __init__(self, store: Store, effects: Effects) -> None:
@@ -51,12 +51,12 @@ class CrashingStore:
         return _CrashingSink(self._store, path, whole=whole, effects=self._effects)
 
     def put_new(self, path: str, data: bytes) -> None:
-        """Put an object; a crash before it leaves half of the bytes under a temporary name."""
+        """Put an object; a crash before it leaves half of the bytes under a temporary name, and nothing in S3."""
         try:
             with self._effects.effect(f"put {path}"):
                 self._store.put_new(path, data)
         except Crash:
-            if self._store.stat(path) is None:
+            if not isinstance(self._store, S3Store) and self._store.stat(path) is None:
                 _leave_temporary(self._store, path, data)
             raise
 
@@ -299,13 +299,15 @@ class _CrashingSink(_WrappedSink):
             raise
 
     def _tear(self) -> None:
-        if self._whole:
-            death = Crash("torn")
-            self._sink.__exit__(Crash, death, None)
-            _leave_temporary(self._store, self._path, self._held)
-        else:
+        if not self._whole and not isinstance(self._store, S3Store):
             with self._sink:
                 self._sink.write(_half(self._held))
+            return
+        self._sink.__exit__(Crash, Crash("torn"), None)
+        if isinstance(self._store, S3Store):
+            _leave_upload(self._store, self._path, self._held)
+        else:
+            _leave_temporary(self._store, self._path, self._held)
 
 
 class _BoundedSink(_WrappedSink):
@@ -343,6 +345,11 @@ def _leave_temporary(store: Store, path: str, data: bytes | bytearray) -> None:
     folder, slash, _ = path.rpartition("/")
     with store.open_new(f"{folder}{slash}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}") as torn:
         torn.write(_half(data))
+
+
+def _leave_upload(store: S3Store, path: str, data: bytes | bytearray) -> None:
+    upload_id = store._bucket.begin_parts(path)
+    store._bucket.send_part(path, upload_id, 1, _half(data)).result()
 
 
 def _half(data: bytes | bytearray) -> bytes:

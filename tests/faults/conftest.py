@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
+from secrets import token_hex
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +15,7 @@ import pytest
 import lakepart as lp
 from lakepart.testing import Effects, clock_of, copied, crash_everywhere, frozen_lake, stray_files, with_effects
 
+EVERYWHERE = os.environ.get("LAKEPART_LONG") == "1"
 LEASE = timedelta(minutes=11)
 LONG = timedelta(days=30)
 
@@ -57,11 +60,31 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> lp.Lake:
     return lake
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let processes die on S3 and PostgreSQL, too, wherever they die in a folder, if there is time for it."""
+    if EVERYWHERE and "make" in metafunc.fixturenames and "crash_while" in metafunc.module.__name__:
+        metafunc.parametrize("make", ["make_in_a_folder", "make_on_s3"], indirect=True)
+
+
 @pytest.fixture
-def make(template: lp.Lake, tmp_path: Any) -> Callable[[], lp.Lake]:
+def make(request: pytest.FixtureRequest) -> Callable[[], lp.Lake]:
     """Give a copy of the template at each call."""
+    made: Callable[[], lp.Lake] = request.getfixturevalue(getattr(request, "param", "make_in_a_folder"))
+    return made
+
+
+@pytest.fixture
+def make_in_a_folder(template: lp.Lake, tmp_path: Any) -> Callable[[], lp.Lake]:
     numbers = itertools.count()
     return lambda: copied(template, tmp_path / f"lake-{next(numbers)}")
+
+
+@pytest.fixture
+def make_on_s3(template: lp.Lake, s3_environment: Any, s3_lakes: str, new_schema: Any) -> Callable[[], lp.Lake]:
+    """Give a copy on S3 with its catalog in PostgreSQL, in the same schema as the one before."""
+    place, numbers = f"{s3_lakes}/{token_hex(6)}", itertools.count()
+    pattern, scratch = copied(template, f"{place}/pattern", catalog=new_schema()), new_schema()
+    return lambda: copied(pattern, f"{place}/lake-{next(numbers)}", catalog=scratch)
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def test_what_was_done_before_the_crash_is_not_computed_again(lake, producer, ro
         dying.asset("tens")[keys].backfill(
             dies_in_the_second, inputs={"numbers": "numbers"}, name="tens", publish="each", progress=False
         )
-    done = query_catalog(lake.url, "SELECT key FROM backfill_target WHERE state = 'done' ORDER BY key")
+    done = query_catalog(lake, "SELECT key FROM backfill_target WHERE state = 'done' ORDER BY key")
     computed.clear()
     reopened(lake).backfill("tens").resume(counting, progress=False)
 
@@ -132,4 +132,4 @@ def test_a_driver_that_was_only_slow_is_refused_after_somebody_took_over(lake, p
 
     assert rows_of(lake)["tens"] == [(1, 10), (2, 20)]
     versions = "SELECT count(*) FROM version JOIN asset USING (asset_id) WHERE key = '2024-01-02' AND name = 'tens'"
-    assert query_catalog(lake.url, versions) == [(1,)]
+    assert query_catalog(lake, versions) == [(1,)]

@@ -38,7 +38,7 @@ def test_files_are_in_place_before_the_catalog_speaks_of_them_and_an_interrupt_l
     assert kinds == ["commit", "write", "make", "write", "make", "commit", "put", "commit"]
 
     for stopped in interrupt_everywhere(make, compact, when="before"):
-        found = query_catalog(stopped.lake.url, "SELECT operation FROM snapshot ORDER BY snapshot DESC LIMIT 1")
-        data = [name for name in files_of(stopped.lake.url) if name.endswith(".parquet")]
+        found = query_catalog(stopped.lake, "SELECT operation FROM snapshot ORDER BY snapshot DESC LIMIT 1")
+        data = [name for name in files_of(stopped.lake) if name.endswith(".parquet")]
         assert len(data) == (7 if found == [("compact",)] else 5), stopped.at
         assert {one.severity for one in stopped.lake.check(checksums=True)} <= {"leftover"}, stopped.at

@@ -39,7 +39,7 @@ def dead_mover(make):
             lake.asset("numbers")["2024-01-01"].demote("cold", progress=False)
 
         for crashed in crash_everywhere(make, demote_one, when="before"):
-            if query_catalog(crashed.lake.url, "SELECT state FROM move") == [(state,)]:
+            if query_catalog(crashed.lake, "SELECT state FROM move") == [(state,)]:
                 return crashed.lake
             crashed.lake.close()
         raise AssertionError(f"no crash leaves a move {state}")
@@ -53,7 +53,7 @@ def live_tiers(lake):
         WHERE copy.state = 'live' AND version.ended IS NULL AND version.branch_id = 0
           AND version.asset_id = (SELECT asset_id FROM asset WHERE name = 'numbers') ORDER BY version.key
     """
-    return dict(query_catalog(lake.url, statement))
+    return dict(query_catalog(lake, statement))
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -96,7 +96,7 @@ def test_vacuum_leaves_what_an_interrupted_move_has_copied(dead_mover, rows_of, 
 def test_a_move_taken_over_after_its_copies_were_verified_looks_at_them_again(dead_mover, rows_of):
     lake = dead_mover("verified")
     expected = rows_of(lake)
-    (copied,) = [name for name in files_of(lake.url) if name.startswith("cold/")]
+    (copied,) = [name for name in files_of(lake) if name.startswith("cold/")]
     path = Path(lake.url, copied)
     path.unlink()
 

@@ -8,7 +8,7 @@ pytestmark = pytest.mark.parametrize("when", ["before", "after"])
 
 
 def noted(lake):
-    return [name for name in files_of(lake.url) if name.startswith("_lakepart/tags/0")]
+    return [name for name in files_of(lake) if name.startswith("_lakepart/tags/0")]
 
 
 def test_a_crash_while_making_a_tag_leaves_it_made_or_not(make, assert_undamaged, assert_cleaned_up, when):

@@ -39,7 +39,7 @@ def test_a_crash_while_vacuuming_deletes_nothing_that_is_needed(make_wasteful, r
         lake.vacuum()
 
         assert lake.check(checksums=True) == [], at
-        assert stray_files(lake.url) == set(), at
+        assert stray_files(lake) == set(), at
         assert rows_of(lake) == expected, at
         lake.close()
         crashes += 1
@@ -48,11 +48,11 @@ def test_a_crash_while_vacuuming_deletes_nothing_that_is_needed(make_wasteful, r
 
 def test_a_clean_vacuum_deletes_exactly_what_was_wasted(make_wasteful):
     lake = make_wasteful()
-    before = {name for name in files_of(lake.url) if name.endswith(".parquet")}
+    before = {name for name in files_of(lake) if name.endswith(".parquet")}
 
     lake.vacuum()
 
-    after = {name for name in files_of(lake.url) if name.endswith(".parquet")}
-    needed = {f"{tier}/{path}" for tier, path in query_catalog(lake.url, "SELECT tier, path FROM copy")}
+    after = {name for name in files_of(lake) if name.endswith(".parquet")}
+    needed = {f"{tier}/{path}" for tier, path in query_catalog(lake, "SELECT tier, path FROM copy")}
     assert after == needed
     assert len(before - after) == 6  # two old versions, two of the branch, a moved copy, a dead writer's file

@@ -1,6 +1,7 @@
 """Writers killed (SIGKILL) at random moments, again and again, while a reader must never see half of anything.
 
-``LAKEPART_LONG=1`` kills two hundred, on each catalog, instead of twenty on SQLite and six on PostgreSQL.
+``LAKEPART_LONG=1`` kills ``LAKEPART_KILLS`` (two hundred by default) in each place, instead of twenty in a folder, six
+with the catalog in PostgreSQL, and six with the data on S3, too.
 """
 
 import json
@@ -18,7 +19,8 @@ import lakepart as lp
 from lakepart.testing import stray_files
 
 LONG = os.environ.get("LAKEPART_LONG") == "1"
-KILLS = {"sqlite": 200 if LONG else 20, "postgresql": 200 if LONG else 6}
+MANY = int(os.environ.get("LAKEPART_KILLS", "200"))
+KILLS = {"sqlite": 20, "postgresql": 6, "s3": 6}
 LONGEST_S = 0.08  # from the last answer to the kill: about as long as the next commit takes
 
 LOOKS = 5  # kills from one look at everything to the next
@@ -134,20 +136,24 @@ def running(program, url, *more):
 
 
 @pytest.fixture(params=list(KILLS))
-def catalogs(request, monkeypatch):
-    """Give the places of two catalogs, and let the processes to come know of the first."""
+def setting(request, tmp_path, monkeypatch):
+    """Give how many to kill, an address, and the places of two catalogs; the processes to come know of the first."""
+    kills = MANY if LONG else KILLS[request.param]
     if request.param == "sqlite":
-        return None, None
+        return kills, tmp_path / "lake", None, None
     new_schema = request.getfixturevalue("new_schema")
-    monkeypatch.setenv("LAKEPART_CATALOG", catalog := new_schema())
-    return catalog, new_schema()
+    if request.param == "s3":
+        url, catalog = request.getfixturevalue("place_on_s3")
+    else:
+        url, catalog = tmp_path / "lake", new_schema()
+        monkeypatch.setenv("LAKEPART_CATALOG", catalog)
+    return kills, url, catalog, new_schema()
 
 
 @pytest.mark.timeout(3600 if LONG else 240)
-def test_no_kill_loses_what_was_acknowledged_nor_shows_half_of_anything(tmp_path, catalogs, record_property):
-    catalog, warming = catalogs
-    kills = KILLS["postgresql" if catalog else "sqlite"]
-    lake = lp.create(tmp_path / "lake", catalog=catalog)
+def test_no_kill_loses_what_was_acknowledged_nor_shows_half_of_anything(setting, record_property):
+    kills, url, catalog, warming = setting
+    lake = lp.create(url, catalog=catalog)
     for name in ("numbers", "others", "log"):
         days = [date(2024, 1, 1), date(2024, 1, 2)] if name == "numbers" else [date(2024, 1, 1)]
         frame = pa.table({"day": days, "value": pa.array([0] * len(days), pa.int64())})

@@ -1,4 +1,7 @@
-"""Random histories of a lake against plain dictionaries: what is read, now and in the past, is what was written."""
+"""Random histories of a lake against plain dictionaries: what is read, now and in the past, is what was written.
+
+``LAKEPART_LONG=1`` tries ``LAKEPART_EXAMPLES`` of them (a thousand by default), and longer ones.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +39,7 @@ CUTS = {1: DEFINITION} | {  # by how many days a partition holds
     days_each: lp.Cron(f"0 0 1-31/{days_each} * *", "2024-01-01", end="2024-01-07", by="day") for days_each in (2, 3)
 }
 LONG = os.environ.get("LAKEPART_LONG") == "1"
+EXAMPLES = int(os.environ.get("LAKEPART_EXAMPLES", "1000"))
 
 # What is known of each day: the values of its rows in order; a day that is absent lies in a missing partition.
 Contents = dict[int, tuple[int, ...]]
@@ -762,9 +766,19 @@ class HistoriesOnPostgresql(Histories):
         return copied(cls.pattern, folder, catalog=cls.scratch)
 
 
+class HistoriesOnS3(HistoriesOnPostgresql):
+    """The same with the data on S3."""
+
+    bucket: str
+
+    @classmethod
+    def make(cls, folder: Path) -> lp.Lake:
+        return copied(cls.pattern, f"{cls.bucket}/{folder.parent.name}", catalog=cls.scratch)
+
+
 def bounded(examples: int, steps: int) -> settings:
     return settings(
-        max_examples=1000 if LONG else examples,
+        max_examples=EXAMPLES if LONG else examples,
         stateful_step_count=60 if LONG else steps,
         deadline=None,
         print_blob=True,
@@ -791,6 +805,17 @@ class TestHistoriesOnPostgresql(HistoriesOnPostgresql.TestCase):  # type: ignore
         lake = Histories.make(tmp_path / "lake")
         HistoriesOnPostgresql.pattern = copied(lake, tmp_path / "pattern", catalog=new_schema())
         HistoriesOnPostgresql.scratch = new_schema()
+
+
+class TestHistoriesOnS3(HistoriesOnS3.TestCase):  # type: ignore[name-defined, misc]
+    settings = bounded(2, 12)
+    pytestmark = marks
+
+    @pytest.fixture(autouse=True)
+    def places(self, tmp_path: Path, new_schema: Any, s3_environment: Any, s3_lakes: str) -> None:
+        lake = Histories.make(tmp_path / "lake")
+        HistoriesOnS3.pattern = copied(lake, f"{s3_lakes}/{tmp_path.name}/pattern", catalog=new_schema())
+        HistoriesOnS3.scratch, HistoriesOnS3.bucket = new_schema(), f"{s3_lakes}/{tmp_path.name}"
 
 
 def test_a_change_of_nothing_on_main_after_a_write_on_a_branch_makes_no_snapshot_of_main() -> None:
