@@ -8,6 +8,7 @@ import os
 import secrets
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from contextlib import nullcontext
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -349,7 +350,7 @@ def _leave_temporary(store: Store, path: str, data: bytes | bytearray) -> None:
 
 def _leave_upload(store: S3Store, path: str, data: bytes | bytearray) -> None:
     upload_id = store._bucket.begin_parts(path)
-    store._bucket.send_part(path, upload_id, 1, _half(data)).result()
+    store._bucket.send_part(path, upload_id, 1, partial(_half, data)).result()
 
 
 def _half(data: bytes | bytearray) -> bytes:
