@@ -129,13 +129,16 @@ def files(
     since: Since = None,
     branch: OnBranch = None,
     at: At = None,
+    availability: Annotated[
+        bool, typer.Option("--availability", help="Look at each file in its store: online, offline, restored until.")
+    ] = False,
     everything: Everything = False,
     as_json: Json = False,
 ) -> None:
     """List the data files: their tier, size and path."""
     address, rest = split(where, asset, partitions, least=1)
     with viewed(address, branch, at) as lake:
-        frame = select(lake.asset(rest[0]), rest[1:], last, since).files()
+        frame = select(lake.asset(rest[0]), rest[1:], last, since).files(availability=availability)
     shown = frame if as_json else frame.drop(columns=["checksum"])
     print_frame(shown, as_json=as_json, everything=everything, nothing="no files")
 

@@ -164,10 +164,13 @@ def test_a_command_restores_what_a_lifecycle_rule_archived(moto, moto_lakes, tmp
         run(["tier", "restore", url, "flights"]),
         run(["tier", "restore", url, "flights", "--days", "2", "--apply"]),
         run(["head", url, "flights", "2026-01-01"]),
+        run(["files", url, "flights", "--availability", "--json"]),
     ]
 
     said = capsys.readouterr()
-    assert codes == [1, 5, 0, 0]
+    assert codes == [1, 5, 0, 0, 0]
+    assert '"availability": "restored until 2' in said.out
+    assert '"availability": "online"' in said.out
     assert "1 partition of 'flights' cannot be read" in said.err
     assert "Restore 1 partition of flights, 1 file, " in said.out
     assert "Asked for 1 file, " in said.out
