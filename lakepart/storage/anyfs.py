@@ -23,7 +23,7 @@ from lakepart.storage.addresses import without_secrets
 from lakepart.storage.base import OnBytes, Store, StoredObject, check_path, check_prefix
 from lakepart.storage.drivers import driver_of
 from lakepart.storage.failures import already_exists, not_found, spooling, translate
-from lakepart.storage.native import NativeFilesystem
+from lakepart.storage.native import NativeFilesystem, native_azure, native_gcs
 from lakepart.storage.sent import SentSink
 
 _SPOOL_BYTES = 64 << 20
@@ -150,8 +150,11 @@ class FsspecStore:
         check_path(path)
 
     def native_filesystem(self) -> NativeFilesystem | None:
-        """See :meth:`lakepart.storage.base.Store.native_filesystem`."""
-        return None
+        """See :meth:`lakepart.storage.base.Store.native_filesystem`; Google's and Azure's stores have one."""
+        options = self._filesystem.storage_options
+        if "gs" in self._protocols:
+            return native_gcs(self._root, options)
+        return native_azure(self._root, options) if "abfs" in self._protocols else None
 
     def stat(self, path: str) -> StoredObject | None:
         """See :meth:`lakepart.storage.base.Store.stat`."""

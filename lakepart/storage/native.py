@@ -12,6 +12,7 @@ from lakepart.errors import ErrorCode, InvalidInputError, StorageError
 
 _AWS = (".amazonaws.com", ".amazonaws.com.cn")
 _WITHOUT_REGION = {None, "aws-global"}
+_AZURE = {"account_name", "account_key", "sas_token", "tenant_id", "client_id", "client_secret"}
 _DEFAULT_REGION = "us-east-1"
 
 
@@ -77,16 +78,44 @@ def native_s3(client: Any, bucket: str, prefix: str, options: Mapping[str, Any])
     return NativeFilesystem("S3FileSystem", arguments, f"{bucket}/{prefix}".rstrip("/"))
 
 
+def native_gcs(root: str, options: Mapping[str, Any]) -> NativeFilesystem:
+    """Say how Arrow reaches Google's storage, from options as gcsfs takes them; credentials are the machine's."""
+    given = {name: value for name, value in options.items() if value is not None}
+    arguments: dict[str, Any] = {}
+    if given.get("token") == "anon":
+        arguments["anonymous"] = bool(given.pop("token"))
+    if "project" in given:
+        arguments["project_id"] = given.pop("project")
+    if "endpoint_url" in given:
+        address = urlsplit(given.pop("endpoint_url"))
+        arguments |= {"scheme": address.scheme, "endpoint_override": address.netloc}
+    for name in given:
+        raise _unsupported(name)
+    return NativeFilesystem("GcsFileSystem", arguments, root)
+
+
+def native_azure(root: str, options: Mapping[str, Any]) -> NativeFilesystem:
+    """Say how Arrow reaches Azure's storage, from options as adlfs takes them."""
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given.keys() - _AZURE:
+        raise _unsupported(name)
+    return NativeFilesystem("AzureFileSystem", given, root)
+
+
 def _require_options_of_arrow(options: Mapping[str, Any]) -> None:
-    refused = [name for name in ("requester_pays",) if options.get(name)]
+    if options.get("requester_pays"):
+        raise _unsupported("requester_pays")
     if (options.get("client_kwargs") or {}).get("verify") is False:
-        refused.append("verify=False")
-    if refused:
-        raise InvalidInputError(
-            f"A dataset opens its files by Arrow's own S3 client, which has no {refused[0]}.",
-            hint="read them as a table or as batches.",
-            code=ErrorCode.UNSUPPORTED,
-        )
+        raise _unsupported("verify=False")
+
+
+def _unsupported(option: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"A dataset opens its files by Arrow's own client, which does not take {option!r} of storage_options.",
+        hint="read them as a table or as batches.",
+        code=ErrorCode.UNSUPPORTED,
+        context={"option": option},
+    )
 
 
 def _names_buckets_in_hosts(options: Mapping[str, Any], host: str, bucket: str) -> bool:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from pyarrow.fs import S3FileSystem
 
 from lakepart.errors import ErrorCode, InvalidInputError, StorageError
+from lakepart.parquet.datasets import open_filesystem
+from lakepart.storage.anyfs import FsspecStore
 from lakepart.storage.s3 import S3Store
 
 KEYS = {"key": "k", "secret": "s3cret"}
@@ -117,6 +120,55 @@ def test_what_arrow_has_not_is_refused_by_name(options, said):
         S3Store("s3://acme/lake", {**KEYS, **options}).native_filesystem()
 
     assert caught.value.code is ErrorCode.UNSUPPORTED
+
+
+class _Elsewhere(MemoryFileSystem):
+    """An object store of a name, as far as options go."""
+
+    cachable = False
+
+
+class _Google(_Elsewhere):
+    protocol = ("gs", "gcs")
+
+
+class _Azure(_Elsewhere):
+    protocol = ("abfs", "az", "abfss")
+
+
+@pytest.mark.parametrize(
+    ("filesystem", "kind", "given"),
+    [
+        (_Google(token="anon", project="p"), "GcsFileSystem", {"anonymous": True, "project_id": "p"}),  # noqa: S106 - a word
+        (
+            _Google(endpoint_url="http://store:4443"),
+            "GcsFileSystem",
+            {"scheme": "http", "endpoint_override": "store:4443"},
+        ),
+        (
+            _Azure(account_name="n", account_key="a2V5"),
+            "AzureFileSystem",
+            {"account_name": "n", "account_key": "a2V5"},
+        ),
+    ],
+    ids=repr,
+)
+def test_google_and_azure_have_filesystems_of_arrow_too(filesystem, kind, given):
+    native = FsspecStore(filesystem, "bucket/lake").native_filesystem()
+
+    assert (native.kind, native.arguments) == (kind, given)
+    assert native.place("x").endswith("bucket/lake/x")
+    open_filesystem(kind, given)
+
+
+@pytest.mark.parametrize("filesystem", [_Google(token="cloud"), _Azure(account_name="n", anon=True)], ids=repr)  # noqa: S106 - a word
+def test_an_option_of_theirs_that_arrow_has_not_is_refused_by_name(filesystem):
+    with pytest.raises(InvalidInputError, match=r"'(token|anon)'"):
+        FsspecStore(filesystem, "bucket/lake").native_filesystem()
+
+
+def test_a_store_in_memory_has_none():
+    assert FsspecStore.in_memory().native_filesystem() is None
 
 
 def test_secrets_are_not_shown():

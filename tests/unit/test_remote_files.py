@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakepart.errors import CorruptionError
+from lakepart.parquet import reading
 from lakepart.parquet.opening import Source
 from lakepart.parquet.reading import iter_batches, read_files, read_footer
 from lakepart.parquet.remote import Remote, coalesced
@@ -163,19 +166,27 @@ def test_neighbours_are_asked_for_together(stretches: list[tuple[int, int]], req
 class Peak:
     """A file that counts what is fetched of it, and how much Arrow holds at most."""
 
-    def __init__(self, data: bytes, *, waits_for: int = 0) -> None:
+    def __init__(self, data: bytes, *, waits_for: int = 0, takes_s: float = 0) -> None:
         self._data = data
+        self._takes_s = takes_s
         self._before = pa.total_allocated_bytes()
         self._together = threading.Barrier(waits_for) if waits_for else None
         self._lock = threading.Lock()
+        self._readers = 0
+        self.most_readers = 0
         self.fetched_bytes = 0
         self.arrow_bytes = 0
 
     def __call__(self, stretches: Sequence[tuple[int, int]]) -> list[bytes]:
         if self._together is not None:
             self._together.wait(timeout=60)
-        found = [self._data[start:stop] for start, stop in stretches]
         with self._lock:
+            self._readers += 1
+            self.most_readers = max(self.most_readers, self._readers)
+        found = [self._data[start:stop] for start, stop in stretches]
+        time.sleep(self._takes_s)
+        with self._lock:
+            self._readers -= 1
             self.fetched_bytes += sum(map(len, found))
         return found
 
@@ -183,7 +194,7 @@ class Peak:
         self.arrow_bytes = max(self.arrow_bytes, pa.total_allocated_bytes() - self._before)
 
 
-def sources_of(tmp_path: Path, rows: int, files: int, **options: int) -> tuple[Peak, list[Source]]:
+def sources_of(tmp_path: Path, rows: int, files: int, **options: Any) -> tuple[Peak, list[Source]]:
     random = np.random.default_rng(1)
     table = pa.table({name: random.random(rows) for name in SCHEMA.names}, schema=SCHEMA)
     path = tmp_path / "a.parquet"
@@ -217,6 +228,14 @@ def test_a_stream_over_many_files_holds_few_of_them(tmp_path: Path) -> None:
     assert peak.fetched_bytes > 900 * MB
     assert peak.arrow_bytes < 150 * MB
     assert python_bytes < 150 * MB
+
+
+def test_of_large_files_fewer_are_fetched_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_FETCHED_BYTES", 4 * MB)
+    peak, sources = sources_of(tmp_path, 16_000, 60, takes_s=0.01)  # 1 MB each
+
+    assert read_files(sources, SCHEMA).num_rows == 960_000
+    assert peak.most_readers <= 4
 
 
 def test_a_reader_that_is_slow_is_not_run_ahead_of(tmp_path: Path) -> None:
