@@ -15,8 +15,11 @@ from lakepart.storage.base import TEMPORARY_SUFFIX, Store, StoredObject
 
 # what the stager calls its files: the writer's intent, then numbers
 _OWN_NAME = re.compile(r"([0-9a-f]{20})(?:-\d+)+\.parquet")
-# and stores what is unfinished; any other program may leave files that only look like it
-_OWN_TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}")
+# and stores what is unfinished, some after what it is to become: a data file, or a checkpoint of the lake's own folder;
+# any other program may leave files that only look like it
+_OWN_TEMPORARY = re.compile(
+    rf"\.(?:(?:([0-9a-f]{{20}})(?:-\d+)+\.parquet|\d{{12}}[.a-z]+)\.)?[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}"
+)
 _AT_ONCE = 1000
 
 
@@ -75,9 +78,9 @@ def find_own_leftovers(context: LakeContext) -> Iterator[Leftover]:
 
 
 def intent_of(path: str) -> str | None:
-    """Give the intent that a data file of ours is named after; None for any other file."""
+    """Give the intent that a data file of ours is named after, finished or not; None for any other file."""
     folder, _, name = path.rpartition("/")
-    match = _OWN_NAME.fullmatch(name)
+    match = _OWN_NAME.fullmatch(name) or _OWN_TEMPORARY.fullmatch(name)
     return match[1] if match and "=" in folder.rpartition("/")[2] else None
 
 

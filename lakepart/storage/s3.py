@@ -224,7 +224,7 @@ class S3Store:
         return next((one for one in self._uploads(path.rpartition("/")[0]) if self._unfinished(one) == path), None)
 
     def _unfinished(self, upload: Mapping[str, Any]) -> str:
-        """Name an object in parts that is not complete as the unfinished form of an object is named."""
-        folder = self._bucket.path_of(upload).rpartition("/")[0]
-        name = hashlib.sha256(f"{upload['Key']} {upload['UploadId']}".encode()).hexdigest()[:16]
-        return f"{folder}/.{name}{TEMPORARY_SUFFIX}" if folder else f".{name}{TEMPORARY_SUFFIX}"
+        """Name an object in parts that is not complete as unfinished objects are, and after what it is to become."""
+        folder, slash, becomes = self._bucket.path_of(upload).rpartition("/")
+        mark = hashlib.sha256(f"{upload['Key']} {upload['UploadId']}".encode()).hexdigest()[:16]
+        return f"{folder}{slash}.{becomes}.{mark}{TEMPORARY_SUFFIX}"

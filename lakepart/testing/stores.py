@@ -8,8 +8,8 @@ import os
 import secrets
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from contextlib import nullcontext
+from functools import partial
 from types import TracebackType
 from typing import BinaryIO, Self
 

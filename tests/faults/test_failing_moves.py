@@ -8,12 +8,14 @@ from datetime import timedelta
 import pytest
 
 import lakepart as lp
+from lakepart.catalog import moves
 from lakepart.cli.exits import report_error
 from lakepart.engine import side_by_side
 from lakepart.model.instants import to_microseconds
 from lakepart.storage.local import LocalStore
-from lakepart.testing import clock_of, files_of, query_catalog, reopened, with_stores
+from lakepart.testing import FrozenClock, clock_of, copied, files_of, query_catalog, reopened, with_stores
 
+HOUR = timedelta(hours=1)
 KEYS = ["2024-01-01", "2024-01-02", "2024-01-03"]
 
 
@@ -158,3 +160,43 @@ def test_an_error_tells_what_was_compacted_before_it(lake, frame, monkeypatch):
 
     assert caught.value.context["report"].partitions == 2
     assert "Compacted 2 partitions" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize(
+    ("skew_of_holder", "skew_of_other"), [(HOUR, 0 * HOUR), (0 * HOUR, -HOUR)], ids=["it is behind", "others are ahead"]
+)
+def test_a_living_mover_is_left_alone_by_machines_whose_clocks_differ(
+    template, tmp_path, new_schema, monkeypatch, skew_of_holder, skew_of_other
+):
+    lake = copied(template, tmp_path / "lake", catalog=new_schema())
+    other = reopened(lake, clock=FrozenClock(clock_of(lake)() + HOUR))
+    for handle, skew in ((lake, skew_of_holder), (other, skew_of_other)):  # of the database's clock, as it is measured
+        backend = handle._home.context.database.backend
+        monkeypatch.setattr(backend, "skew_us", lambda _, skew=skew: skew // timedelta(microseconds=1))
+    reports = []
+
+    def read(path):
+        if KEYS[0] in path:
+            reports.append(other.asset("numbers").demote("cold", progress=False))
+
+    moved = watched(lake, read).asset("numbers").demote("cold", progress=False)
+
+    assert [(report.finished, report.partitions, len(report.skipped)) for report in reports] == [(0, 0, 3)]
+    assert moved.partitions == 3
+
+
+def test_a_catalog_that_is_away_while_files_are_copied_does_not_end_the_move(lake, monkeypatch):
+    monkeypatch.setattr(side_by_side, "_SAID_EVERY_S", 0.01)
+    away = threading.Event()
+
+    def refuse(*_, **__):
+        away.set()
+        raise lp.CatalogError("The database hung up.")
+
+    def read(path):
+        assert away.wait(5)
+
+    watching = watched(lake, read)
+    monkeypatch.setattr(moves, "renew", refuse)
+
+    assert watching.asset("numbers").demote("cold", progress=False).partitions == 3
