@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from pathlib import Path
 from shlex import quote
 from typing import Annotated
 
@@ -16,9 +16,17 @@ from lakepart.errors import AlreadyExistsError, InvalidInputError
 
 
 def demo(
-    path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="A folder for the lake: new, or one that the demo made.")
-    ] = Path("demo-lake"),
+    lake: Annotated[
+        str, typer.Argument(metavar="LAKE", help="A folder or URL for the lake: new, or where the demo made one.")
+    ] = "demo-lake",
+    catalog: Annotated[
+        str | None,
+        typer.Option(
+            "--catalog",
+            metavar="URL",
+            help="Where its catalog is to be, if not in its folder; LAKEPART_CATALOG by default where LAKE is a URL.",
+        ),
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep what is there, and do what is left to do.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Clear what the demo made there, and begin again.")] = False,
     as_json: Json = False,
@@ -30,35 +38,41 @@ def demo(
     """
     if keep and fresh:
         raise InvalidInputError("--keep and --fresh exclude each other.", hint="choose one.")
-    from lakepart.cli.demo_folder import DemoState, clear, examine, mark
+    from lakepart.cli.demo_folder import DemoState
+    from lakepart.cli.demo_marks import clear, examine, mark
     from lakepart.cli.demo_steps import tell_demo, tell_what_next
     from lakepart.cli.demo_telling import Teller
+    from lakepart.storage.addresses import is_local, local_path, without_secrets
 
+    shown = without_secrets(lake)
+    if catalog is None and not is_local(lake):
+        catalog = os.environ.get("LAKEPART_CATALOG")
     teller = Teller(shown=not as_json)
-    state = examine(path)
+    state = examine(lake)
     if state is DemoState.FINISHED and not (keep or fresh):
         raise AlreadyExistsError(
-            f"There is a finished demo in {str(path)!r}.",
+            f"There is a finished demo in {shown!r}.",
             hint="--keep keeps it as it is, --fresh clears it and begins again.",
         )
     changes = not (keep and state is DemoState.FINISHED)
     if not changes:
-        teller.title(f"The demo in {path} is complete: nothing was left to do, and nothing was changed.")
+        teller.title(f"The demo in {shown} is complete: nothing was left to do, and nothing was changed.")
     else:
         if state is DemoState.CLEARING or (fresh and state is not DemoState.NOTHING):
-            clear(path)
+            clear(lake, catalog)
         elif state is DemoState.BEGUN:
-            teller.title(f"There is an unfinished demo in {path}: what is done is kept, the rest is done now.")
+            teller.title(f"There is an unfinished demo in {shown}: what is done is kept, the rest is done now.")
         began = time.monotonic()
         try:
-            mark(path, DemoState.BEGUN)
-            tell_demo(path, teller)
-            mark(path, DemoState.FINISHED)
+            mark(lake, DemoState.BEGUN)
+            tell_demo(lake, catalog, teller)
+            mark(lake, DemoState.FINISHED)
         except KeyboardInterrupt:
-            command = f"lakepart demo {quote(str(path))} --keep"
+            where = quote(shown) if catalog is None else f"{quote(shown)} --catalog …"
+            command = f"lakepart demo {where} --keep"
             sys.stderr.write(f"\nStopped; the lake is sound. This goes on from here: {command}\n")
             raise
         teller.title(f"Done in {time.monotonic() - began:.0f} s.")
-    tell_what_next(path, teller)
+    tell_what_next(lake, catalog, teller)
     if as_json:
-        print_json({"path": str(path.resolve()), "changed": changes, **teller.facts})
+        print_json({"path": local_path(lake) if is_local(lake) else shown, "changed": changes, **teller.facts})

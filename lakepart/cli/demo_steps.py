@@ -17,6 +17,7 @@ from lakepart.errors import CorruptionError, LakeNotFoundError
 from lakepart.lake import Lake, connect, create
 from lakepart.model.plans import count_of
 from lakepart.model.policies import AgeRule, TieringPolicy
+from lakepart.storage.addresses import is_local, without_secrets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,11 +37,12 @@ _DIFF_COLUMNS = ["key", "change", "rows_before", "rows_after", "bytes_before", "
 _FLIGHT_COLUMNS = ["time_hour", "carrier", "flight", "origin", "dest", "dep_delay", "arr_delay"]
 
 
-def tell_demo(path: Path, teller: Teller) -> None:
+def tell_demo(where: str, catalog: str | None, teller: Teller) -> None:
     """Do what is left of the demo, and tell all of it."""
     teller.title("A lake: a folder with a catalog, a hot tier and a cold one")
-    teller.code(f"lake = lp.create({str(path)!r})")
-    with _open(path) as lake:
+    given = "" if catalog is None else ", catalog=…"
+    teller.code(f"lake = lp.create({without_secrets(where)!r}{given})")
+    with _open(where, catalog) as lake:
         _write_flights(lake, teller)
         _compute_delays(lake, teller)
         _change_logic(lake, teller)
@@ -49,29 +51,32 @@ def tell_demo(path: Path, teller: Teller) -> None:
         _look_after(lake, teller)
 
 
-def tell_what_next(path: Path, teller: Teller) -> None:
+def tell_what_next(lake: str, catalog: str | None, teller: Teller) -> None:
     """Say where everything is and what to try."""
-    folder, where = path.resolve(), quote(str(path))
+    shown = without_secrets(lake)
+    folder, where = str(Path(lake).resolve()) if is_local(lake) else shown, quote(shown)
     teller.title("What next")
-    teller.say(f"catalog     {folder / 'catalog.db'}   (SQLite)")
-    teller.say(f"hot files   {folder / 'hot'}   (Parquet)")
-    teller.say(f"cold files  {folder / 'cold'}")
+    teller.say(f"catalog     {f'{folder}/catalog.db   (SQLite)' if catalog is None else without_secrets(catalog)}")
+    teller.say(f"hot files   {folder}/hot   (Parquet)")
+    teller.say(f"cold files  {folder}/cold")
     teller.say("")
+    if catalog is not None:
+        teller.say("with LAKEPART_CATALOG set to the catalog:")
     teller.say(f"lakepart status {where} daily_delays 2013-03..2013-04")
     teller.say(f"lakepart explain {where} daily_delays 2013-04-01")
     teller.say(f"lakepart backfill run {where} daily_delays 2013-04 --workers 2 --apply")
     teller.code(f"""
-        import lakepart as lp; lake = lp.connect({str(path)!r})
+        import lakepart as lp; lake = lp.connect({shown!r})
         lake.asset("flights")["2013-07-04"].to_pandas(filter=[("dep_delay", ">", 60)])
         lake.asset("daily_delays")["2013-03"].history()
     """)
 
 
-def _open(path: Path) -> Lake:
+def _open(lake: str, catalog: str | None) -> Lake:
     try:
-        return connect(path)
+        return connect(lake, catalog=catalog)
     except LakeNotFoundError:
-        return create(path)
+        return create(lake, catalog=catalog)
 
 
 def _write_flights(lake: Lake, teller: Teller) -> None:

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -26,6 +27,8 @@ from pyarrow import csv
 
 from lakepart.cli.app import run
 from lakepart.cli.demo_folder import MARKER
+from lakepart.testing import files_of
+from lakepart.testing.oracles import query_postgresql
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -276,6 +279,43 @@ def test_a_folder_that_cannot_be_written_is_an_error_in_words(tmp_path, capsys) 
     assert run(["demo", str(tmp_path / "file" / "lake")]) == 1
 
     assert capsys.readouterr().err.startswith("error: ")
+
+
+# On S3
+
+
+def test_a_demo_on_s3_with_its_catalog_in_postgresql_is_the_same(place_on_s3, capsys) -> None:
+    url, catalog = place_on_s3
+
+    assert run(["demo", url, "--catalog", catalog, "--json"]) == 0
+
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["flights"] == {"partitions": 365, "rows": 336_776}
+    assert (facts["stale_after_publishing"], facts["on_cold"], facts["findings"]) == (334, 368, [])
+    stored = files_of(url)
+    current = query_postgresql(catalog, CURRENT.replace("?", "'flights'"))
+    assert [key for key, tier, *_ in current if tier == "cold"] == [key for key, *_ in current if key <= "2013-07-03"]
+    assert {key: pq.read_metadata(BytesIO(stored[f"{tier}/{path}"])).num_rows for key, tier, path, *_ in current} == {
+        key: rows for key, _, _, rows, _ in current
+    }
+
+    assert run(["demo", url, "--keep"]) == 0  # LAKEPART_CATALOG says where the catalog is
+    assert "nothing was changed" in capsys.readouterr().out
+    assert run(["demo", url]) == 4
+    assert run(["demo", url, "--fresh"]) == 2
+    assert "Nothing was removed" in capsys.readouterr().err
+    assert files_of(url) == stored
+
+
+def test_a_prefix_with_objects_of_others_is_left_alone(place_on_s3, s3, capsys) -> None:
+    url, _ = place_on_s3
+    bucket, _, prefix = url.removeprefix("s3://").partition("/")
+    s3.client().put_object(Bucket=bucket, Key=f"{prefix}/notes.txt", Body=b"mine")
+
+    assert run(["demo", url]) == 4
+
+    assert "is not a lake that the demo made" in capsys.readouterr().err
+    assert files_of(url) == {"notes.txt": b"mine"}
 
 
 # Interrupted

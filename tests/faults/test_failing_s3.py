@@ -108,6 +108,36 @@ def test_somebody_elses_object_is_a_conflict_though_an_answer_was_lost(store, tr
     assert truth.read_bytes("a") == b"theirs"
 
 
+@pytest.mark.parametrize("changed", [0, PART_BYTES, 3 * PART_BYTES - 1, "shorter", "longer"])
+def test_somebody_elses_object_is_a_conflict_for_one_in_parts_wherever_they_differ(store, truth, proxy, changed):
+    data = bytes(range(256)) * (3 * PART_BYTES // 256)
+    if isinstance(changed, int):
+        theirs = data[:changed] + b"?" + data[changed + 1 :]
+    else:
+        theirs = data[:-1] if changed == "shorter" else data + b"?"
+    truth.put_new("a", theirs)
+    proxy.fail(Fault.LOST_ANSWER, is_completion)
+
+    with pytest.raises(AlreadyExistsError), store.open_new("a") as sink:
+        sink.write(data)
+
+    assert proxy.heal() == 0
+    assert truth.read_bytes("a") == theirs
+
+
+@pytest.mark.parametrize("matches", [is_put, is_get])
+def test_what_is_never_answered_is_asked_again_once_patience_ends(truth, proxy, where, s3, matches):
+    store = patient(proxy, where, s3, 1)
+    truth.put_new("there", b"bytes")
+    proxy.fail(Fault.SILENCE, matches)
+
+    store.put_new("a", b"more bytes")
+
+    assert store.read_bytes("there") == b"bytes"
+    assert proxy.heal() == 0
+    assert truth.read_bytes("a") == b"more bytes"
+
+
 @pytest.mark.parametrize("fault", PASSING)
 def test_a_read_that_fails_once_gives_the_bytes(store, truth, proxy, fault):
     data = bytes(range(256)) * 40_000
@@ -172,6 +202,31 @@ def test_a_write_that_failed_and_was_caught_lets_nothing_appear(store, truth, pr
     with pytest.raises(StorageError, match="an earlier write"):
         write()
     assert truth.stat("a") is None
+
+
+def test_a_write_that_failed_and_was_forgotten_lets_nothing_appear(store, truth, proxy, s3, s3_lakes):
+    proxy.fail(Fault.INTERNAL_ERROR, lambda request: request.method == "POST", times=_FOREVER)
+
+    def write():
+        with store.open_new("a") as sink:
+            with pytest.raises(StorageError):
+                sink.write(bytes(2 * PART_BYTES))
+            proxy.heal()
+
+    with pytest.raises(StorageError, match="an earlier write"):
+        write()
+    assert truth.stat("a") is None
+    assert uploads_of(s3, s3_lakes) == []
+
+
+def test_nothing_is_written_once_the_block_was_left(store, truth):
+    with store.open_new("a") as sink:
+        sink.write(b"bytes")
+
+    with pytest.raises(StorageError):
+        sink.write(b" more")
+
+    assert truth.read_bytes("a") == b"bytes"
 
 
 def test_a_bucket_that_is_not_there_is_named(moto):
