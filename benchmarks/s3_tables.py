@@ -269,7 +269,7 @@ def between(by: str, first: date, last: date) -> Any:
 def _quiet_wrangler() -> Iterator[None]:
     """Keep from the report what pandas has to say of awswrangler's code."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", pd.errors.PandasChangeWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
         yield
 
 

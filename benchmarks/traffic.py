@@ -65,7 +65,7 @@ class Meter:
 def metered(server: S3Server) -> Iterator[Meter]:
     """Put a meter before a server for as long as the block lasts."""
     with _Manager(ctx=multiprocessing.get_context("spawn")) as manager:
-        proxy = manager.Proxy(server.url)  # type: ignore[attr-defined]
+        proxy = manager.Proxy(server.url)
         yield Meter(replace(server, url=proxy.url()), server, proxy)
 
 
