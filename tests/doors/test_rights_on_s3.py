@@ -143,6 +143,8 @@ def test_a_writer_writes(lake, moto, options_of):
             assert len(writer.asset("flights").to_pandas()) == 94
         write_in_parts(url, options)
 
+    assert moto.client().list_multipart_uploads(Bucket="acme-rights").get("Uploads", []) == []
+
 
 def test_a_carer_makes_a_lake_moves_checks_and_vacuums(place, moto, options_of):
     options = options_of(CARER)

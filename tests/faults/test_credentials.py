@@ -19,7 +19,7 @@ from botocore.awsrequest import AWSResponse
 from fsspec.implementations.memory import MemoryFileSystem
 
 import lakepart as lp
-from lakepart.storage.credentials import TierCredentials
+from lakepart.storage.credentials import TierCredentials, laid_over
 from lakepart.storage.s3 import S3Store
 from lakepart.storage.s3_client import make_client
 from lakepart.testing.proxies import Fault, proxy_before
@@ -353,13 +353,12 @@ def test_credentials_are_neither_shown_nor_stored(url, catalog, s3, tmp_path):
     assert s3.secret.encode() not in stored
 
 
-def test_the_key_of_a_provider_never_meets_the_token_of_the_options(url, s3):
-    options = {**s3.storage_options, "key": "other", "token": "other"}
+@pytest.mark.parametrize("given", [{"key": "k", "secret": "s"}, {"profile": "team"}, {"anon": True}])
+def test_the_keys_of_a_provider_never_meet_the_token_of_the_options(given):
+    options = {"key": "other", "secret": "other", "token": "other", "profile": "other", "region": "us-east-1"}
 
-    store = S3Store(url, options, credentials=TierCredentials(Given(s3), "hot"))
-
-    store.put_new("a", b"bytes")
-    assert store.read_bytes("a") == b"bytes"
+    assert laid_over(options, given) == {"region": "us-east-1", **given}
+    assert laid_over(options, {"region": "eu-west-1"}) == {**options, "region": "eu-west-1"}
 
 
 class KeyedFileSystem(MemoryFileSystem):
