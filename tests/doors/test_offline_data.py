@@ -24,7 +24,7 @@ class Archived:
 
     def __init__(self, folder, storage_class="GLACIER"):
         self.storage_class = storage_class
-        tiers = [TierRecord("hot", "s3://lakes/hot"), TierRecord("archive", "s3://lakes/archive", storage_class, 1)]
+        tiers = [TierRecord("hot", "hot"), TierRecord("archive", "archive", storage_class, 1)]
         lake = frozen_lake(folder, at=NOW, tiers=tiers)
         self.clock = clock_of(lake)
         self.s3 = StrictS3(self.clock)
