@@ -24,7 +24,7 @@ class Archived:
 
     def __init__(self, folder, storage_class="GLACIER"):
         self.storage_class = storage_class
-        tiers = [TierRecord("hot", "s3://lakes/hot"), TierRecord("archive", "s3://lakes/archive", storage_class, 1)]
+        tiers = [TierRecord("hot", "hot"), TierRecord("archive", "archive", storage_class, 1)]
         lake = frozen_lake(folder, at=NOW, tiers=tiers)
         self.clock = clock_of(lake)
         self.s3 = StrictS3(self.clock)
@@ -44,8 +44,9 @@ class Archived:
         self.s3.calls.clear()
 
     def move_to_class(self, tier, key, **status):
-        for path in self.flights[key].files()["path"]:
-            self.s3.move_to_class("lakes", f"{tier}/{path}", self.storage_class, **status)
+        for stored in self.stored_keys():
+            if stored.startswith(f"{tier}/flights/partition={key}/"):
+                self.s3.move_to_class("lakes", stored, self.storage_class, **status)
 
     def stored_keys(self):
         return [one["Key"] for one in self.s3.client().list_objects_v2(Bucket="lakes")["Contents"]]
@@ -351,8 +352,8 @@ class TestOtherVerbs:
         assert archived.s3.count("head_object") == 0  # the listing tells what is restored
 
     def test_check_misses_an_offline_file_that_is_gone(self, archived):
-        (path,) = archived.flights[DAYS[0]].files()["path"]
-        archived.s3.client().delete_object(Bucket="lakes", Key=f"archive/{path}")
+        (gone,) = [key for key in archived.stored_keys() if key.startswith("archive/") and DAYS[0] in key]
+        archived.s3.client().delete_object(Bucket="lakes", Key=gone)
 
         assert [found.kind for found in archived.lake.check()] == ["missing-file"]
 

@@ -154,7 +154,7 @@ def test_a_command_restores_what_a_lifecycle_rule_archived(moto, moto_lakes, tmp
     with lp.create(url, catalog=catalog) as lake:
         lake.asset("flights", partitions=lp.Daily("2026-01-01")).write({"2026-01-01": ROWS, "2026-01-02": ROWS})
         (path,) = lake.asset("flights")["2026-01-01"].files()["path"]
-    key = f"{url.removeprefix('s3://lakes/')}/hot/{path}"
+    key = f"{url.removeprefix('s3://lakes/')}/hot/{path[path.index('flights/') :]}"
     moto.client().copy_object(
         Bucket="lakes", Key=key, CopySource={"Bucket": "lakes", "Key": key}, StorageClass="GLACIER"
     )
