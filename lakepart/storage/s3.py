@@ -67,8 +67,8 @@ class S3Store:
     Creation is decided by the server (``If-None-Match``), for objects in parts when they are completed. Every request
     carries the SHA-256 of its bytes, and the server refuses what arrives otherwise. An answer that is lost is settled
     by comparing the SHA-256 that the server keeps, or the bytes where it keeps none. In memory an object holds
-    ``whole_bytes`` until it is sent or goes in parts, then less than one; all objects of a store together have up to
-    eight parts on their way.
+    ``whole_bytes`` until it is sent or goes in parts, then less than one. Where all objects of a store together hold
+    more than 256 MiB, each sends what is a part already; and up to eight parts of all of them are on their way.
     """
 
     def __init__(

@@ -24,12 +24,12 @@ from lakepart.storage.s3_availability import availability_of_head
 from lakepart.storage.s3_checksums import sha256
 from lakepart.storage.s3_client import CONNECTIONS, check_options, extra_arguments, make_client
 from lakepart.storage.s3_failures import broke_off, code_of, is_absent, is_unsettled, translated, tried_again
+from lakepart.storage.s3_memory import Memory
 
 T = TypeVar("T")
 
 _ADDRESS = re.compile(r"[a-z0-9]+://(?P<bucket>[A-Za-z0-9.\-_:]+)/?(?P<prefix>[^?#\x00-\x1f]*)", re.IGNORECASE)
 _MAKING: dict[int, threading.Lock] = {}  # held while a client is made, by process
-_PARTS_UNDER_WAY = 8  # of all objects of a store: what these hold in memory
 _ENDED_WITHIN_S = 5.0  # for requests under way when an object in parts is given up
 _OF_OBJECTS = {"s3_additional_kwargs"}
 
@@ -50,7 +50,7 @@ class _Connection:
     process_id: int
     client: Any
     pool: ThreadPoolExecutor
-    room: threading.Semaphore  # for parts under way
+    memory: Memory
 
 
 class S3Bucket:
@@ -112,6 +112,11 @@ class S3Bucket:
         client = self._connected().client
         self._pace.take()
         return getattr(client, operation)(**self.place_of(path), **self._asked, **arguments)
+
+    @property
+    def memory(self) -> Memory:
+        """What new objects hold in this process, all together."""
+        return self._connected().memory
 
     def in_background(self, ask: Callable[[], T]) -> Future[T]:
         """Ask beside others."""
@@ -244,13 +249,13 @@ class S3Bucket:
             return {"PartNumber": number, "ETag": sent["ETag"], "ChecksumSHA256": digest}
 
         connection = self._connected()
-        connection.room.acquire()
+        connection.memory.begin_part()
         try:
             sending = connection.pool.submit(send, cut())
         except BaseException:
-            connection.room.release()
+            connection.memory.end_part()
             raise
-        sending.add_done_callback(lambda _: connection.room.release())
+        sending.add_done_callback(lambda _: connection.memory.end_part())
         return sending
 
     def complete_parts(self, path: str, upload_id: str, parts: Sequence[Mapping[str, Any]]) -> None:
@@ -304,9 +309,7 @@ class S3Bucket:
                     with translated("reach", self.root):
                         client = self._make_client()
                     pool = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="lakepart-s3")
-                    found = self._connection = _Connection(
-                        os.getpid(), client, pool, threading.Semaphore(_PARTS_UNDER_WAY)
-                    )
+                    found = self._connection = _Connection(os.getpid(), client, pool, Memory())
         return found
 
     def shown(self, path: str) -> str:

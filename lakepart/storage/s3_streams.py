@@ -42,8 +42,9 @@ class S3Sink(SentSink):
         length = memoryview(data).nbytes
         self._failed = True
         self._waiting += data
+        self._bucket.memory.note(length)
         self._size_bytes += length
-        if self._upload_id is None and len(self._waiting) > self._whole_bytes:
+        if self._upload_id is None and self._must_go:
             self._upload_id = self._bucket.begin_parts(self._path)
         while self._upload_id is not None and len(self._waiting) >= (
             next_bytes := size_of_part(len(self._parts) + 1, self._part_bytes)
@@ -76,7 +77,15 @@ class S3Sink(SentSink):
         finally:
             if self._upload_id is not None:
                 self._bucket.give_up_parts(self._path, self._upload_id, self._parts)
+            if self._waiting:
+                self._bucket.memory.note(-len(self._waiting))
             self._waiting = bytearray()
+
+    @property
+    def _must_go(self) -> bool:
+        """Whether the object cannot be one request: it is too large, or others hold too much beside it."""
+        waiting = len(self._waiting)
+        return waiting > self._whole_bytes or (waiting >= self._part_bytes and self._bucket.memory.is_full)
 
     def _finish(self) -> None:
         if self._upload_id is None:
@@ -115,6 +124,7 @@ class S3Sink(SentSink):
             with memoryview(self._waiting) as view:
                 part = bytes(view[:size_bytes])
             del self._waiting[:size_bytes]
+            self._bucket.memory.note(-size_bytes)
             return part
 
         if len(self._parts) >= _SENT_AHEAD:

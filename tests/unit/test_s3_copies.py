@@ -192,6 +192,16 @@ class TestWhatACopyKeeps:
         tags = server.client().get_object_tagging(Bucket="cold", Key="lake/a")["TagSet"]
         assert {tag["Key"]: tag["Value"] for tag in tags} == {"team": "ice cream", "cost": "1"}
 
+    def test_what_the_source_has_not_is_not_added(self, server, hot, give_cold, data):
+        write(hot, data)
+        cold = give_cold(s3_additional_kwargs={"Tagging": "team=new", "Metadata": {"a": "b"}, "ContentType": "new"})
+
+        copy(hot, cold, data)
+
+        found, source = head(server), head(server, "hot")
+        assert "TagCount" not in found
+        assert (found["Metadata"], found["ContentType"]) == ({}, source["ContentType"])
+
     def test_without_a_class_of_its_tier_it_is_standard(self, server, hot, give_cold, data):
         cold = give_cold("GLACIER_IR")
         write(cold, data)
