@@ -270,7 +270,7 @@ def backfills(lake: lp.Lake) -> None:
     assert_type(backfill.status(), pd.DataFrame)
     assert_type(backfill.diff(), pd.DataFrame)
     assert_type(backfill.cancel(), lp.Backfill)
-    assert_type(lake.backfill("january").resume(workers=2), lp.Backfill)
+    assert_type(lake.backfill("january").resume(workers=2, take_over=True), lp.Backfill)
     assert_type(backfill.rollback(), lp.Commit)
     assert_type(lake.backfills(), pd.DataFrame)
 
