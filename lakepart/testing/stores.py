@@ -313,7 +313,7 @@ def _leave_temporary(store: Store, path: str, data: bytes | bytearray) -> None:
 
 def _leave_upload(store: S3Store, path: str, data: bytes | bytearray) -> None:
     upload_id = store._bucket.begin_parts(path)
-    store._bucket.send_part(path, upload_id, 1, _half(data)).result()
+    store._bucket.call("upload_part", path, UploadId=upload_id, PartNumber=1, Body=_half(data))
 
 
 def _half(data: bytes | bytearray) -> bytes:
