@@ -9,7 +9,6 @@ import secrets
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from functools import partial
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -350,7 +349,7 @@ def _leave_temporary(store: Store, path: str, data: bytes | bytearray) -> None:
 
 def _leave_upload(store: S3Store, path: str, data: bytes | bytearray) -> None:
     upload_id = store._bucket.begin_parts(path)
-    store._bucket.send_part(path, upload_id, 1, partial(_half, data)).result()
+    store._bucket.call("upload_part", path, UploadId=upload_id, PartNumber=1, Body=_half(data))
 
 
 def _half(data: bytes | bytearray) -> bytes:

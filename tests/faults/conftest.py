@@ -62,7 +62,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> lp.Lake:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Let processes die on S3 and PostgreSQL, too, wherever they die in a folder, if there is time for it."""
-    if EVERYWHERE and "make" in metafunc.fixturenames and "crash_while" in metafunc.module.__name__:
+    only = metafunc.definition.get_closest_marker("in_a_folder")
+    if EVERYWHERE and not only and "make" in metafunc.fixturenames and "crash_while" in metafunc.module.__name__:
         metafunc.parametrize("make", ["make_in_a_folder", "make_on_s3"], indirect=True)
 
 

@@ -93,6 +93,7 @@ def test_vacuum_leaves_what_an_interrupted_move_has_copied(dead_mover, rows_of, 
     assert live_tiers(lake) == {"2024-01-01": "cold", "2024-01-02": "hot", "2024-01-03": "cold"}
 
 
+@pytest.mark.in_a_folder
 def test_a_move_taken_over_after_its_copies_were_verified_looks_at_them_again(dead_mover, rows_of):
     lake = dead_mover("verified")
     expected = rows_of(lake)
