@@ -33,10 +33,13 @@ class Access:
 
     def open_root(self) -> Store:
         """Open the store of the lake's own folder."""
-        return self._open(self.url, OWN_FOLDER, None)
+        return self._open(self.url, OWN_FOLDER, None, beside=())
 
-    def open_tiers(self, tiers: Iterable[TierRecord]) -> dict[str, Store]:
-        """Open a store per tier, by name; InvalidInputError for options that none of the lake's stores takes."""
+    def open_tiers(self, tiers: Iterable[TierRecord], root: Store) -> dict[str, Store]:
+        """Open a store per tier, by name; InvalidInputError for options that none of the lake's stores takes.
+
+        Those that are reached as the lake's own folder is, share the connection of ``root``.
+        """
         chosen = list(tiers)
         addresses = {tier.name: join_url(self.url, tier.root) for tier in chosen}
         if self.storage_options and all(is_local(one) for one in (self.url, *addresses.values())):
@@ -45,7 +48,11 @@ class Access:
                 "whose stores are local folders, which take none.",
                 hint="leave storage_options out.",
             )
-        return {tier.name: self._open(addresses[tier.name], tier.name, tier.storage_class) for tier in chosen}
+        stores: dict[str, Store] = {}
+        for tier in chosen:
+            beside = (*stores.values(), root)
+            stores[tier.name] = self._open(addresses[tier.name], tier.name, tier.storage_class, beside=beside)
+        return stores
 
     def require_abilities(self, tiers: Iterable[TierRecord]) -> None:
         """Say before anything is done what the stores of a lake that is to be written to cannot do.
@@ -77,7 +84,7 @@ class Access:
                 stacklevel=4,
             )
 
-    def _open(self, address: str, name: str, storage_class: str | None) -> Store:
+    def _open(self, address: str, name: str, storage_class: str | None, *, beside: Iterable[Store]) -> Store:
         provider = find_provider(self.credentials)
         if is_local(address):
             return open_store(address)
@@ -86,4 +93,5 @@ class Access:
             self.storage_options,
             storage_class=storage_class,
             credentials=None if provider is None else TierCredentials(provider, name),
+            beside=beside,
         )

@@ -74,7 +74,8 @@ def create_lake(
     location = catalog_location(url, catalog)
     access = Access(url, storage_options, credentials)
     access.require_abilities(chosen)
-    root, stores = access.open_root(), access.open_tiers(chosen)
+    root = access.open_root()
+    stores = access.open_tiers(chosen, root)
     if root.stat(IDENTITY_PATH) is not None:
         raise AlreadyExistsError(
             f"There is a lake at {without_secrets(url)!r} already.",
@@ -145,7 +146,8 @@ def open_lake(
         access = Access(url, storage_options, credentials)
         if not read_only:
             access.require_abilities(database.tiers)
-        root, stores = access.open_root(), access.open_tiers(database.tiers)
+        root = access.open_root()
+        stores = access.open_tiers(database.tiers, root)
         context = LakeContext(
             url,
             catalog,

@@ -176,7 +176,7 @@ def apply_rebuild(
             rebuilding.begin(database)
             _put_pieces(root, database, plan)
             unused = _put_tags(root, database, plan)
-            stores = access.open_tiers(rebuilding.settle_tiers(database))
+            stores = access.open_tiers(rebuilding.settle_tiers(database), root)
             for tier, store in stores.items():
                 stored = ((one.path, one.size_bytes, to_microseconds(one.modified_at)) for one in store.list())
                 rebuilding.note_listing(database, tier, stored)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ def open_store(
     *,
     storage_class: str | None = None,
     credentials: TierCredentials | None = None,
+    beside: Iterable[Store] = (),
 ) -> Store:
     """Open the store at a folder or URL; nothing is read or made yet.
 
@@ -38,6 +39,8 @@ def open_store(
     credentials
         Go before ``storage_options``. S3 asks for them when it needs them; other drivers are given them once, here; a
         local folder needs none.
+    beside
+        Other stores of the same lake: in S3 those with the same options and credentials share one connection.
 
     Raises
     ------
@@ -47,7 +50,11 @@ def open_store(
     if is_s3(url):
         from lakepart.storage.s3 import S3Store
 
-        return S3Store(url, storage_options, storage_class=storage_class, credentials=credentials)
+        store = S3Store(url, storage_options, storage_class=storage_class, credentials=credentials)
+        for other in beside:
+            if isinstance(other, S3Store):
+                store.share_connection(other)
+        return store
     if not is_local(url):
         from lakepart.storage.anyfs import FsspecStore
 

@@ -134,6 +134,10 @@ class S3Store:
         found = self._bucket.inspect(path)
         return read_kept(found.get("ChecksumSHA256"), found["ContentLength"], self._part_bytes)
 
+    def share_connection(self, other: S3Store) -> None:
+        """Talk over the connection of another store, if that has the same options and credentials."""
+        self._bucket.share_connection(other._bucket)
+
     def paced(self, pace: Pace) -> S3Store:
         """Give the same store, asked no more often than a pace lets through."""
         found = copy(self)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import closing, suppress
 from copy import copy
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -22,14 +19,14 @@ from lakepart.storage.native import NativeFilesystem, native_s3
 from lakepart.storage.pacing import Pace
 from lakepart.storage.s3_availability import availability_of_head
 from lakepart.storage.s3_checksums import sha256
-from lakepart.storage.s3_client import CONNECTIONS, check_options, extra_arguments, make_client
+from lakepart.storage.s3_client import check_options, extra_arguments, make_client
+from lakepart.storage.s3_connection import Line, S3Connection
 from lakepart.storage.s3_failures import broke_off, code_of, is_absent, is_unsettled, translated, tried_again
 from lakepart.storage.s3_memory import Memory
 
 T = TypeVar("T")
 
 _ADDRESS = re.compile(r"[a-z0-9]+://(?P<bucket>[A-Za-z0-9.\-_:]+)/?(?P<prefix>[^?#\x00-\x1f]*)", re.IGNORECASE)
-_MAKING: dict[int, threading.Lock] = {}  # held while a client is made, by process
 _ENDED_WITHIN_S = 5.0  # for requests under way when an object in parts is given up
 _OF_OBJECTS = {"s3_additional_kwargs"}
 
@@ -41,16 +38,6 @@ class Head(NamedTuple):
     modified_at: datetime
     storage_class: str
     availability: Availability | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Connection:
-    """What one process talks to the store with; a forked one cannot go on with its parent's."""
-
-    process_id: int
-    client: Any
-    pool: ThreadPoolExecutor
-    memory: Memory
 
 
 class S3Bucket:
@@ -73,14 +60,13 @@ class S3Bucket:
         self._prefix = f"{check_path(prefix)}/" if prefix else ""
         self._options = dict(options)
         check_options(self._options)
-        self._make_client = client or partial(make_client, self._options)
+        self._connection = S3Connection(client or partial(make_client, self._options))
         self._speaks_as = client, {name: self._options[name] for name in self._options if name not in _OF_OBJECTS}
         self.extra = extra_arguments(self._options)
         if storage_class is not None:
             self.extra["StorageClass"] = storage_class
         self._asked = {"RequestPayer": "requester"} if self._options.get("requester_pays") else {}
         self._pace = Pace(None)
-        self._connection: _Connection | None = None
 
     @property
     def root(self) -> str:
@@ -89,7 +75,6 @@ class S3Bucket:
 
     def paced(self, pace: Pace) -> S3Bucket:
         """Give the same bucket, asked at a pace: no more requests a second than that."""
-        self._connected()  # so that both talk over one connection
         found = copy(self)
         found._pace = pace
         return found
@@ -98,6 +83,11 @@ class S3Bucket:
         """Whether this bucket's client may speak of the other bucket too: same endpoint, same credentials."""
         return self._speaks_as == other._speaks_as
 
+    def share_connection(self, other: S3Bucket) -> None:
+        """Talk over the connection of another bucket, if that speaks alike."""
+        if self.reaches(other):
+            self._connection = other._connection
+
     def place_of(self, path: str) -> dict[str, str]:
         """Give where an object is, as botocore names it."""
         return {"Bucket": self._bucket, "Key": f"{self._prefix}{check_path(path)}"}
@@ -105,28 +95,28 @@ class S3Bucket:
     def native_filesystem(self) -> NativeFilesystem:
         """Say how Arrow reaches the prefix."""
         with translated("reach", self.root):
-            return native_s3(self._connected().client, self._bucket, self._prefix, self._options)
+            return native_s3(self._line().client, self._bucket, self._prefix, self._options)
 
     def call(self, operation: str, path: str, **arguments: Any) -> Any:
         """Ask one thing of one object, as botocore names it; its errors pass untranslated."""
-        client = self._connected().client
+        client = self._line().client
         self._pace.take()
         return getattr(client, operation)(**self.place_of(path), **self._asked, **arguments)
 
     @property
     def memory(self) -> Memory:
         """What new objects hold in this process, all together."""
-        return self._connected().memory
+        return self._line().memory
 
     def in_background(self, ask: Callable[[], T]) -> Future[T]:
         """Ask beside others."""
-        return self._connected().pool.submit(ask)
+        return self._line().pool.submit(ask)
 
     def pages(self, operation: str, what: str, folder: str, **arguments: Any) -> Iterable[dict[str, Any]]:
         """Ask for a listing of a folder to its end; gives what it lists, as botocore names it."""
         below = f"{self._prefix}{folder}/" if folder else self._prefix
         with translated("list", self.shown(folder) if folder else self.root):
-            pages = self._connected().client.get_paginator(operation)
+            pages = self._line().client.get_paginator(operation)
             found = pages.paginate(Bucket=self._bucket, Prefix=below, **self._asked, **arguments)
             return [one for page in found for one in page.get(what, ())]
 
@@ -136,7 +126,7 @@ class S3Bucket:
 
         with translated("ask about", self.root):
             try:
-                return dict(getattr(self._connected().client, operation)(Bucket=self._bucket))
+                return dict(getattr(self._line().client, operation)(Bucket=self._bucket))
             except ClientError:  # not allowed, not set, or not known there
                 return {}
 
@@ -205,7 +195,7 @@ class S3Bucket:
         """Read several stretches side by side."""
         if len(stretches) == 1:
             return [self.read(path, *stretches[0])]
-        return list(self._connected().pool.map(lambda one: self.read(path, *one), stretches))
+        return list(self._line().pool.map(lambda one: self.read(path, *one), stretches))
 
     # Writing
 
@@ -248,14 +238,14 @@ class S3Bucket:
                 )
             return {"PartNumber": number, "ETag": sent["ETag"], "ChecksumSHA256": digest}
 
-        connection = self._connected()
-        connection.memory.begin_part()
+        line = self._line()
+        line.memory.begin_part()
         try:
-            sending = connection.pool.submit(send, cut())
+            sending = line.pool.submit(send, cut())
         except BaseException:
-            connection.memory.end_part()
+            line.memory.end_part()
             raise
-        sending.add_done_callback(lambda _: connection.memory.end_part())
+        sending.add_done_callback(lambda _: line.memory.end_part())
         return sending
 
     def complete_parts(self, path: str, upload_id: str, parts: Sequence[Mapping[str, Any]]) -> None:
@@ -299,18 +289,9 @@ class S3Bucket:
             return found.get("ChecksumSHA256") == digest or self.read(path) == data
         return False
 
-    def _connected(self) -> _Connection:
-        found = self._connection
-        if found is None or found.process_id != os.getpid():
-            # a lock for each process: one that a fork inherits may be held by a thread that it does not inherit
-            with _MAKING.setdefault(os.getpid(), threading.Lock()):
-                found = self._connection
-                if found is None or found.process_id != os.getpid():
-                    with translated("reach", self.root):
-                        client = self._make_client()
-                    pool = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="lakepart-s3")
-                    found = self._connection = _Connection(os.getpid(), client, pool, Memory())
-        return found
+    def _line(self) -> Line:
+        with translated("reach", self.root):
+            return self._connection.line()
 
     def shown(self, path: str) -> str:
         """Give the address of an object, for messages."""

@@ -1,4 +1,4 @@
-"""What the new objects of a store hold in memory together: bytes that wait, and parts that are being sent."""
+"""What new objects hold in memory together: bytes that wait, and parts that are being sent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _WAITING_BYTES = 256 << 20
 
 
 class Memory:
-    """Shared by all threads of a process that write to one store."""
+    """Shared by all threads of a process that write over one connection."""
 
     def __init__(self) -> None:
         self._room = threading.Semaphore(_PARTS_UNDER_WAY)

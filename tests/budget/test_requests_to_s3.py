@@ -11,6 +11,7 @@ import pytest
 
 import lakepart as lp
 from lakepart.parquet import writing
+from lakepart.storage.s3 import S3Store
 from lakepart.testing.proxies import proxy_before
 
 DAYS = 30
@@ -229,3 +230,21 @@ def test_a_file_that_is_read_as_a_whole_is_one_get_up_to_8_mb(lake, proxy):
 
     assert sum(batch.num_rows for batch in asset.to_batches()) == 600_000
     assert requests_of(proxy) == {"GET": 2}
+
+
+def test_the_stores_of_a_lake_share_one_client(lake):
+    context = lake._home.context
+
+    lines = {id(store._bucket._line()) for store in (context.root, *context.stores.values())}
+
+    assert len(context.stores) == 2
+    assert len(lines) == 1
+
+
+def test_stores_with_other_options_have_clients_of_their_own(s3, s3_lakes):
+    here = S3Store(s3_lakes, s3.storage_options)
+    elsewhere = S3Store(s3_lakes, {**s3.storage_options, "key": "somebody else's"})
+
+    elsewhere.share_connection(here)
+
+    assert elsewhere._bucket._line() is not here._bucket._line()
