@@ -1,4 +1,4 @@
-"""What one process talks to S3 with: a client, threads, and memory for what is sent, for all stores that speak alike."""
+"""What one process talks to S3 with: client, threads, memory for what is sent; for all stores that speak alike."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ from lakepart.errors import AlreadyExistsError, LakepartError, NotFoundError, St
 from lakepart.model.diagnoses import NOTICE, OK, PROBLEM, Diagnosis
 from lakepart.storage.probing import judge_clock, overwriting
 from lakepart.storage.s3_bucket import S3Bucket
-from lakepart.storage.s3_checksums import sha256
 from lakepart.storage.s3_failures import translated
 
 T = TypeVar("T")
@@ -117,7 +116,7 @@ class S3Probe:
         asked = {"UploadId": upload_id, "PartNumber": 1, "Body": _OTHER, "ChecksumAlgorithm": "SHA256"}
         with translated("write", self._bucket.root):
             sent = self._bucket.call("upload_part", self._path, **asked)
-        return {"PartNumber": 1, "ETag": sent["ETag"], "ChecksumSHA256": sent.get("ChecksumSHA256", sha256(_OTHER))}
+        return {"PartNumber": 1, **{name: sent[name] for name in ("ETag", "ChecksumSHA256") if name in sent}}
 
     def _complete(self, upload_id: str, part: Mapping[str, Any]) -> None:
         self._bucket.complete_parts(self._path, upload_id, [part])
