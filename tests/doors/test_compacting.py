@@ -266,6 +266,7 @@ def test_files_of_older_columns_are_written_under_those_of_now(lake, rows):
     assert_sound(lake)
 
 
+@pytest.mark.in_a_folder
 def test_many_files_and_partitions_go_in_few_commits(lake, rows):
     for value in range(3):
         rows.append(pa.concat_tables([frame((1, value)).set_column(0, "day", [[day]]) for day in days_of(70)]))

@@ -95,6 +95,7 @@ def test_what_is_expected_goes_by_the_zone_of_the_definition(lake) -> None:
     assert midway.status()["key"].tolist()[-1] == THIRD
 
 
+@pytest.mark.in_a_folder
 def test_a_status_has_every_figure_of_what_is_there(lake) -> None:
     row = lake.asset("made")[FIRST].status().iloc[0]
 
@@ -134,6 +135,7 @@ def test_what_another_code_version_made_is_stale(lake, made) -> None:
     assert made.stale().keys == [FIRST, SECOND, THIRD]
 
 
+@pytest.mark.in_a_folder
 def test_going_back_to_the_old_code_makes_what_it_made_fresh(lake, made) -> None:
     lake.register(producer("2"))
     made[FIRST].backfill(progress=False)
@@ -171,6 +173,7 @@ def test_any_change_of_an_input_counts(source, made, change) -> None:
     assert reasons_of(made) == {"02": "input source changed"}
 
 
+@pytest.mark.in_a_folder
 def test_an_input_that_appeared_counts(lake, source, made) -> None:
     clock_of(lake).advance(timedelta(days=1))
     made.write(frame((4, 4)), FOURTH, inputs={"source": source[FOURTH]}, code_version="1")
@@ -181,6 +184,7 @@ def test_an_input_that_appeared_counts(lake, source, made) -> None:
     assert reasons_of(made) == {"04": "input source changed"}
 
 
+@pytest.mark.in_a_folder
 def test_an_input_that_is_as_it_was_again_is_no_reason(source, made) -> None:
     source.write(frame((2, 22)), SECOND)
     source.write(frame((2, 2)), SECOND)
@@ -195,6 +199,7 @@ def test_equal_content_again_makes_nothing_stale(source, made) -> None:
     assert reasons_of(made) == {}
 
 
+@pytest.mark.in_a_folder
 def test_the_same_numbers_in_another_column_are_other_content(source, made) -> None:
     with pytest.warns(RuntimeWarning, match="no longer goes by 'x'"):
         source.alter(drop=["x"], add={"y": pa.int64()})
@@ -203,6 +208,7 @@ def test_the_same_numbers_in_another_column_are_other_content(source, made) -> N
     assert made.stale().keys == [FIRST]
 
 
+@pytest.mark.in_a_folder
 def test_the_same_rows_in_a_renamed_column_are_the_same_content(source, made) -> None:
     with pytest.warns(RuntimeWarning, match="no longer goes by 'x'"):
         source.alter(rename={"x": "y"})
@@ -230,6 +236,7 @@ def test_a_range_of_inputs_is_watched_as_a_whole(lake, source) -> None:
     assert reasons_of(summary) == {"ll": "input source changed"}
 
 
+@pytest.mark.in_a_folder
 def test_content_that_moved_to_another_partition_is_a_change(lake) -> None:
     keyed = lake.asset("keyed", partitions=lp.Static(["a", "b"]))
     before = keyed.write(pa.table({"x": [1]}), "a").snapshot - 1
@@ -243,6 +250,7 @@ def test_content_that_moved_to_another_partition_is_a_change(lake) -> None:
     assert reasons_of(whole) == {"ll": "input keyed changed"}
 
 
+@pytest.mark.in_a_folder
 def test_every_input_that_changed_is_named(lake, source) -> None:
     other = lake.asset("plain")
     joined = lake.asset("joined", partitions=DAYS)
@@ -289,6 +297,7 @@ def test_the_end_of_a_window_goes_by_its_zone(lake) -> None:
     assert set(reasons_of(zoned)) == {"04"}
 
 
+@pytest.mark.in_a_folder
 def test_what_is_early_stays_early_when_it_is_published_appended_to_in_time_or_brought_back(lake) -> None:
     with lake.create_branch("draft") as branch:
         branch.asset("plain").write(frame((4, 4)), FOURTH)
@@ -319,6 +328,7 @@ def test_a_mark_holds_until_the_partition_is_rewritten(lake) -> None:
     assert reasons_of(plain) == {}
 
 
+@pytest.mark.in_a_folder
 def test_a_mark_stays_with_its_content(lake) -> None:
     plain = lake.asset("plain")
     plain[FIRST].mark_stale("bad")
@@ -332,6 +342,7 @@ def test_a_mark_stays_with_its_content(lake) -> None:
     assert reasons_of(plain) == {"01": "marked: bad"}
 
 
+@pytest.mark.in_a_folder
 def test_a_mark_on_a_branch_is_published_with_what_it_is_on(lake) -> None:
     branch = lake.create_branch("draft")
     branch.asset("plain").write(frame((2, 2)))
@@ -342,6 +353,7 @@ def test_a_mark_on_a_branch_is_published_with_what_it_is_on(lake) -> None:
     assert reasons_of(lake.asset("plain")) == {"02": "marked: draft only"}
 
 
+@pytest.mark.in_a_folder
 def test_all_reasons_are_given_together(lake, source, made) -> None:
     lake.register(producer("2"))
     source.write(frame((1, 11)), FIRST)
@@ -353,6 +365,7 @@ def test_all_reasons_are_given_together(lake, source, made) -> None:
 # What is never stale
 
 
+@pytest.mark.in_a_folder
 def test_a_plain_write_is_never_stale_whatever_its_producer_is_now(lake, source) -> None:
     plain = lake.asset("plain")
     lake.register(producer("7", asset="plain"))
@@ -362,6 +375,7 @@ def test_a_plain_write_is_never_stale_whatever_its_producer_is_now(lake, source)
     assert plain[FIRST].status()["state"].tolist() == ["fresh"]
 
 
+@pytest.mark.in_a_folder
 def test_a_known_empty_partition_can_be_stale_like_any_other(lake, source, made) -> None:
     source.write(frame(), FIRST)
     made[FIRST].backfill(progress=False)
@@ -372,6 +386,7 @@ def test_a_known_empty_partition_can_be_stale_like_any_other(lake, source, made)
     assert made[FIRST].status()[["data", "rows"]].values.tolist() == [["stale", 0]]
 
 
+@pytest.mark.in_a_folder
 def test_appending_keeps_what_the_rows_were_made_from(source, made) -> None:
     made.append(frame((1, 1)))
     assert reasons_of(made) == {}
@@ -391,6 +406,7 @@ def above(lake) -> lp.Asset:
     return asset
 
 
+@pytest.mark.in_a_folder
 def test_staleness_is_not_passed_on_but_remarked(source, made, above) -> None:
     source.write(frame((2, 22)), SECOND)
 
@@ -400,6 +416,7 @@ def test_staleness_is_not_passed_on_but_remarked(source, made, above) -> None:
     assert above.plan_backfill().targets == ()
 
 
+@pytest.mark.in_a_folder
 def test_computing_upstream_again_turns_the_remark_into_a_reason(source, made, above) -> None:
     source.write(frame((2, 22)), SECOND)
 
@@ -409,6 +426,7 @@ def test_computing_upstream_again_turns_the_remark_into_a_reason(source, made, a
     assert reasons_of(above) == {"02": "input made changed"}
 
 
+@pytest.mark.in_a_folder
 def test_the_remark_is_not_passed_on_further(lake, source, made, above) -> None:
     top = lake.register(producer("1", asset="top", source="above"))
     top[FIRST:THIRD].backfill(progress=False)
@@ -418,6 +436,7 @@ def test_the_remark_is_not_passed_on_further(lake, source, made, above) -> None:
     assert top.status()["reasons"].tolist() == ["", "", ""]
 
 
+@pytest.mark.in_a_folder
 def test_a_whole_above_stale_partitions_says_so(lake, source, made) -> None:
     whole = lake.asset("whole", partitions=lp.Unpartitioned())
     whole.write(pa.table({"x": [1]}), "all", inputs={"made": made[FIRST:SECOND]})
@@ -432,6 +451,7 @@ def test_a_whole_above_stale_partitions_says_so(lake, source, made) -> None:
 # On branches and in the past
 
 
+@pytest.mark.in_a_folder
 def test_a_branch_judges_by_what_it_shows(lake, source, made) -> None:
     branch = lake.create_branch("draft")
 
@@ -504,6 +524,7 @@ def test_an_explanation_tells_content_reasons_and_inputs(lake, source, made) -> 
     assert text[3] == f"source {FIRST} as of snapshot 1 (the same key)"
 
 
+@pytest.mark.in_a_folder
 def test_an_explanation_of_what_is_missing_or_empty_says_so(lake) -> None:
     plain = lake.asset("plain")
     plain.write(frame(), SECOND)

@@ -34,7 +34,7 @@ def proxy(s3):
 @pytest.fixture
 def connect(proxy, s3):
     """Open a lake again so that its requests pass the proxy, and each is sent once."""
-    impatient = {"retries": {"mode": "standard", "max_attempts": 1}, "read_timeout": 10}
+    impatient = {"retries": {"mode": "standard", "total_max_attempts": 1}, "read_timeout": 10}
     options = {**s3.storage_options, "endpoint_url": proxy.url, "config_kwargs": impatient}
 
     def open_again(lake: lp.Lake) -> lp.Lake:
@@ -90,7 +90,7 @@ def test_a_store_that_fails_leaves_all_of_it_or_nothing(
     requests = proxy.take_traffic().requests.total()
     after = rows_of(done)
 
-    for number in range(requests) if LONG else sorted({0, requests // 2, requests - 1}):
+    for number in range(requests) if LONG else sorted({requests // 2, requests - 1}):
         at, lake = f"{faults} from request {number} on", make()
         with connect(lake) as failing:
             proxy.fail(fault, from_number(number), times=times)

@@ -145,6 +145,7 @@ def test_an_output_that_breaks_half_way_leaves_the_old_content(lake, manager) ->
     assert lake.asset("raw").to_pandas()["x"].tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.in_a_folder
 def test_a_frame_per_key_needs_no_column_that_says_so(lake, manager) -> None:
     @dg.asset(partitions_def=DAYS, backfill_policy=ONE_RUN)
     def keyed(context) -> dict[str, pd.DataFrame]:
@@ -220,6 +221,7 @@ def test_the_parts_of_an_asset_key_are_the_segments_of_the_name(lake, manager) -
     assert lake.asset("total").to_pandas()["x"].tolist() == [1]
 
 
+@pytest.mark.in_a_folder
 def test_an_unpartitioned_asset_is_stored_and_loaded_whole(lake, manager) -> None:
     @dg.asset
     def lookup() -> pd.DataFrame:
@@ -312,6 +314,7 @@ def test_an_annotation_that_cannot_be_loaded_is_refused(manager) -> None:
         run(manager, daily(), reader, key="2024-01-05")
 
 
+@pytest.mark.in_a_folder
 def test_an_input_mapped_to_keys_with_gaps_loads_just_those(manager) -> None:
     picked = dg.SpecificPartitionsPartitionMapping(["2024-01-09", "2024-01-02", "2024-01-05"])
     got = []
@@ -342,6 +345,7 @@ def test_days_are_loaded_for_the_week_they_lie_in(lake, manager) -> None:
     ]
 
 
+@pytest.mark.in_a_folder
 def test_a_mapped_key_that_was_never_written_is_an_error_that_says_how_to_do_without(manager) -> None:
     @dg.asset(partitions_def=DAYS, backfill_policy=ONE_RUN)
     def reader(raw: pd.DataFrame) -> None: ...
@@ -352,6 +356,7 @@ def test_a_mapped_key_that_was_never_written_is_an_error_that_says_how_to_do_wit
         run(manager, daily(), reader, between=("2024-01-05", "2024-01-06"), select=[reader])
 
 
+@pytest.mark.in_a_folder
 def test_input_metadata_lets_missing_partitions_out_and_chooses_columns(manager) -> None:
     got = []
     lenient = dg.AssetIn(metadata={"allow_missing_partitions": True, "columns": ["x"]})
@@ -387,6 +392,7 @@ def test_values_are_loaded_outside_of_runs(manager) -> None:
     assert whole["x"].tolist() == list(range(8))
 
 
+@pytest.mark.in_a_folder
 def test_an_asset_that_dagster_does_not_make_is_loaded_from_the_lake(lake, manager) -> None:
     lake.asset("given", partitions=lp.Daily("2024-01-01", by="t")).write(days_frame(["2024-01-05"]))
     given = dg.AssetSpec("given", partitions_def=DAYS).with_io_manager_key("io_manager")
@@ -492,6 +498,7 @@ def test_what_was_made_from_a_partition_is_stale_once_that_changes(lake, manager
     assert lake.asset("derived")["2024-01-06"].status()["reasons"].tolist() == ["input raw changed"]
 
 
+@pytest.mark.in_a_folder
 def test_a_run_records_exactly_what_it_loaded(lake, manager) -> None:
     @dg.asset(name="derived", partitions_def=DAYS, metadata=BY_T, backfill_policy=ONE_RUN)
     def overtaken(raw: pd.DataFrame) -> pd.DataFrame:
@@ -504,6 +511,7 @@ def test_a_run_records_exactly_what_it_loaded(lake, manager) -> None:
     assert states(lake, "derived") == {"2024-01-05": "stale"}
 
 
+@pytest.mark.in_a_folder
 def test_a_retry_records_what_it_loaded_itself(lake, manager) -> None:
     once_more = dg.RetryPolicy(max_retries=1)
 
@@ -520,6 +528,7 @@ def test_a_retry_records_what_it_loaded_itself(lake, manager) -> None:
     assert states(lake, "derived") == {"2024-01-05": "fresh"}
 
 
+@pytest.mark.in_a_folder
 def test_code_versions_are_recorded_and_older_ones_are_stale(lake, manager) -> None:
     raw = daily(code_version="1")
     run(manager, raw, between=("2024-01-05", "2024-01-06"))
@@ -563,6 +572,7 @@ def test_what_dagster_makes_cannot_be_backfilled_without_a_function(lake, manage
         lake.asset("raw")["2024-01-05":"2024-01-06"].backfill(progress=False)
 
 
+@pytest.mark.in_a_folder
 def test_an_asset_made_from_its_own_yesterday_is_fresh(lake, manager) -> None:
     yesterday = dg.TimeWindowPartitionMapping(
         start_offset=-1, end_offset=-1, allow_nonexistent_upstream_partitions=True
