@@ -20,13 +20,13 @@ from lakepart.catalog.reading import contents, find_versions
 from lakepart.engine.auditing import Auditor, Select, load_audits, to_record
 from lakepart.engine.branches import diff_changes, diff_frame
 from lakepart.engine.context import LakeContext, View, require_writable
+from lakepart.engine.driven import is_driven, require_undriven
 from lakepart.engine.driver import OnProgress, drive
-from lakepart.engine.heartbeat import hears
 from lakepart.engine.home import Home
 from lakepart.engine.inputs import MappedInput, choose_inputs, planned_inputs, remember_functions
 from lakepart.engine.offline import offline_error
 from lakepart.engine.order_inputs import find_offline_inputs
-from lakepart.engine.processes import at_work, is_alive
+from lakepart.engine.processes import at_work
 from lakepart.engine.rollback import apply_rollback, plan_rollback
 from lakepart.engine.status import partition_statuses
 from lakepart.errors import InvalidInputError, NotFoundError, StateError, did_you_mean
@@ -43,9 +43,6 @@ from lakepart.planning.backfill import check_which, choose_publication, choose_t
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-_WORKING = frozenset({BackfillState.RUNNING, BackfillState.CANCELLING})
 
 
 def plan_backfill(
@@ -190,8 +187,8 @@ def resume_backfill(
     _require_same_cut(home.context, record.asset_id, record.plan["snapshot"], name)
     chosen = _function(home, record.plan["asset"], record.plan["function"], function)
     audits = load_audits(record.plan.get("audits", ()), audits, name)
-    if not take_over and _is_driven(home.context, record):
-        raise _driven(home.context, record)
+    if not take_over:
+        require_undriven(home.context, record)
     with at_work(home.context.new_id()[:8]) as driver:
         epoch = campaigns.take_over(home.context.database, record.backfill_id, record.epoch, driver=driver)
         return _drive(home, replace(record, epoch=epoch), chosen, workers, on_progress, audits, select)
@@ -200,43 +197,15 @@ def resume_backfill(
 def cancel_backfill(context: LakeContext, name: str) -> None:
     """Ask the driver to stop; one that has died is cancelled in its place."""
     record = get_backfill(context, name)
-    if record.state not in _WORKING:
+    if record.state not in {BackfillState.RUNNING, BackfillState.CANCELLING}:
         raise StateError(f"Backfill {name!r} is {record.state.value}; there is nothing to cancel.")
     campaigns.request_cancel(context.database, record.backfill_id)
-    if _is_driven(context, record):
+    if is_driven(context, record):
         return
     with at_work(context.new_id()[:8]) as driver:
         epoch = campaigns.take_over(context.database, record.backfill_id, record.epoch, driver=driver)
         campaigns.request_cancel(context.database, record.backfill_id)
         campaigns.set_state(context.database, record.backfill_id, epoch, BackfillState.CANCELLED)
-
-
-def _is_driven(context: LakeContext, record: BackfillRecord) -> bool:
-    """Say whether somebody works on a campaign: what this machine cannot know, is listened for."""
-    if record.state not in _WORKING or record.driver is None:
-        return False
-    known = is_alive(record.driver)
-    if known is not None:
-        return known
-
-    def beat() -> tuple[int, int]:
-        found = get_backfill(context, record.name)
-        return found.epoch, found.heartbeat_us
-
-    silent = abs(
-        context.clock() - from_microseconds(record.heartbeat_us)
-    )  # our clock may be ahead of its own, or behind
-    return hears(beat, silent_s=silent.total_seconds())
-
-
-def _driven(context: LakeContext, record: BackfillRecord) -> StateError:
-    found = get_backfill(context, record.name)
-    return StateError(
-        f"Backfill {found.name!r} is being worked on by {found.driver}, which said so at "
-        f"{from_microseconds(found.heartbeat_us).isoformat(timespec='seconds')}.",
-        hint="wait for it, or cancel() it; resume(take_over=True) has everything refused that it still does.",
-        context={"backfill": found.name, "driver": found.driver, "heartbeat_us": found.heartbeat_us},
-    )
 
 
 def rollback_backfill(home: Home, name: str) -> Commit:

@@ -151,7 +151,7 @@ class _Azure(_Elsewhere):
             {"account_name": "n", "account_key": "a2V5"},
         ),
     ],
-    ids=repr,
+    ids=["google without a key", "google elsewhere", "azure"],
 )
 def test_google_and_azure_have_filesystems_of_arrow_too(filesystem, kind, given):
     native = FsspecStore(filesystem, "bucket/lake").native_filesystem()
@@ -161,7 +161,9 @@ def test_google_and_azure_have_filesystems_of_arrow_too(filesystem, kind, given)
     open_filesystem(kind, given)
 
 
-@pytest.mark.parametrize("filesystem", [_Google(token="cloud"), _Azure(account_name="n", anon=True)], ids=repr)  # noqa: S106 - a word
+@pytest.mark.parametrize(
+    "filesystem", [_Google(token="cloud"), _Azure(account_name="n", anon=True)], ids=["google", "azure"]
+)
 def test_an_option_of_theirs_that_arrow_has_not_is_refused_by_name(filesystem):
     with pytest.raises(InvalidInputError, match=r"'(token|anon)'"):
         FsspecStore(filesystem, "bucket/lake").native_filesystem()
