@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 import lakepart as lp
+from lakepart.cli.app import run
 from lakepart.storage import probing
 from lakepart.storage.s3 import S3Store
 from lakepart.storage.s3_failures import translated
@@ -98,6 +99,19 @@ def test_who_may_only_read_misses_the_right_to_write_only_if_he_means_to_write(u
         assert texts_of(writing, place) == ["These credentials may not do s3:PutObject."]
     assert reading == []
     assert leftovers(s3, url) == []
+
+
+def test_the_command_finds_keys_in_the_environment_and_ends_with_5(url, catalog, s3, monkeypatch, capsys):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.reader[0])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.reader[1])
+
+    code = run(["doctor", url, "--catalog", catalog, "--json"])
+
+    said = capsys.readouterr().out
+    assert code == 5
+    assert "These credentials may not do s3:PutObject." in said
+    assert s3.reader[1] not in said
 
 
 def test_a_reader_who_may_not_list_is_told_what_that_means(url, catalog, options, proxy):

@@ -120,6 +120,14 @@ def test_a_lake_in_a_folder_has_a_tier_in_s3(tmp_path, s3, s3_lakes):
     assert set(provider.asked) == {"cold"}
 
 
+def test_options_that_no_store_of_a_lake_takes_are_refused_before_anything_is_made(tmp_path):
+    with pytest.raises(lp.InvalidInputError, match="take none") as caught:
+        lp.create(tmp_path / "lake", storage_options={"secret": "hidden"})
+
+    assert "hidden" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_credentials_are_asked_for_again_a_minute_before_they_expire(url, s3):
     provider = Given(s3, {"expires_at": in_(seconds=50)}, {"expires_at": in_(hours=1)})
     store = store_of(url, provider)
