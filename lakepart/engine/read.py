@@ -33,7 +33,6 @@ from lakepart.parquet.filters import Filter, compile_filter
 from lakepart.parquet.fitting import Fit, fit
 from lakepart.parquet.reading import Source, iter_batches, read_files
 from lakepart.parquet.remote import Remote
-from lakepart.storage.addresses import join_url
 from lakepart.storage.base import Store
 
 if TYPE_CHECKING:
@@ -193,17 +192,16 @@ def files_frame(stores: Stores, resolved: Resolved) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "key": [keys[ordinal] for ordinal, _ in resolved.files],
-            "path": [_address_of(stores[file.tier], file.path) for _, file in resolved.files],
+            "path": [
+                stores[file.tier].os_path(file.path) or f"{stores[file.tier].root}/{file.path}"
+                for _, file in resolved.files
+            ],
             "tier": [file.tier for _, file in resolved.files],
             "rows": [file.row_count for _, file in resolved.files],
             "bytes": [file.size_bytes for _, file in resolved.files],
             "checksum": [file.checksum for _, file in resolved.files],
         }
     )
-
-
-def _address_of(store: Store, path: str) -> str:
-    return store.os_path(path) or join_url(store.root, path)
 
 
 def _open(stores: Stores, resolved: Resolved, options: ReadOptions) -> tuple[list[Source], pa.Schema]:

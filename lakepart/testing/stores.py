@@ -40,7 +40,7 @@ class CrashingStore:
 
     @property
     def root(self) -> str:
-        """Where the store is."""
+        """Where the objects are."""
         return self._store.root
 
     def open_new(self, path: str, *, whole: bool = False) -> Sink:
@@ -115,11 +115,6 @@ class FullDiskStore:
         return f"{type(self).__name__}({self._store!r})"
 
     @property
-    def root(self) -> str:
-        """Where the store is."""
-        return self._store.root
-
-    @property
     def free_bytes(self) -> int:
         """Bytes that still fit."""
         return self._free_bytes
@@ -135,6 +130,11 @@ class FullDiskStore:
         """Free space."""
         with self._lock:
             self._free_bytes += size_bytes
+
+    @property
+    def root(self) -> str:
+        """Where the objects are."""
+        return self._store.root
 
     def open_new(self, path: str, *, whole: bool = False) -> Sink:
         """Open a sink that takes what fits."""
