@@ -35,7 +35,6 @@ from lakepart.parquet.fitting import Fit, fit
 from lakepart.parquet.opening import Source
 from lakepart.parquet.reading import iter_batches, read_files
 from lakepart.parquet.remote import Remote
-from lakepart.storage.addresses import join_url
 from lakepart.storage.base import Store
 from lakepart.storage.native import NativeFilesystem
 
@@ -243,7 +242,9 @@ def files_frame(stores: Stores, resolved: Resolved, *, availability: bool = Fals
     return pd.DataFrame(
         {
             "key": [key for key, _ in files],
-            "path": [_address_of(stores[file.tier], file.path) for _, file in files],
+            "path": [
+                stores[file.tier].os_path(file.path) or f"{stores[file.tier].root}/{file.path}" for _, file in files
+            ],
             "tier": [file.tier for _, file in resolved.files],
             "rows": [file.row_count for _, file in resolved.files],
             "bytes": [file.size_bytes for _, file in resolved.files],
@@ -251,10 +252,6 @@ def files_frame(stores: Stores, resolved: Resolved, *, availability: bool = Fals
             **said,
         }
     )
-
-
-def _address_of(store: Store, path: str) -> str:
-    return store.os_path(path) or join_url(store.root, path)
 
 
 def _open(stores: Stores, resolved: Resolved, options: ReadOptions) -> tuple[list[Source], pa.Schema]:

@@ -104,7 +104,7 @@ class Store(Protocol):
 
     @property
     def root(self) -> str:
-        """The folder or the URL that paths are below, without secrets; what other programs open begins with it."""
+        """Where the objects are: a folder, or a URL without secrets."""
         ...
 
     def open_new(self, path: str, *, whole: bool = False) -> Sink:

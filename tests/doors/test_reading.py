@@ -102,7 +102,6 @@ def test_every_way_to_read_gives_the_same_rows(days) -> None:
     assert len(days.to_arrow()) == 40
 
 
-@pytest.mark.in_a_folder
 def test_a_dataset_gives_the_same_rows(days) -> None:
     assert days[key_of(2) : key_of(3)].dataset().to_table()["x"].to_pylist() == list(range(20, 40))
 
@@ -281,7 +280,6 @@ def test_missing_partitions_are_an_error_before_a_file_is_opened_or_skipped_with
     assert [warning.filename for warning in warned] == [__file__]
 
 
-@pytest.mark.in_a_folder
 def test_a_dataset_leaves_out_what_is_missing_only_where_that_is_asked_for(days) -> None:
     selection = days[key_of(3) : key_of(5)]
 

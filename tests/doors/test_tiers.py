@@ -311,7 +311,6 @@ def test_a_read_opens_the_files_wherever_they_are(days) -> None:
     assert days[KEYS[0] : KEYS[4]].to_arrow()["x"].to_pylist() == [1, 2, 3, 4, 5]
 
 
-@pytest.mark.in_a_folder
 def test_a_dataset_opens_the_files_wherever_they_are(days) -> None:
     days[KEYS[0] : KEYS[1]].demote("cold", progress=False)
 

@@ -93,7 +93,6 @@ def test_every_way_of_reading_sees_the_blocks_own_writes(lake):
         assert numbers[THIRD:"2024-01-04"].plan_read().missing == ("2024-01-04",)
 
 
-@pytest.mark.in_a_folder
 def test_a_dataset_has_the_blocks_own_writes(lake):
     with lake.transaction() as tx:
         numbers = tx.asset("numbers")
