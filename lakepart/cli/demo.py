@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from shlex import quote
@@ -24,7 +23,8 @@ def demo(
         typer.Option(
             "--catalog",
             metavar="URL",
-            help="Where its catalog is to be, if not in its folder; LAKEPART_CATALOG by default where LAKE is a URL.",
+            envvar="LAKEPART_CATALOG",
+            help="Where its catalog is to be, if not in its folder.",
         ),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep what is there, and do what is left to do.")] = False,
@@ -45,8 +45,6 @@ def demo(
     from lakepart.storage.addresses import is_local, local_path, without_secrets
 
     shown = without_secrets(lake)
-    if catalog is None and not is_local(lake):
-        catalog = os.environ.get("LAKEPART_CATALOG")
     teller = Teller(shown=not as_json)
     state = examine(lake)
     if state is DemoState.FINISHED and not (keep or fresh):
