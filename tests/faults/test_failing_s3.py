@@ -48,8 +48,9 @@ def truth(where, s3):
     return S3Store(where, s3.storage_options)
 
 
-def uploads_of(s3, s3_lakes):
-    return s3.client().list_multipart_uploads(Bucket=s3_lakes.removeprefix("s3://")).get("Uploads", [])
+def uploads_of(s3, where):
+    bucket, _, prefix = where.removeprefix("s3://").partition("/")
+    return s3.client().list_multipart_uploads(Bucket=bucket, Prefix=f"{prefix}/").get("Uploads", [])
 
 
 def is_get(request: Request) -> bool:
@@ -166,17 +167,17 @@ def test_a_store_that_fails_for_good_is_an_error_that_may_be_cured_by_waiting(tr
     assert caught.value.retryable
 
 
-def test_a_write_in_parts_that_fails_for_good_leaves_neither_object_nor_upload(store, truth, proxy, s3, s3_lakes):
+def test_a_write_in_parts_that_fails_for_good_leaves_neither_object_nor_upload(store, truth, proxy, s3, where):
     proxy.fail(Fault.INTERNAL_ERROR, lambda request: "partNumber=2" in request.target, times=_FOREVER)
 
     with pytest.raises(StorageError), store.open_new("a") as sink:
         sink.write(bytes(4 * PART_BYTES))
 
     assert truth.stat("a") is None
-    assert uploads_of(s3, s3_lakes) == []
+    assert uploads_of(s3, where) == []
 
 
-def test_an_exception_while_parts_are_sent_leaves_neither_object_nor_upload(store, truth, s3, s3_lakes):
+def test_an_exception_while_parts_are_sent_leaves_neither_object_nor_upload(store, truth, s3, where):
     def write_and_interrupt():
         with store.open_new("a") as sink:
             sink.write(bytes(3 * PART_BYTES))
@@ -186,7 +187,7 @@ def test_an_exception_while_parts_are_sent_leaves_neither_object_nor_upload(stor
         write_and_interrupt()
 
     assert truth.stat("a") is None
-    assert uploads_of(s3, s3_lakes) == []
+    assert uploads_of(s3, where) == []
 
 
 def test_a_write_that_failed_and_was_caught_lets_nothing_appear(store, truth, proxy):
@@ -204,7 +205,7 @@ def test_a_write_that_failed_and_was_caught_lets_nothing_appear(store, truth, pr
     assert truth.stat("a") is None
 
 
-def test_a_write_that_failed_and_was_forgotten_lets_nothing_appear(store, truth, proxy, s3, s3_lakes):
+def test_a_write_that_failed_and_was_forgotten_lets_nothing_appear(store, truth, proxy, s3, where):
     proxy.fail(Fault.INTERNAL_ERROR, lambda request: request.method == "POST", times=_FOREVER)
 
     def write():
@@ -216,7 +217,7 @@ def test_a_write_that_failed_and_was_forgotten_lets_nothing_appear(store, truth,
     with pytest.raises(StorageError, match="an earlier write"):
         write()
     assert truth.stat("a") is None
-    assert uploads_of(s3, s3_lakes) == []
+    assert uploads_of(s3, where) == []
 
 
 def test_nothing_is_written_once_the_block_was_left(store, truth):
