@@ -138,6 +138,15 @@ def test_credentials_are_asked_for_again_a_minute_before_they_expire(url, s3):
     assert provider.asked == {"hot": 2}
 
 
+@pytest.mark.parametrize("later", [{}, {"profile": "team"}, {"anon": True}])
+def test_what_has_no_keys_any_more_does_not_renew_those_that_end(later):
+    answers = iter([{"key": "k", "secret": "hidden", "expires_at": in_(seconds=50)}, later])
+    store = S3Store("s3://lakes", credentials=TierCredentials(lambda tier: next(answers), "hot"))
+
+    with pytest.raises(lp.InvalidInputError, match="no key with a secret for 'hot'"):
+        store.read_bytes("a")
+
+
 def test_credentials_without_an_end_are_asked_for_once(url, s3):
     provider = Given(s3)
     store = store_of(url, provider)
@@ -336,6 +345,9 @@ def test_a_name_that_leads_to_no_function_is_refused_before_anything_is_made(url
         {"key": "k", "secret": "hidden", "expires_at": datetime(2100, 1, 1)},  # noqa: DTZ001 - what is refused
         {"key": "k", "secret": "hidden", "expires_at": "hidden"},
         {"token": "hidden", "expires_at": in_(hours=1)},
+        {"key": "hidden"},
+        {"key": None},
+        {"key": "k", "secret": b"hidden"},
         {"key": "k", "secret": "hidden", "password": "hidden"},
         {"s3_additional_kwargs": {"SSEKMSKeyId": "hidden"}},
     ],
