@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lakepart.errors import ErrorCode, InvalidInputError, StorageError
+from lakepart.storage.s3_client import credentials_of
 
 _AWS = (".amazonaws.com", ".amazonaws.com.cn")
 _WITHOUT_REGION = {None, "aws-global"}
@@ -132,13 +133,12 @@ def _certificates(options: Mapping[str, Any]) -> str | None:
 
 
 def _credentials(client: Any, bucket: str) -> dict[str, str]:
-    found = client._request_signer._credentials  # nothing public tells; a session asked anew may come to others
+    found = credentials_of(client)
     if found is None:
         raise StorageError(
             f"Cannot read {f's3://{bucket}'!r}: there are no credentials.",
             hint="credentials come from storage_options, the environment, ~/.aws or the machine's role.",
             code=ErrorCode.PERMISSION,
         )
-    frozen = found.get_frozen_credentials()
-    given = {"access_key": frozen.access_key, "secret_key": frozen.secret_key, "session_token": frozen.token}
+    given = {"access_key": found.access_key, "secret_key": found.secret_key, "session_token": found.token}
     return {name: value for name, value in given.items() if value}

@@ -19,7 +19,7 @@ from lakepart.storage.native import NativeFilesystem, native_s3
 from lakepart.storage.pacing import Pace
 from lakepart.storage.s3_availability import availability_of_head
 from lakepart.storage.s3_checksums import sha256
-from lakepart.storage.s3_client import check_options, extra_arguments, make_client
+from lakepart.storage.s3_client import check_options, credentials_of, extra_arguments, make_client
 from lakepart.storage.s3_connection import Line, S3Connection
 from lakepart.storage.s3_failures import broke_off, code_of, is_absent, is_unsettled, translated, tried_again
 from lakepart.storage.s3_memory import Memory
@@ -61,7 +61,7 @@ class S3Bucket:
         self._options = dict(options)
         check_options(self._options)
         self._connection = S3Connection(client or partial(make_client, self._options))
-        self._speaks_as = client, {name: self._options[name] for name in self._options if name not in _OF_OBJECTS}
+        self._made_of = client, {name: self._options[name] for name in self._options if name not in _OF_OBJECTS}
         self.extra = extra_arguments(self._options)
         if storage_class is not None:
             self.extra["StorageClass"] = storage_class
@@ -80,12 +80,14 @@ class S3Bucket:
         return found
 
     def reaches(self, other: S3Bucket) -> bool:
-        """Whether this bucket's client may speak of the other bucket too: same endpoint, same credentials."""
-        return self._speaks_as == other._speaks_as
+        """Whether this bucket's client may speak of the other bucket too: same endpoint, same access key by now."""
+        mine, theirs = self._line().client, other._line().client
+        with translated("reach", self.root):
+            return mine is theirs or _speaks_as(mine) == _speaks_as(theirs)
 
     def share_connection(self, other: S3Bucket) -> None:
-        """Talk over the connection of another bucket, if that speaks alike."""
-        if self.reaches(other):
+        """Talk over the connection of another bucket, if that is made of the same options."""
+        if self._made_of == other._made_of:
             self._connection = other._connection
 
     def place_of(self, path: str) -> dict[str, str]:
@@ -296,6 +298,12 @@ class S3Bucket:
     def shown(self, path: str) -> str:
         """Give the address of an object, for messages."""
         return f"s3://{self._bucket}/{self._prefix}{path}"
+
+
+def _speaks_as(client: Any) -> tuple[str, str | None]:
+    """Say where a client asks and as whom; an access key is one user's, or of one session of a role."""
+    signs_with = credentials_of(client)
+    return client.meta.endpoint_url, None if signs_with is None else signs_with.access_key
 
 
 def _whole(body: Any) -> bytes:

@@ -142,6 +142,12 @@ def make_client(options: Mapping[str, Any], credentials: TierCredentials | None 
     return client
 
 
+def credentials_of(client: Any) -> Any:
+    """Give the credentials that a client signs with by now (``access_key``, ``secret_key``, ``token``), or None."""
+    found = client._request_signer._credentials  # nothing public tells; a session asked anew may come to others
+    return None if found is None else found.get_frozen_credentials()
+
+
 def _ask(credentials: TierCredentials, *, with_keys: bool = False) -> dict[str, Any]:
     """Ask for what a client is made of, or, ``with_keys``, for others in the place of keys that end."""
     asked = credentials.ask()

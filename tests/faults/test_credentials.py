@@ -107,6 +107,17 @@ def test_each_tier_is_reached_with_its_own_credentials_at_its_own_endpoint(url, 
     assert len(list(S3Store(tiers[1].root, moto.storage_options).list())) == 5
 
 
+def test_between_tiers_that_are_given_the_same_keys_the_server_copies_by_itself(url, catalog, s3, proxy):
+    with lp.create(url, catalog=catalog, credentials=Given(Proxied(s3, proxy))) as lake:
+        flights_of(lake).write(ROWS)
+        proxy.take_traffic()
+
+        flights_of(lake).demote("cold", progress=False)
+
+        assert dict(proxy.take_traffic().requests) == {"PUT": 10, "HEAD": 20}
+        assert lake.check(checksums=True) == []
+
+
 def test_a_lake_in_a_folder_has_a_tier_in_s3(tmp_path, s3, s3_lakes):
     tiers = [lp.Tier("hot", "hot"), lp.Tier("cold", f"{s3_lakes}/credentials-{next(_NUMBERS)}")]
     provider = Given(s3)
