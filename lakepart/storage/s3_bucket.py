@@ -58,14 +58,14 @@ class S3Bucket:
             )
         self._bucket, prefix = address["bucket"], address["prefix"].strip("/")
         self._prefix = f"{check_path(prefix)}/" if prefix else ""
-        self._options = dict(options)
-        check_options(self._options)
-        self._connection = S3Connection(client or partial(make_client, self._options))
-        self._made_of = client, {name: self._options[name] for name in self._options if name not in _OF_OBJECTS}
-        self.extra = extra_arguments(self._options)
+        check_options(options)
+        given = dict(options)
+        self._connection = S3Connection(client or partial(make_client, given))
+        self._made_of = client, {name: given[name] for name in given if name not in _OF_OBJECTS}
+        self.extra = extra_arguments(given)
         if storage_class is not None:
             self.extra["StorageClass"] = storage_class
-        self._asked = {"RequestPayer": "requester"} if self._options.get("requester_pays") else {}
+        self._asked = {"RequestPayer": "requester"} if given.get("requester_pays") else {}
         self._pace = Pace(None)
 
     @property
@@ -97,7 +97,7 @@ class S3Bucket:
     def native_filesystem(self) -> NativeFilesystem:
         """Say how Arrow reaches the prefix."""
         with translated("reach", self.root):
-            return native_s3(self._line().client, self._bucket, self._prefix, self._options)
+            return native_s3(self._line().client, self._bucket, self._prefix, requester_pays=bool(self._asked))
 
     def call(self, operation: str, path: str, **arguments: Any) -> Any:
         """Ask one thing of one object, as botocore names it; its errors pass untranslated."""
