@@ -26,7 +26,9 @@ from lakepart.storage.s3_memory import Memory
 
 T = TypeVar("T")
 
-_ADDRESS = re.compile(r"[a-z0-9]+://(?P<bucket>[A-Za-z0-9.\-_:]+)/?(?P<prefix>[^?#\x00-\x1f]*)", re.IGNORECASE)
+_ADDRESS = re.compile(
+    r"[a-z0-9]+://(?P<bucket>arn:[A-Za-z0-9.\-_:]+|[A-Za-z0-9.\-_]+)(?:/(?P<prefix>[^?#\x00-\x1f]*))?", re.IGNORECASE
+)
 _ENDED_WITHIN_S = 5.0  # for requests under way when an object in parts is given up
 _OF_OBJECTS = {"s3_additional_kwargs"}
 
@@ -52,11 +54,12 @@ class S3Bucket:
     ) -> None:
         address = _ADDRESS.fullmatch(url)
         if address is None:
+            shown = "s3://…" if "@" in url else without_secrets(url)  # keys may have a slash, and then are no user's
             raise InvalidInputError(
-                f"{without_secrets(url)!r} names no bucket, or has characters that an address cannot have.",
-                hint="s3://bucket/prefix, without '?' and '#'.",
+                f"{shown!r} names no bucket, or has characters that an address cannot have.",
+                hint="s3://bucket/prefix, without '?' and '#'; keys are given by storage_options or credentials.",
             )
-        self._bucket, prefix = address["bucket"], address["prefix"].strip("/")
+        self._bucket, prefix = address["bucket"], (address["prefix"] or "").strip("/")
         self._prefix = f"{check_path(prefix)}/" if prefix else ""
         check_options(options)
         given = dict(options)

@@ -161,3 +161,14 @@ def test_a_driver_that_connects_at_once_and_fails_is_an_error_of_the_store(raise
     assert caught.value.code == code
     assert "secret" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("root", ["sftp://ada:hidden@host/cold", "https://host/cold?signature=hidden"])
+def test_the_address_of_a_tier_with_a_secret_in_it_is_refused_since_it_would_be_recorded(root, tmp_path):
+    tiers = [lp.Tier("hot", "hot"), lp.Tier("cold", root)]
+
+    with pytest.raises(lp.InvalidInputError, match="tier 'cold' has a password or a query") as caught:
+        lp.create(tmp_path / "lake", tiers=tiers)
+
+    assert "hidden" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
