@@ -103,7 +103,7 @@ class PartitionChanges(PartitionView):
             Files copied side by side, 8 by default.
         max_bandwidth
             Bytes a second that may come by this machine, or text such as ``"50 MB"``; no limit by default. What S3
-            copies by itself, from one bucket to another of the same endpoint and credentials, does not come by.
+            copies by itself, from one bucket to another of the same endpoint and access key, does not come by.
         max_requests
             Requests a second to S3; no limit by default.
         progress

@@ -7,7 +7,7 @@ the next vacuum.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -95,6 +95,11 @@ def begin_leftover_deletion(
 def known_among(connection: Connection, on_tier: str, paths: Sequence[str]) -> set[str]:
     """Give those of the paths on a tier that rows speak of: copies, and those that open moves are making."""
     return set(connection.execute(_TAKEN, {"paths": to_json(sorted(paths)), "tier": on_tier}).scalars())
+
+
+def arriving_among(connection: Connection, on_tier: str, paths: Iterable[str]) -> set[str]:
+    """Give those of the paths on a tier that open moves are making."""
+    return set(connection.execute(_ARRIVING, {"paths": to_json(sorted(paths)), "tier": on_tier}).scalars())
 
 
 def delete_copies(database: Database, copies: Sequence[CopyRecord]) -> None:
@@ -196,15 +201,13 @@ _IS_SPARE: Select[Any] = select(
 )
 _MARK = update(copy).where(_ONE).values(state=CopyState.DELETING.value, since_us=bindparam("now", type_=BIG))
 _ON_TIER = copy.c.tier == bindparam("tier", type_=TEXT)
-_TAKEN = union(
-    select(copy.c.path).where(_ON_TIER, in_json(copy.c.path, "paths")),
-    select(move_file.c.path).where(
-        move_file.c.move_id == move.c.move_id,
-        move.c.closed_at_us.is_(None),
-        move.c.to_tier == bindparam("tier", type_=TEXT),
-        in_json(move_file.c.path, "paths"),
-    ),
+_ARRIVING = select(move_file.c.path).where(
+    move_file.c.move_id == move.c.move_id,
+    move.c.closed_at_us.is_(None),
+    move.c.to_tier == bindparam("tier", type_=TEXT),
+    in_json(move_file.c.path, "paths"),
 )
+_TAKEN = union(select(copy.c.path).where(_ON_TIER, in_json(copy.c.path, "paths")), _ARRIVING)
 _OTHER_TIERS = select(tier.c.name).where(tier.c.name != bindparam("tier", type_=TEXT))
 _LYING_ELSEWHERE: Select[Any] = (
     select(

@@ -14,11 +14,12 @@ from lakepart.model.batches import in_batches
 from lakepart.storage.base import TEMPORARY_SUFFIX, Store, StoredObject
 
 # what the stager calls its files: the writer's intent, then numbers
-_OWN_NAME = re.compile(r"([0-9a-f]{20})(?:-\d+)+\.parquet")
+_NAME = r"(?P<intent>[0-9a-f]{20})(?:-\d+)+\.parquet"
+_OWN_NAME = re.compile(_NAME)
 # and stores what is unfinished, some after what it is to become: a data file, or a checkpoint of the lake's own folder;
 # any other program may leave files that only look like it
 _OWN_TEMPORARY = re.compile(
-    rf"\.(?:(?:([0-9a-f]{{20}})(?:-\d+)+\.parquet|\d{{12}}[.a-z]+)\.)?[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}"
+    rf"\.(?:(?P<becomes>{_NAME}|\d{{12}}[.a-z]+)\.)?[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}"
 )
 _AT_ONCE = 1000
 
@@ -54,14 +55,19 @@ def find_leftovers(
 ) -> Iterator[Leftover]:
     """Tell of stored objects which are in no row and by no writer that gave a sign of life since.
 
+    What an open move is making has a sign of life in its lease, and is not told of, finished or not.
+
     The catalog is asked after an object was listed: whatever is seen then has its row or its writer already.
     """
     for some in in_batches(stored, _AT_ONCE):
         with context.database.reading() as connection:
             writers = {intent.intent_id for intent in list_intents(connection) if intent.renewed_us >= alive_since_us}
             known = upkeep.known_among(connection, tier, [one.path for one in some])
+            becoming = {path for one in some if (path := _becomes(one.path)) is not None}
+            arriving = upkeep.arriving_among(connection, tier, becoming) if becoming else set()
         for one in some:
-            if one.path not in known and intent_of(one.path) not in writers:
+            is_ours = one.path in known or intent_of(one.path) in writers or _becomes(one.path) in arriving
+            if not is_ours:
                 yield Leftover(kind_of(one.path), tier, one)
 
 
@@ -81,7 +87,14 @@ def intent_of(path: str) -> str | None:
     """Give the intent that a data file of ours is named after, finished or not; None for any other file."""
     folder, _, name = path.rpartition("/")
     match = _OWN_NAME.fullmatch(name) or _OWN_TEMPORARY.fullmatch(name)
-    return match[1] if match and "=" in folder.rpartition("/")[2] else None
+    return match["intent"] if match and "=" in folder.rpartition("/")[2] else None
+
+
+def _becomes(path: str) -> str | None:
+    """Give the path that an unfinished object is to have; None where its name does not say, or it is finished."""
+    folder, slash, name = path.rpartition("/")
+    match = _OWN_TEMPORARY.fullmatch(name)
+    return f"{folder}{slash}{match['becomes']}" if match and match["becomes"] else None
 
 
 def kind_of(path: str) -> LeftoverKind:

@@ -30,7 +30,7 @@ from lakepart.errors import (
 from lakepart.model.archives import ARCHIVE_CLASSES
 from lakepart.model.names import check_tier_name
 from lakepart.model.records import TierRecord
-from lakepart.storage.addresses import check_roots, is_local, join_url, local_path, without_secrets
+from lakepart.storage.addresses import check_roots, has_secrets, is_local, join_url, local_path, without_secrets
 from lakepart.storage.base import Store
 from lakepart.storage.credentials import CredentialsSource, name_of
 from lakepart.storage.locations import is_network_filesystem
@@ -265,6 +265,12 @@ def _check_tiers(url: str, tiers: Sequence[TierRecord]) -> None:
             hint="list a tier of another class before it; archive classes are for the colder ones.",
             code=ErrorCode.UNSUPPORTED,
         )
+    for tier in tiers:
+        if has_secrets(tier.root):
+            raise InvalidInputError(
+                f"The address of tier {tier.name!r} has a password or a query, and would be recorded with it.",
+                hint="give secrets by storage_options or credentials, which are never stored.",
+            )
     check_roots({tier.name: join_url(url, tier.root) for tier in tiers})
 
 

@@ -68,6 +68,14 @@ def without_secrets(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
+def has_secrets(url: str) -> bool:
+    """Whether an address has a password, or a query, where signatures are."""
+    if is_local(url):
+        return False
+    parts = _split(url)
+    return parts.password is not None or bool(parts.query)
+
+
 def check_roots(roots: Mapping[str, str]) -> None:
     """Check that no tier's root is, or lies in, another's; InvalidInputError names both.
 

@@ -373,6 +373,15 @@ def _filesystem_of(url: str, storage_options: Mapping[str, Any] | None) -> tuple
             code=ErrorCode.UNSUPPORTED,
             context={"url": without_secrets(url)},
         ) from error
+    except Exception as error:  # some drivers connect at once, and raise their libraries' own errors
+        shown = without_secrets(url)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise translate(error, "reach", shown) from error
+        raise StorageError(
+            f"Cannot reach {shown!r}: {type(error).__name__}.",
+            hint="the cause of this error says what its driver misses; storage_options are given to it.",
+            context={"path": shown},
+        ) from error
     return filesystem, root
 
 

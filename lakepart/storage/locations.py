@@ -40,7 +40,8 @@ def open_store(
         Go before ``storage_options``. S3 asks for them when it needs them; other drivers are given them once, here; a
         local folder needs none.
     beside
-        Other stores of the same lake: in S3 those with the same options and credentials share one connection.
+        Other stores of the same lake: in S3 those with the same options share one connection, unless credentials are
+        asked for.
 
     Raises
     ------

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from lakepart.errors import ErrorCode, InvalidInputError, StorageError
+from lakepart.storage.s3_client import credentials_of
 
 _AWS = (".amazonaws.com", ".amazonaws.com.cn")
 _WITHOUT_REGION = {None, "aws-global"}
@@ -39,7 +39,7 @@ class NativeFilesystem:
         return f"{self.root}/{path}"
 
 
-def native_s3(client: Any, bucket: str, prefix: str, options: Mapping[str, Any]) -> NativeFilesystem:
+def native_s3(client: Any, bucket: str, prefix: str, *, requester_pays: bool) -> NativeFilesystem:
     """Say how Arrow reaches a prefix of a bucket as a boto3 client does.
 
     Whatever the client found its credentials by, Arrow gets those of now: it does not know all these ways. It does not
@@ -55,7 +55,11 @@ def native_s3(client: Any, bucket: str, prefix: str, options: Mapping[str, Any])
     from botocore import UNSIGNED
     from botocore.utils import get_environ_proxies
 
-    _require_options_of_arrow(options)
+    certificates = client._endpoint.http_session._verify  # by options, a profile or the environment: nothing public
+    if requester_pays:
+        raise _unsupported("requester_pays")
+    if certificates is False:
+        raise _unsupported("verify=False")
     config, endpoint = client.meta.config, client.meta.endpoint_url
     address = urlsplit(endpoint)
     arguments: dict[str, Any] = {
@@ -69,7 +73,7 @@ def native_s3(client: Any, bucket: str, prefix: str, options: Mapping[str, Any])
     proxies = get_environ_proxies(endpoint) if config.proxies is None else config.proxies
     if (proxy := proxies.get(address.scheme)) is not None:
         arguments["proxy_options"] = proxy if "://" in proxy else f"http://{proxy}"
-    if address.scheme == "https" and (certificates := _certificates(options)) is not None:
+    if address.scheme == "https" and isinstance(certificates, str):
         arguments["tls_ca_file_path"] = certificates
     if config.signature_version is UNSIGNED:
         arguments["anonymous"] = True
@@ -102,13 +106,6 @@ def native_azure(root: str, options: Mapping[str, Any]) -> NativeFilesystem:
     return NativeFilesystem("AzureFileSystem", given, root)
 
 
-def _require_options_of_arrow(options: Mapping[str, Any]) -> None:
-    if options.get("requester_pays"):
-        raise _unsupported("requester_pays")
-    if (options.get("client_kwargs") or {}).get("verify") is False:
-        raise _unsupported("verify=False")
-
-
 def _unsupported(option: str) -> InvalidInputError:
     return InvalidInputError(
         f"A dataset opens its files by Arrow's own client, which does not take {option!r} of storage_options.",
@@ -126,19 +123,13 @@ def _names_buckets_in_hosts(options: Mapping[str, Any], host: str, bucket: str) 
     return host.endswith(_AWS) and "." not in bucket  # no certificate is for a name with one more dot
 
 
-def _certificates(options: Mapping[str, Any]) -> str | None:
-    given = (options.get("client_kwargs") or {}).get("verify")
-    return given if isinstance(given, str) else os.environ.get("AWS_CA_BUNDLE")
-
-
 def _credentials(client: Any, bucket: str) -> dict[str, str]:
-    found = client._request_signer._credentials  # nothing public tells; a session asked anew may come to others
+    found = credentials_of(client)
     if found is None:
         raise StorageError(
             f"Cannot read {f's3://{bucket}'!r}: there are no credentials.",
             hint="credentials come from storage_options, the environment, ~/.aws or the machine's role.",
             code=ErrorCode.PERMISSION,
         )
-    frozen = found.get_frozen_credentials()
-    given = {"access_key": frozen.access_key, "secret_key": frozen.secret_key, "session_token": frozen.token}
+    given = {"access_key": found.access_key, "secret_key": found.secret_key, "session_token": found.token}
     return {name: value for name, value in given.items() if value}

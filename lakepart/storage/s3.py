@@ -108,7 +108,7 @@ class S3Store:
         self._bucket.put(path, data)
 
     def copy_from(self, source: Store, source_path: str, path: str, *, on_bytes: OnBytes) -> bool:
-        """See :meth:`lakepart.storage.base.Store.copy_from`; for stores of the same endpoint and credentials.
+        """See :meth:`lakepart.storage.base.Store.copy_from`; for stores of the same endpoint and access key.
 
         A look and a copy; above 5 GB a look at the tags and a request for each part instead.
         """
@@ -135,7 +135,7 @@ class S3Store:
         return read_kept(found.get("ChecksumSHA256"), found["ContentLength"], self._part_bytes)
 
     def share_connection(self, other: S3Store) -> None:
-        """Talk over the connection of another store, if that has the same options and credentials."""
+        """Talk over the connection of another store, if that has the same options and neither asks for credentials."""
         self._bucket.share_connection(other._bucket)
 
     def paced(self, pace: Pace) -> S3Store:

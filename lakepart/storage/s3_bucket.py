@@ -19,14 +19,16 @@ from lakepart.storage.native import NativeFilesystem, native_s3
 from lakepart.storage.pacing import Pace
 from lakepart.storage.s3_availability import availability_of_head
 from lakepart.storage.s3_checksums import sha256
-from lakepart.storage.s3_client import check_options, extra_arguments, make_client
+from lakepart.storage.s3_client import check_options, credentials_of, extra_arguments, make_client
 from lakepart.storage.s3_connection import Line, S3Connection
 from lakepart.storage.s3_failures import broke_off, code_of, is_absent, is_unsettled, translated, tried_again
 from lakepart.storage.s3_memory import Memory
 
 T = TypeVar("T")
 
-_ADDRESS = re.compile(r"[a-z0-9]+://(?P<bucket>[A-Za-z0-9.\-_:]+)/?(?P<prefix>[^?#\x00-\x1f]*)", re.IGNORECASE)
+_ADDRESS = re.compile(
+    r"[a-z0-9]+://(?P<bucket>arn:[A-Za-z0-9.\-_:]+|[A-Za-z0-9.\-_]+)(?:/(?P<prefix>[^?#\x00-\x1f]*))?", re.IGNORECASE
+)
 _ENDED_WITHIN_S = 5.0  # for requests under way when an object in parts is given up
 _OF_OBJECTS = {"s3_additional_kwargs"}
 
@@ -52,20 +54,21 @@ class S3Bucket:
     ) -> None:
         address = _ADDRESS.fullmatch(url)
         if address is None:
+            shown = "s3://…" if "@" in url else without_secrets(url)  # keys may have a slash, and then are no user's
             raise InvalidInputError(
-                f"{without_secrets(url)!r} names no bucket, or has characters that an address cannot have.",
-                hint="s3://bucket/prefix, without '?' and '#'.",
+                f"{shown!r} names no bucket, or has characters that an address cannot have.",
+                hint="s3://bucket/prefix, without '?' and '#'; keys are given by storage_options or credentials.",
             )
-        self._bucket, prefix = address["bucket"], address["prefix"].strip("/")
+        self._bucket, prefix = address["bucket"], (address["prefix"] or "").strip("/")
         self._prefix = f"{check_path(prefix)}/" if prefix else ""
-        self._options = dict(options)
-        check_options(self._options)
-        self._connection = S3Connection(client or partial(make_client, self._options))
-        self._speaks_as = client, {name: self._options[name] for name in self._options if name not in _OF_OBJECTS}
-        self.extra = extra_arguments(self._options)
+        check_options(options)
+        given = dict(options)
+        self._connection = S3Connection(client or partial(make_client, given))
+        self._made_of = client, {name: given[name] for name in given if name not in _OF_OBJECTS}
+        self.extra = extra_arguments(given)
         if storage_class is not None:
             self.extra["StorageClass"] = storage_class
-        self._asked = {"RequestPayer": "requester"} if self._options.get("requester_pays") else {}
+        self._asked = {"RequestPayer": "requester"} if given.get("requester_pays") else {}
         self._pace = Pace(None)
 
     @property
@@ -80,12 +83,14 @@ class S3Bucket:
         return found
 
     def reaches(self, other: S3Bucket) -> bool:
-        """Whether this bucket's client may speak of the other bucket too: same endpoint, same credentials."""
-        return self._speaks_as == other._speaks_as
+        """Whether this bucket's client may speak of the other bucket too: same endpoint, same access key by now."""
+        mine, theirs = self._line().client, other._line().client
+        with translated("reach", self.root):
+            return mine is theirs or _speaks_as(mine) == _speaks_as(theirs)
 
     def share_connection(self, other: S3Bucket) -> None:
-        """Talk over the connection of another bucket, if that speaks alike."""
-        if self.reaches(other):
+        """Talk over the connection of another bucket, if that is made of the same options."""
+        if self._made_of == other._made_of:
             self._connection = other._connection
 
     def place_of(self, path: str) -> dict[str, str]:
@@ -95,7 +100,7 @@ class S3Bucket:
     def native_filesystem(self) -> NativeFilesystem:
         """Say how Arrow reaches the prefix."""
         with translated("reach", self.root):
-            return native_s3(self._line().client, self._bucket, self._prefix, self._options)
+            return native_s3(self._line().client, self._bucket, self._prefix, requester_pays=bool(self._asked))
 
     def call(self, operation: str, path: str, **arguments: Any) -> Any:
         """Ask one thing of one object, as botocore names it; its errors pass untranslated."""
@@ -296,6 +301,12 @@ class S3Bucket:
     def shown(self, path: str) -> str:
         """Give the address of an object, for messages."""
         return f"s3://{self._bucket}/{self._prefix}{path}"
+
+
+def _speaks_as(client: Any) -> tuple[str, str | None]:
+    """Say where a client asks and as whom; an access key is one user's, or of one session of a role."""
+    signs_with = credentials_of(client)
+    return client.meta.endpoint_url, None if signs_with is None else signs_with.access_key
 
 
 def _whole(body: Any) -> bytes:

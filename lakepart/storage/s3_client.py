@@ -22,6 +22,7 @@ _NESTED = {"client_kwargs", "config_kwargs", "s3_additional_kwargs"}
 _KNOWN = sorted({*_SESSION, *_CLIENT, *_NESTED, "anon", "requester_pays"})
 _WITH_THE_SESSION = {"region_name", *_SESSION.values()}
 CONNECTIONS = 64
+_KEYS = {"key", "secret", "token", EXPIRES_AT}
 _ASKED = sorted({*_KNOWN, EXPIRES_AT} - {"requester_pays", "s3_additional_kwargs"})
 _ATTEMPTS = 5
 _EXPECTING_BYTES = 2 << 20
@@ -111,7 +112,7 @@ def make_client(options: Mapping[str, Any], credentials: TierCredentials | None 
     if credentials is not None and "key" in asked:
         from lakepart.storage.s3_credentials import RenewedCredentials
 
-        renewed = RenewedCredentials(asked, lambda: _ask(credentials))
+        renewed = RenewedCredentials(asked, lambda: _ask(credentials, with_keys=True))
         session = {name: value for name, value in session.items() if name not in _SECRETS}
         session["botocore_session"] = renewed.session()
     config = Config(
@@ -141,10 +142,18 @@ def make_client(options: Mapping[str, Any], credentials: TierCredentials | None 
     return client
 
 
-def _ask(credentials: TierCredentials) -> dict[str, Any]:
+def credentials_of(client: Any) -> Any:
+    """Give the credentials that a client signs with by now (``access_key``, ``secret_key``, ``token``), or None."""
+    found = client._request_signer._credentials  # nothing public tells; a session asked anew may come to others
+    return None if found is None else found.get_frozen_credentials()
+
+
+def _ask(credentials: TierCredentials, *, with_keys: bool = False) -> dict[str, Any]:
+    """Ask for what a client is made of, or, ``with_keys``, for others in the place of keys that end."""
     asked = credentials.ask()
     _check("The provider of credentials gave", asked, _ASKED)
-    if {"secret", "token", EXPIRES_AT} & asked.keys() and not (asked.get("key") and asked.get("secret")):
+    has_keys = all(isinstance(asked.get(name), str) and asked[name] for name in ("key", "secret"))
+    if not has_keys and (with_keys or _KEYS & asked.keys()):
         raise InvalidInputError(
             f"The provider of credentials gave no key with a secret for {credentials.tier!r}.",
             hint='{"key": …, "secret": …, "token": …, "expires_at": …}, or {} for what the environment has.',

@@ -30,18 +30,8 @@ _DENIED = {
     "RequestTimeTooSkewed": "this machine's clock is wrong: set it by NTP.",
 }
 _ACTION = re.compile(r"\b(?:s3|kms):[A-Za-z]+")  # AWS says in its message which one it does not allow
-_BUSY = {
-    "SlowDown",
-    "503",
-    "ServiceUnavailable",
-    "InternalError",
-    "500",
-    "RequestTimeout",
-    "Throttling",
-    "TooManyRequests",
-    "ConditionalRequestConflict",
-    "OperationAborted",
-}
+_BUSY_STATUS = {429, 500, 502, 503, 504}  # whatever word comes with it: gateways have none of S3's
+_BUSY = {"RequestTimeout", "Throttling", "ConditionalRequestConflict", "OperationAborted"}  # with another status
 
 
 def code_of(error: Any) -> str:
@@ -143,8 +133,9 @@ def _of_answer(error: Any, action: str, place: str) -> LakepartError:
             code=ErrorCode.UNSUPPORTED,
             context=context,
         )
-    if code in _BUSY:
-        return _unreachable(action, place, code)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    if code in _BUSY or status in _BUSY_STATUS:
+        return _unreachable(action, place, code or f"status {status}")
     return StorageError(f"Cannot {action} {place!r}: {code or type(error).__name__}. {said}", context=context)
 
 

@@ -156,11 +156,13 @@ class S3Probe:
             )
 
     def _takes_away(self, rule: Mapping[str, Any]) -> bool:
-        if rule.get("Status") != "Enabled" or not {"Expiration", "Transitions"} & rule.keys():
+        expires = {"Days", "Date"} & rule.get("Expiration", {}).keys()  # what only clears delete markers takes nothing
+        if rule.get("Status") != "Enabled" or not (expires or "Transitions" in rule):
             return False
         limits = rule.get("Filter", {})
         begins = str(rule.get("Prefix") or limits.get("Prefix") or limits.get("And", {}).get("Prefix") or "")
         place = self._bucket.root.removeprefix("s3://").partition("/")[2]
+        place = f"{place}/" if place else ""
         return place.startswith(begins) or begins.startswith(place)
 
     def _may(self, action: str, ask: Callable[[], T], *, severity: str = PROBLEM) -> T | None:

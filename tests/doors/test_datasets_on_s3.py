@@ -28,13 +28,13 @@ def proxy(s3):
 
 
 @pytest.fixture
-def address(s3_lakes, tmp_path):
+def where(s3_lakes, tmp_path):
     return f"{s3_lakes}/datasets-{next(_NUMBERS)}", f"sqlite:///{tmp_path}/catalog.db"
 
 
 @pytest.fixture
-def lake(address, s3, proxy):
-    url, catalog = address
+def lake(where, s3, proxy):
+    url, catalog = where
     options = {**s3.storage_options, "endpoint_url": proxy.url}
     with lp.create(url, catalog=catalog, storage_options=options) as lake:
         yield lake
@@ -91,8 +91,8 @@ def test_files_of_an_older_schema_have_their_columns_by_id(flights):
     assert found.to_table()["late"].to_pylist() == list(range(72))
 
 
-def test_it_spans_tiers_of_several_buckets(s3, address):
-    url, catalog = address
+def test_it_spans_tiers_of_several_buckets(s3, where):
+    url, catalog = where
     tiers = [lp.Tier("hot", f"{url}/hot"), lp.Tier("cold", f"{s3.make_bucket('other-bucket')}/cold")]
     with lp.create(url, catalog=catalog, storage_options=s3.storage_options, tiers=tiers) as lake:
         flights = lake.asset("flights", partitions=lp.Daily("2013-01-01", by="time_hour"))
@@ -111,8 +111,8 @@ def test_many_threads_may_scan_it(flights):
     assert found == [24 * day for day in range(1, 9)]
 
 
-def test_it_goes_through_a_proxy_where_the_store_does(flights, proxy, address, s3):
-    url, catalog = address
+def test_it_goes_through_a_proxy_where_the_store_does(flights, proxy, where, s3):
+    url, catalog = where
     through = {**s3.storage_options, "config_kwargs": {"proxies": {"http": proxy.url}}}
     with lp.connect(url, catalog=catalog, storage_options=through) as lake:
         dataset = lake.asset("flights").dataset()
@@ -136,8 +136,8 @@ print("ends")
 """
 
 
-def test_a_program_that_ends_while_it_is_scanned_just_ends(flights, proxy, address, s3):
-    url, catalog = address
+def test_a_program_that_ends_while_it_is_scanned_just_ends(flights, proxy, where, s3):
+    url, catalog = where
     proxy.delay_s = 0.05
 
     program = [sys.executable, "-c", _ENDING, url, catalog, proxy.url, s3.key, s3.secret]

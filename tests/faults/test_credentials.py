@@ -107,6 +107,17 @@ def test_each_tier_is_reached_with_its_own_credentials_at_its_own_endpoint(url, 
     assert len(list(S3Store(tiers[1].root, moto.storage_options).list())) == 5
 
 
+def test_between_tiers_that_are_given_the_same_keys_the_server_copies_by_itself(url, catalog, s3, proxy):
+    with lp.create(url, catalog=catalog, credentials=Given(Proxied(s3, proxy))) as lake:
+        flights_of(lake).write(ROWS)
+        proxy.take_traffic()
+
+        flights_of(lake).demote("cold", progress=False)
+
+        assert dict(proxy.take_traffic().requests) == {"PUT": 10, "HEAD": 20}
+        assert lake.check(checksums=True) == []
+
+
 def test_a_lake_in_a_folder_has_a_tier_in_s3(tmp_path, s3, s3_lakes):
     tiers = [lp.Tier("hot", "hot"), lp.Tier("cold", f"{s3_lakes}/credentials-{next(_NUMBERS)}")]
     provider = Given(s3)
@@ -136,6 +147,15 @@ def test_credentials_are_asked_for_again_a_minute_before_they_expire(url, s3):
         store.put_new(f"{number}", b"bytes")
 
     assert provider.asked == {"hot": 2}
+
+
+@pytest.mark.parametrize("later", [{}, {"profile": "team"}, {"anon": True}])
+def test_what_has_no_keys_any_more_does_not_renew_those_that_end(later):
+    answers = iter([{"key": "k", "secret": "hidden", "expires_at": in_(seconds=50)}, later])
+    store = S3Store("s3://lakes", credentials=TierCredentials(lambda tier: next(answers), "hot"))
+
+    with pytest.raises(lp.InvalidInputError, match="no key with a secret for 'hot'"):
+        store.read_bytes("a")
 
 
 def test_credentials_without_an_end_are_asked_for_once(url, s3):
@@ -336,6 +356,9 @@ def test_a_name_that_leads_to_no_function_is_refused_before_anything_is_made(url
         {"key": "k", "secret": "hidden", "expires_at": datetime(2100, 1, 1)},  # noqa: DTZ001 - what is refused
         {"key": "k", "secret": "hidden", "expires_at": "hidden"},
         {"token": "hidden", "expires_at": in_(hours=1)},
+        {"key": "hidden"},
+        {"key": None},
+        {"key": "k", "secret": b"hidden"},
         {"key": "k", "secret": "hidden", "password": "hidden"},
         {"s3_additional_kwargs": {"SSEKMSKeyId": "hidden"}},
     ],

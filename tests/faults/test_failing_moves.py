@@ -13,7 +13,9 @@ from lakepart.cli.exits import report_error
 from lakepart.engine import side_by_side
 from lakepart.model.instants import to_microseconds
 from lakepart.storage.local import LocalStore
+from lakepart.storage.s3 import S3Store
 from lakepart.testing import FrozenClock, clock_of, copied, files_of, query_catalog, reopened, with_stores
+from lakepart.testing.strict_s3 import StrictS3
 
 HOUR = timedelta(hours=1)
 KEYS = ["2024-01-01", "2024-01-02", "2024-01-03"]
@@ -200,3 +202,41 @@ def test_a_catalog_that_is_away_while_files_are_copied_does_not_end_the_move(lak
     monkeypatch.setattr(moves, "renew", refuse)
 
     assert watching.asset("numbers").demote("cold", progress=False).partitions == 3
+
+
+def test_parts_of_a_file_that_is_being_moved_are_no_leftovers_however_long_it_takes(lake, rows_of):
+    expected, clock = rows_of(lake), clock_of(lake)
+    server = StrictS3(clock, smallest_part_bytes=1)
+    cold = S3Store(server.make_bucket("cold"), client=server.client, part_bytes=100, whole_bytes=0)
+    moving = with_stores(lake, {"cold": cold})
+    found, vacuumed = [], threading.Event()
+
+    def vacuum_meanwhile(**_):
+        if not vacuumed.is_set():
+            vacuumed.set()
+            clock.advance(timedelta(days=2))
+            found.extend(one.kind for one in moving.check())
+            moving.vacuum(progress=False)
+
+    server.client().meta.events.register("provide-client-params.s3.UploadPart", vacuum_meanwhile)
+    assert moving.asset("numbers").demote("cold", workers=1, progress=False).partitions == 3
+
+    assert vacuumed.is_set()
+    assert "temporary-file" not in found
+    assert rows_of(moving) == expected
+
+
+def test_parts_that_a_dead_mover_left_are_leftovers_where_the_file_has_arrived_since(lake):
+    clock = clock_of(lake)
+    server = StrictS3(clock, smallest_part_bytes=1)
+    cold = S3Store(server.make_bucket("cold"), client=server.client, part_bytes=100, whole_bytes=0)
+    moved = with_stores(lake, {"cold": cold})
+    moved.asset("numbers").demote("cold", progress=False)
+    (path, *_) = sorted(one.path for one in cold.list())
+    cold._bucket.begin_parts(path)
+    clock.advance(timedelta(days=2))
+
+    moved.vacuum(progress=False)
+
+    assert server._uploads._uploads == {}
+    assert cold.stat(path) is not None

@@ -9,6 +9,7 @@ from pyarrow.fs import S3FileSystem
 from lakepart.errors import ErrorCode, InvalidInputError, StorageError
 from lakepart.parquet.datasets import open_filesystem
 from lakepart.storage.anyfs import FsspecStore
+from lakepart.storage.credentials import TierCredentials
 from lakepart.storage.s3 import S3Store
 
 KEYS = {"key": "k", "secret": "s3cret"}
@@ -109,6 +110,25 @@ def test_certificates_of_ones_own_are_passed_on(tmp_path):
     given = arguments({**KEYS, "client_kwargs": {"verify": str(tmp_path / "ca.pem")}})
 
     assert given["tls_ca_file_path"] == str(tmp_path / "ca.pem")
+
+
+def test_certificates_that_the_client_found_elsewhere_are_passed_on(tmp_path, monkeypatch):
+    authority = str(tmp_path / "ca.pem")
+    (tmp_path / "ca.pem").write_text("")
+    (tmp_path / "config").write_text(f"[profile team]\nca_bundle = {authority}\n")
+    given = TierCredentials(lambda _: {**KEYS, "client_kwargs": {"verify": authority}}, "hot")
+
+    assert arguments({**KEYS, "profile": "team"})["tls_ca_file_path"] == authority
+    assert S3Store("s3://acme", credentials=given).native_filesystem().arguments["tls_ca_file_path"] == authority
+    monkeypatch.setenv("AWS_CA_BUNDLE", authority)
+    assert arguments(KEYS)["tls_ca_file_path"] == authority
+
+
+def test_a_provider_that_wants_no_certificates_is_refused_as_options_are():
+    given = TierCredentials(lambda _: {**KEYS, "client_kwargs": {"verify": False}}, "hot")
+
+    with pytest.raises(InvalidInputError, match="verify"):
+        S3Store("s3://acme", credentials=given).native_filesystem()
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from botocore.awsrequest import AWSResponse
 
+from lakepart.errors import ErrorCode, StorageError
 from lakepart.storage.s3 import S3Store
+from lakepart.storage.s3_client import make_client
+from lakepart.storage.s3_failures import translated
+
+NEVER = {"max_attempts": 0}
 
 
 class _Server(ThreadingHTTPServer):
@@ -58,3 +65,38 @@ def test_only_a_long_body_waits_until_the_server_lets_it_come(server, size_bytes
 
     (head,) = server.heads
     assert ("Expect" in head) is waits
+
+
+class Raw(io.BytesIO):
+    """A body, as botocore takes it from the network."""
+
+    def stream(self, **_):
+        yield self.read()
+
+
+@pytest.fixture(scope="module")
+def answering():
+    """A client, and where the next answer that it gets is put; it takes longer to make than to use."""
+    client = make_client({"key": "k", "secret": "s", "region": "us-east-1", "config_kwargs": {"retries": NEVER}})
+    answers = []
+
+    def answer(request, **_):
+        status, body = answers.pop()
+        return AWSResponse(request.url, status, {"Content-Length": str(len(body))}, Raw(body))
+
+    client.meta.events.register("before-send.s3", answer)
+    return client, answers
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("body", [b"", b"<html>Bad Gateway</html>", b"<Error><Code>SlowDownRead</Code></Error>"])
+@pytest.mark.parametrize("operation", ["get_object", "head_object"])
+def test_whatever_a_busy_server_or_a_gateway_says_waiting_may_cure_it(answering, status, body, operation):
+    client, answers = answering
+    answers.append((status, body))
+
+    with pytest.raises(StorageError) as caught, translated("read", "s3://lakes/a"):
+        getattr(client, operation)(Bucket="lakes", Key="a")
+
+    assert caught.value.code is ErrorCode.STORAGE_UNREACHABLE
+    assert caught.value.retryable

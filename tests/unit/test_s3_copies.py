@@ -9,6 +9,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from lakepart.errors import CorruptionError, ErrorCode, OfflineDataError, StorageError
 from lakepart.storage.copying import copy_file
+from lakepart.storage.credentials import TierCredentials
 from lakepart.storage.local import LocalStore
 from lakepart.storage.s3 import S3Store
 from lakepart.testing import FrozenClock
@@ -146,18 +147,37 @@ class TestWhatACopyCosts:
         assert elsewhere.read_bytes("a") == SMALL
 
     @pytest.mark.parametrize(
-        ("one", "other", "reaches"),
+        ("other", "reaches"),
         [
-            ({"key": "a", "secret": "x"}, {"key": "a", "secret": "x"}, True),
-            ({"key": "a", "secret": "x"}, {"key": "b", "secret": "x"}, False),
-            ({"endpoint_url": "http://one"}, {"endpoint_url": "http://other"}, False),
-            ({}, {"s3_additional_kwargs": {"ServerSideEncryption": "aws:kms"}}, True),
+            ({}, True),
+            ({"secret": "of a typing error"}, True),  # it would be refused wherever it is used
+            ({"s3_additional_kwargs": {"ServerSideEncryption": "aws:kms"}}, True),
+            ({"key": "b"}, False),
+            ({"anon": True}, False),
+            ({"endpoint_url": "http://other"}, False),
         ],
     )
-    def test_options_say_whether_one_client_reaches_both(self, one, other, reaches):
-        source, target = S3Store("s3://hot", one), S3Store("s3://cold", other)
+    def test_one_client_reaches_what_has_its_endpoint_and_access_key(self, other, reaches):
+        given = {"endpoint_url": "http://one", "key": "a", "secret": "x"}
+        source, target = S3Store("s3://hot", given), S3Store("s3://cold", given | other)
 
         assert target._bucket.reaches(source._bucket) is reaches
+        assert source._bucket.reaches(target._bucket) is reaches
+
+    def test_keys_that_are_given_for_each_tier_are_compared_as_they_are_now(self):
+        keys = {"hot": "a", "cold": "a"}
+
+        def provider(tier):
+            soon = datetime.now(UTC) + timedelta(seconds=50)  # so soon that they are asked for each time
+            return {"endpoint_url": "http://one", "key": keys[tier], "secret": "x", "expires_at": soon}
+
+        source, target = (
+            S3Store(f"s3://{tier}", credentials=TierCredentials(provider, tier))._bucket for tier in ("hot", "cold")
+        )
+        before = target.reaches(source)
+        keys["hot"] = "b"
+
+        assert (before, target.reaches(source)) == (True, False)
 
 
 @pytest.mark.parametrize("data", [SMALL, LARGE], ids=["whole", "in-parts"])

@@ -131,3 +131,44 @@ def test_a_store_that_takes_no_writes_is_refused_before_anything_is_made(tmp_pat
     assert caught.value.code is lp.ErrorCode.UNSUPPORTED
     assert "secret" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), "storage"),
+        (OSError("Unable to load libjvm"), "storage"),
+        (PermissionError(13, "Permission denied"), "permission"),
+        (RuntimeError("Authentication failed for ada:secret"), "storage"),
+    ],
+)
+def test_a_driver_that_connects_at_once_and_fails_is_an_error_of_the_store(raised, code, tmp_path):
+    class Connecting(MemoryFileSystem):
+        protocol = "connecting"
+        cachable = False
+
+        def __init__(self, **_):
+            raise raised
+
+    fsspec.register_implementation("connecting", Connecting, clobber=True)
+
+    with (
+        pytest.warns(lp.StoreWarning),
+        pytest.raises(lp.StorageError, match="Cannot reach 'connecting://host/lake'") as caught,
+    ):
+        lp.create("connecting://ada:secret@host/lake", catalog=f"sqlite:///{tmp_path}/catalog.db")
+
+    assert caught.value.code == code
+    assert "secret" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("root", ["sftp://ada:hidden@host/cold", "https://host/cold?signature=hidden"])
+def test_the_address_of_a_tier_with_a_secret_in_it_is_refused_since_it_would_be_recorded(root, tmp_path):
+    tiers = [lp.Tier("hot", "hot"), lp.Tier("cold", root)]
+
+    with pytest.raises(lp.InvalidInputError, match="tier 'cold' has a password or a query") as caught:
+        lp.create(tmp_path / "lake", tiers=tiers)
+
+    assert "hidden" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []

@@ -181,3 +181,26 @@ def test_where_mounts_cannot_be_known_nothing_is_a_network_filesystem(tmp_path, 
 
 def test_the_real_mounts_can_be_read():
     assert is_network_filesystem("/proc") is False
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://hidden:hidden@bucket/lake",
+        "s3://hidden:hid/den@bucket/lake",
+        "s3://hidden@bucket/lake",
+        "s3://bucket?hidden",
+        "s3:///hidden@bucket",
+    ],
+)
+def test_an_address_in_s3_has_no_keys_and_is_not_shown_with_them(url):
+    with pytest.raises(InvalidInputError, match="no bucket") as caught:
+        open_store(url)
+
+    assert "hid" not in f"{caught.value} {caught.value.context}"
+
+
+def test_buckets_may_be_named_by_access_points():
+    arn = "s3://arn:aws:s3:eu-west-1:123456789012:accesspoint:lakes"
+
+    assert open_store(f"{arn}/a").root == f"{arn}/a"

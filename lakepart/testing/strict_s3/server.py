@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache
+from itertools import count
 from typing import Any
 
 from lakepart.testing.strict_s3.archive import Placement
@@ -19,6 +20,7 @@ _LARGEST_COPY_BYTES = 5 << 30
 _PAGE_KEYS = 1000
 _STATUS = {"InternalError": 500, "SlowDown": 503, "ConditionalRequestConflict": 409, "AccessDenied": 403}
 _MAKING = threading.Lock()  # sessions are not thread-safe
+_NUMBERS = count(1)
 _NOTED = "lakepart_strict_s3"
 
 
@@ -65,6 +67,7 @@ class StrictS3:
     ) -> None:
         self._objects = Objects(clock, largest_copy_bytes=largest_copy_bytes, page_keys=page_keys)
         self._uploads = Uploads(self._objects, clock, smallest_part_bytes=smallest_part_bytes)
+        self._endpoint_url = f"http://strict-{next(_NUMBERS)}.invalid"  # never asked; two servers have not the same
         self._lock = threading.RLock()
         self._client: Any = None
         self._failures: dict[str, deque[tuple[Exception, bool]]] = {}
@@ -76,6 +79,7 @@ class StrictS3:
             if self._client is None:
                 self._client = _session().client(
                     "s3",
+                    endpoint_url=self._endpoint_url,
                     region_name="us-east-1",
                     aws_access_key_id="nobody",
                     aws_secret_access_key="nothing",  # noqa: S106 - guards nothing
@@ -114,9 +118,7 @@ class StrictS3:
         done
             Whether the call is carried out before: then only its answer is lost.
         """
-        raised = (
-            Refused(503 if failure in {"SlowDown", "503"} else 409, failure) if isinstance(failure, str) else failure
-        )
+        raised = Refused(_STATUS.get(failure, 400), failure) if isinstance(failure, str) else failure
         with self._lock:
             self._failures.setdefault(operation, deque()).append((raised, done))
 
