@@ -335,7 +335,11 @@ class _Checkout:
 
     def end(self, *, durable: bool = True) -> None:
         """Undo what was not committed, and leave the connection as the next one wants it."""
-        self._backend.roll_back(self.driver)
+        try:
+            self._backend.roll_back(self.driver)
+        except BaseException:  # an interrupt: whoever comes next would be given the answer to this
+            self.connection.invalidate()
+            raise
         if self._backend.is_lost(self.driver):
             self.connection.invalidate()
         else:

@@ -1,6 +1,7 @@
 """A writer's note, made before any byte, that its files may be appearing: what keeps vacuum's hands off them.
 
-A loss of power ends the writer too, so notes need not outlast it.
+A loss of power ends the writer too, so notes need not outlast it. A writer whose clock is behind the database's goes by
+that one, so that it looks silent to nobody.
 """
 
 from __future__ import annotations
@@ -19,17 +20,16 @@ from lakepart.model.catalog_records import IntentRecord
 
 def open_intent(database: Database, intent_id: str, kind: str) -> None:
     """Note that a writer is about to make files named after ``intent_id``."""
-    note = {"intent_id": intent_id, "kind": kind, "now": database.now_us(), "snapshot": None}
     with database.writing(durable=False) as connection:
-        _INSERT.run(connection, note)
+        now_us = database.latest_us(connection)
+        _INSERT.run(connection, {"intent_id": intent_id, "kind": kind, "now": now_us, "snapshot": None})
 
 
 def open_lease(database: Database, intent_id: str, kind: str) -> int:
     """Note a writer that also reads the newest snapshot, which is kept as long as the note is; gives its number."""
-    note = {"intent_id": intent_id, "kind": kind, "now": database.now_us()}
     with database.writing(durable=False) as connection:
-        newest = get_head(connection).snapshot
-        _INSERT.run(connection, {**note, "snapshot": newest})
+        newest, now_us = get_head(connection).snapshot, database.latest_us(connection)
+        _INSERT.run(connection, {"intent_id": intent_id, "kind": kind, "now": now_us, "snapshot": newest})
         return newest
 
 
@@ -37,8 +37,9 @@ def renew_intents(database: Database, intent_ids: Iterable[str]) -> set[str]:
     """Say that these writers are still at work; gives the ids that are gone, whose commits will be refused."""
     wanted = set(intent_ids)
     with database.writing(durable=False) as connection:
+        now_us = database.latest_us(connection)
         for intent_id in wanted:
-            _RENEW.run(connection, {"intent": intent_id, "now": database.now_us()})
+            _RENEW.run(connection, {"intent": intent_id, "now": now_us})
         found = connection.execute(select(intent.c.intent_id).where(intent.c.intent_id.in_(wanted))).scalars()
         return wanted - set(found)
 

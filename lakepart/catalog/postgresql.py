@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
@@ -128,8 +129,8 @@ class PostgresqlBackend:
             driver.close()  # the same: it was lost on the way
 
     def is_lost(self, driver: Any) -> bool:
-        """Say whether the server has hung up."""
-        return bool(driver.closed)
+        """Say whether the server has hung up, or an interrupt has left the answer to somebody else's command."""
+        return bool(driver.closed) or driver.pgconn.transaction_status == TransactionStatus.ACTIVE
 
     def settle(self, driver: Any, *, durable: bool) -> None:
         """Leave nothing to be set back: settings end with their transaction."""

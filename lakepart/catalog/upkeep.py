@@ -18,7 +18,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
-    func,
     insert,
     or_,
     select,
@@ -79,15 +78,17 @@ def begin_leftover_deletion(
     a one gets a row, as a copy that is being deleted, which moves do not count on.
     """
     with database.writing() as connection:
+        now_us = database.latest_us(connection)
         found = {"paths": to_json(sorted(paths)), "tier": on_tier}
         taken = set(connection.execute(_TAKEN, found).scalars())
         copies = [
-            CopyRecord(file_id, on_tier, path, CopyState.DELETING, True, since_us, *rest)
-            for file_id, path, since_us, *rest in connection.execute(_LYING_ELSEWHERE, found)
+            CopyRecord(file_id, on_tier, path, CopyState.DELETING, True, now_us, *rest)
+            for file_id, path, *rest in connection.execute(_LYING_ELSEWHERE, found)
             if path not in taken
         ]
         if copies:
-            connection.execute(_ADOPT, [{"of": one.file_id, "on": on_tier, "at": one.path} for one in copies])
+            adopted = [{"of": one.file_id, "on": on_tier, "at": one.path, "now": now_us} for one in copies]
+            connection.execute(_ADOPT, adopted)
         elsewhere = {one.path for one in copies}
         return [path for path in paths if path not in taken and path not in elsewhere], copies
 
@@ -213,7 +214,6 @@ _LYING_ELSEWHERE: Select[Any] = (
     select(
         copy.c.file_id,
         copy.c.path,
-        func.min(copy.c.since_us),
         file.c.size_bytes,
         file.c.row_count,
         file.c.checksum,
@@ -230,6 +230,6 @@ _ADOPT = insert(copy).values(
     path=bindparam("at"),
     state=CopyState.DELETING.value,
     owned=1,
-    since_us=0,
+    since_us=bindparam("now", type_=BIG),
 )
 _DELETE = delete(copy).where(_ONE, copy.c.state == CopyState.DELETING.value)

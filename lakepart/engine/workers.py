@@ -79,7 +79,8 @@ class Workers(Generic[Task, Result]):
         self._start_thread()
 
     def stop(self) -> None:
-        """Let idle threads end; what is running is not waited for."""
+        """Let threads end, and begin nothing new; what is running is not waited for."""
+        self.withdraw()
         for _ in range(self.count):
             self._tasks.put(None)
 

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import traceback
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -309,6 +310,26 @@ def on_a_machine(lake: lp.Lake, catalog: str, *, ahead_of_all: timedelta) -> lp.
     context = lake._home.context
     database = Database.open(backend, clock=clock)
     return lp.Lake(replace(lake._home, context=replace(context, database=database, clock=clock)))
+
+
+@pytest.mark.parametrize("is_seen", [True, False], ids=["while a read ends", "seen by nobody"])
+def test_an_interrupt_leaves_no_answer_to_whoever_asks_next(tmp_path, catalog, monkeypatch, is_seen) -> None:
+    lake = frozen_lake(tmp_path / "lake", catalog=catalog)
+    rollback = psycopg.Connection.rollback
+
+    def interrupted(connection: psycopg.Connection[Any]) -> None:
+        monkeypatch.undo()
+        if not is_seen:
+            rollback(connection)
+        connection.pgconn.send_query(b"ROLLBACK")
+        if is_seen:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(psycopg.Connection, "rollback", interrupted)
+    with pytest.raises(KeyboardInterrupt) if is_seen else nullcontext():
+        lake.assets()
+
+    assert lake.assets() == []
 
 
 def test_a_machine_whose_clock_is_days_ahead_takes_nothing_for_old(tmp_path, catalog) -> None:

@@ -333,9 +333,32 @@ def test_a_move_and_the_vacuum_of_what_an_earlier_one_left_never_meet_on_its_byt
     assert meetings >= 4
 
 
+def test_what_one_vacuum_has_begun_to_delete_no_other_takes_over_while_it_may_be_at_it(
+    make_leftover, monkeypatch
+) -> None:
+    lake = make_leftover()
+    other, begin, skipped = reopened(lake), upkeep.begin_leftover_deletion, []
+
+    def begin_slowly(*arguments):
+        granted = begin(*arguments)
+        monkeypatch.undo()
+        other.vacuum(**QUIET)
+        skipped.extend(days(other)[KEYS[0]].demote("cold", progress=False).skipped)
+        return granted
+
+    monkeypatch.setattr(upkeep, "begin_leftover_deletion", begin_slowly)
+
+    lake.vacuum(**QUIET)
+
+    assert [key for key, why in skipped if "Vacuum is deleting" in why] == KEYS[:1]
+    assert values(reopened(lake)) == [1]
+    assert lake.check(checksums=True) == []
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_crash_while_such_a_copy_is_deleted_is_finished_by_the_next_vacuum(make_leftover, when) -> None:
+def test_a_crash_while_such_a_copy_is_deleted_is_finished_by_a_vacuum_after_the_grace(make_leftover, when) -> None:
     for crashed in crash_everywhere(make_leftover, lambda lake: lake.vacuum(**QUIET), when=when):
+        clock_of(crashed.lake).advance(2 * DAY)
         crashed.lake.vacuum(**QUIET)
 
         assert stray_files(crashed.lake) == set(), crashed.at

@@ -21,11 +21,16 @@ KEYS = ["2024-01-01", "2024-01-02", "2024-01-03"]
 DAYS = "..".join(KEYS[::2])
 IMPATIENT = "from lakepart.cli import main, terminating; terminating.GRACE_S = 0.3; main()"
 PROGRAM = """
-import os, signal
+import signal
 import lakepart as lp
+from producers import tens
 signal.signal(signal.SIGTERM, signal.default_int_handler)
-lp.connect().asset("numbers")["2024-01-02"].demote("cold", progress=False)
+lake = lp.connect()
 """
+LINES = {
+    "demote": ("/cold/numbers/", 'lake.asset("numbers")["2024-01-02"].demote("cold", progress=False)'),
+    "backfill": ("/hot/tens/", 'lake.register(tens)["2024-01-01":"2024-01-03"].backfill(name="b", progress=False)'),
+}
 HANGS = """
 import os, sys, time
 import lakepart as lp
@@ -129,9 +134,11 @@ def test_a_command_that_is_asked_to_end_leaves_everything_in_order(lake, start, 
     assert {finding.severity for finding in lake.check(checksums=True)} <= {"leftover"}
 
 
-def test_a_program_may_take_it_as_an_interrupt_too(lake, start, proxy) -> None:
-    hold = holding(proxy, "PUT", "/cold/numbers/")
-    process = start(program=PROGRAM)
+@pytest.mark.parametrize("verb", LINES)
+def test_a_program_may_take_it_as_an_interrupt_too(lake, start, proxy, verb) -> None:
+    at, line = LINES[verb]
+    hold = holding(proxy, "PUT", at)
+    process = start(program=PROGRAM + line)
     hold.wait()
 
     process.send_signal(signal.SIGTERM)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
+import pyarrow as pa
 import pytest
 
 import lakepart as lp
@@ -88,3 +89,21 @@ def test_what_a_writer_has_made_stays_while_it_lives_and_goes_once_it_is_dead(la
     assert (swept.files, objects_of(s3, lake, intent)) == (len(made), set())
     assert lake.asset("numbers").keys == ["2024-01-01", "2024-01-02", "2024-01-03"]
     assert lake.check(checksums=True) == []
+
+
+def test_a_writer_whose_clock_is_behind_is_alive_to_vacuum(lake, later, monkeypatch) -> None:
+    behind = reopened(lake, clock=FrozenClock(datetime.now(UTC)))
+    backend = behind._home.context.database.backend
+    monkeypatch.setattr(backend, "skew_us", lambda _: LATER // timedelta(microseconds=1))
+    reports = []
+
+    def partitions():
+        for day in (1, 2, 3):
+            if day == 2:
+                reports.append(later.vacuum(grace="1h"))
+            yield f"2024-02-{day:02d}", pa.table({"day": [date(2024, 2, day)], "value": [day]})
+
+    behind.asset("numbers").write(partitions())
+
+    assert [report.files for report in reports] == [0]
+    assert lake.asset("numbers").count_rows() == 6

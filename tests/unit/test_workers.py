@@ -77,3 +77,23 @@ def test_what_ends_a_thread_is_raised_where_results_are_taken() -> None:
     with pytest.raises(KeyboardInterrupt):
         workers.next_result(10)
     workers.stop()
+
+
+def test_who_stops_begins_nothing_that_was_queued() -> None:
+    released, begun = threading.Event(), []
+
+    def work(task: int) -> None:
+        begun.append(task)
+        released.wait(10)
+
+    workers = Workers(work, 1)
+    for ticket in range(3):
+        workers.submit(ticket, ticket)
+    while not begun:
+        pass
+    workers.stop()
+    released.set()
+
+    assert workers.next_result(10) == (0, None)
+    assert workers.next_result(0.05) is None
+    assert begun == [0]
