@@ -23,8 +23,8 @@ from lakepart.errors import (
 )
 from lakepart.parquet.casting import cast_column
 from lakepart.parquet.filters import Filter, check_columns, compile_filter
-from lakepart.parquet.opening import RemoteParquet, Source, opened, translated
-from lakepart.parquet.remote import Block, chunks_of, first_stretch
+from lakepart.parquet.opening import Source, fetch_whole, opened, translated
+from lakepart.parquet.remote import chunks_of, first_stretch
 from lakepart.parquet.schemas import plain
 from lakepart.parquet.statistics import Statistics, row_group_statistics
 
@@ -132,7 +132,7 @@ def read_footer(source: Source) -> Footer:
     StorageError
         The disk or object store failed.
     """
-    with translated(source), opened(source) as file:
+    with translated(source), opened(source, fetch_whole(source)) as file:
         metadata = file.metadata
         pairs = (metadata.metadata or {}).items()
         return Footer(
@@ -190,7 +190,7 @@ def _width(data_type: pa.DataType) -> int:
 
 def _read_source(source: Source, plan: _Plan, *, use_threads: bool) -> pa.Table:
     """Read the wanted rows of one file."""
-    with translated(source), opened(source, whole=plan.whole_files) as file:
+    with translated(source), opened(source, fetch_whole(source, whole=plan.whole_files)) as file:
         return _read_groups(source, plan, file, _wanted_groups(source, file, plan), use_threads=use_threads)
 
 
@@ -257,32 +257,34 @@ def _ahead(
 class _Piece:
     """Row groups of one file that are read together: all that are wanted, or one of a large file.
 
-    ``held`` is the file where all of it has come with the footer.
+    ``held`` is the file where all of it has come already.
     """
 
     source: Source
     metadata: Any
-    groups: Sequence[int]
+    groups: list[int]
     size_bytes: int
-    held: Sequence[Block]
+    held: bytes | None
 
 
 def _pieces(source: Source, plan: _Plan) -> list[_Piece]:
     """Open a file and say what is read of it."""
-    with translated(source), opened(source, whole=plan.whole_files) as file:
-        groups = _wanted_groups(source, file, plan)
-        chosen = range(file.num_row_groups) if groups is None else groups
-        sizes = [_decoded_bytes(source, plan, file.metadata, group) for group in chosen]
-        held = file.remote.held if isinstance(file, RemoteParquet) else ()
-        if sum(sizes) <= _WHOLE_BYTES:
-            return [_Piece(source, file.metadata, chosen, sum(sizes), held)]
-        return [_Piece(source, file.metadata, [group], size, held) for group, size in zip(chosen, sizes, strict=True)]
+    with translated(source):
+        held = fetch_whole(source, whole=plan.whole_files)
+        with opened(source, held) as file:
+            groups = _wanted_groups(source, file, plan)
+            chosen = range(file.num_row_groups) if groups is None else groups
+            sizes = [_decoded_bytes(source, plan, file.metadata, group) for group in chosen]
+            pieces = [([group], size) for group, size in zip(chosen, sizes, strict=True)]
+            if sum(sizes) <= _WHOLE_BYTES:
+                pieces = [(list(chosen), sum(sizes))]
+            return [_Piece(source, file.metadata, some, size, held) for some, size in pieces]
 
 
 def _read_piece(piece: _Piece, plan: _Plan) -> pa.Table:
-    source, groups = piece.source, list(piece.groups)
-    with translated(source), opened(source, piece.metadata, piece.held) as file:
-        return _read_groups(source, plan, file, groups, use_threads=piece.size_bytes > _THREADED_BYTES)
+    source = piece.source
+    with translated(source), opened(source, piece.held, piece.metadata) as file:
+        return _read_groups(source, plan, file, piece.groups, use_threads=piece.size_bytes > _THREADED_BYTES)
 
 
 def _first_bytes(source: Source, plan: _Plan) -> int:

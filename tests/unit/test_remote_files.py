@@ -135,6 +135,15 @@ def test_a_file_that_ends_too_early_is_named(tmp_path: Path) -> None:
         read_footer(torn)
 
 
+def test_a_file_without_bytes_is_named(tmp_path: Path) -> None:
+    requests, source, _ = written(tmp_path, 1_000)
+    empty = Source(source.name, Remote("hot:a.parquet", requests, 0, 0))
+
+    with pytest.raises(CorruptionError, match=r"hot:a\.parquet"):
+        read_footer(empty)
+    assert requests.asked == []  # a stretch of none cannot be
+
+
 def test_what_arrow_says_of_a_remote_file_is_what_it_says_of_a_local_one(tmp_path: Path) -> None:
     _, source, _ = written(tmp_path, 1_000)
 
