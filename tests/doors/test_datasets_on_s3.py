@@ -28,13 +28,14 @@ def proxy(s3):
 
 
 @pytest.fixture
-def place(s3_lakes, tmp_path):
+def address(s3_lakes, tmp_path):
+    """Where a lake may be made, and its catalog."""
     return f"{s3_lakes}/datasets-{next(_NUMBERS)}", f"sqlite:///{tmp_path}/catalog.db"
 
 
 @pytest.fixture
-def lake(place, s3, proxy):
-    url, catalog = place
+def lake(address, s3, proxy):
+    url, catalog = address
     options = {**s3.storage_options, "endpoint_url": proxy.url}
     with lp.create(url, catalog=catalog, storage_options=options) as lake:
         yield lake
@@ -91,8 +92,8 @@ def test_files_of_an_older_schema_have_their_columns_by_id(flights):
     assert found.to_table()["late"].to_pylist() == list(range(72))
 
 
-def test_it_spans_tiers_of_several_buckets(s3, place):
-    url, catalog = place
+def test_it_spans_tiers_of_several_buckets(s3, address):
+    url, catalog = address
     tiers = [lp.Tier("hot", f"{url}/hot"), lp.Tier("cold", f"{s3.make_bucket('other-bucket')}/cold")]
     with lp.create(url, catalog=catalog, storage_options=s3.storage_options, tiers=tiers) as lake:
         flights = lake.asset("flights", partitions=lp.Daily("2013-01-01", by="time_hour"))
@@ -111,8 +112,8 @@ def test_many_threads_may_scan_it(flights):
     assert found == [24 * day for day in range(1, 9)]
 
 
-def test_it_goes_through_a_proxy_where_the_store_does(flights, proxy, place, s3):
-    url, catalog = place
+def test_it_goes_through_a_proxy_where_the_store_does(flights, proxy, address, s3):
+    url, catalog = address
     through = {**s3.storage_options, "config_kwargs": {"proxies": {"http": proxy.url}}}
     with lp.connect(url, catalog=catalog, storage_options=through) as lake:
         dataset = lake.asset("flights").dataset()
@@ -136,8 +137,8 @@ print("ends")
 """
 
 
-def test_a_program_that_ends_while_it_is_scanned_just_ends(flights, proxy, place, s3):
-    url, catalog = place
+def test_a_program_that_ends_while_it_is_scanned_just_ends(flights, proxy, address, s3):
+    url, catalog = address
     proxy.delay_s = 0.05
 
     program = [sys.executable, "-c", _ENDING, url, catalog, proxy.url, s3.key, s3.secret]
@@ -152,3 +153,18 @@ def test_it_may_be_joined_with_other_datasets(flights):
     whole = ds.dataset([flights["2013-01-01"].dataset(), ds.dataset(other)])
 
     assert whole.to_table().num_rows == 48
+
+
+def test_it_may_leave_out_what_must_be_restored_first(moto, moto_lakes, tmp_path):
+    url = f"{moto_lakes}/datasets-{next(_NUMBERS)}"
+    tiers = [lp.Tier("hot", f"{url}/hot"), lp.Tier("archive", f"{url}/archive", storage_class="GLACIER")]
+    catalog = f"sqlite:///{tmp_path}/catalog.db"
+    with lp.create(url, catalog=catalog, storage_options=moto.storage_options, tiers=tiers) as lake:
+        flights = lake.asset("flights", partitions=lp.Daily("2013-01-01", by="time_hour"))
+        flights.write(ROWS)
+        flights["2013-01-02"].demote("archive", progress=False)
+
+        with pytest.warns(lp.PartialReadWarning, match="2013-01-02"):
+            dataset = flights["2013-01-01":"2013-01-03"].dataset(offline="skip")
+
+        assert dataset.to_table()["delay"].to_pylist() == [*range(24), *range(48, 72)]
