@@ -256,9 +256,7 @@ def _address_of(store: Store, path: str) -> str:
     return store.os_path(path) or join_url(store.root, path)
 
 
-def _open(
-    stores: Stores, resolved: Resolved, options: ReadOptions
-) -> tuple[list[DataFile], list[Source], pa.Schema]:
+def _open(stores: Stores, resolved: Resolved, options: ReadOptions) -> tuple[list[DataFile], list[Source], pa.Schema]:
     """Choose the files to read; gives them, where each is read from, and what their rows look like."""
     settle_missing(resolved, options)
     columns = _key_columns(resolved, options)

@@ -18,15 +18,15 @@ _NUMBERS = count()
 
 
 @pytest.fixture
-def place(s3, s3_lakes, new_schema):
+def address(s3, s3_lakes, new_schema):
     """Where a lake may be made: its address, and what ``create`` and ``connect`` take with it."""
     options = {"catalog": new_schema(), "storage_options": s3.storage_options}
     return f"{s3_lakes}/doors-{next(_NUMBERS)}", options
 
 
 @pytest.fixture
-def lake(place):
-    url, options = place
+def lake(address):
+    url, options = address
     with lp.create(url, **options) as lake:
         yield lake
 
@@ -102,11 +102,11 @@ def test_a_transaction_that_is_left_by_an_exception_leaves_no_object(lake, fligh
     assert objects_of(s3, lake.url) == before
 
 
-def test_a_lost_catalog_is_rebuilt_from_the_bucket_alone(lake, flights, place, new_schema, s3):
+def test_a_lost_catalog_is_rebuilt_from_the_bucket_alone(lake, flights, address, new_schema, s3):
     lake.tag("before")
     flights["2013-01-02"].drop()
     expected = flights.to_pandas()
-    url, options = place
+    url, options = address
 
     report = lp.rebuild(url, **{**options, "catalog": (catalog := new_schema())})
 
@@ -164,8 +164,8 @@ def test_secrets_are_neither_shown_nor_stored(lake, flights, s3):
     assert not any(s3.secret.encode() in data for data in objects)
 
 
-def test_doctor_finds_nothing_wrong(place, lake):
-    url, options = place
+def test_doctor_finds_nothing_wrong(address, lake):
+    url, options = address
 
     found = {one.subject: one.severity for one in lp.doctor(url, **options)}
 

@@ -33,7 +33,7 @@ def buckets(moto):
 
 
 @pytest.fixture
-def place(buckets, tmp_path):
+def address(buckets, tmp_path):
     """Where a lake of two buckets may be made: its address, its catalog, its tiers."""
     below = f"lake/{next(_NUMBERS)}"
     tiers = [lp.Tier("hot", "hot"), lp.Tier("cold", f"{buckets['acme-archive']}/{below}", "GLACIER_IR")]
@@ -41,9 +41,9 @@ def place(buckets, tmp_path):
 
 
 @pytest.fixture
-def lake(place, moto):
+def lake(address, moto):
     """A lake made by who may do everything: its address and its catalog."""
-    url, catalog, tiers = place
+    url, catalog, tiers = address
     with lp.create(url, catalog=catalog, tiers=tiers, storage_options=moto.storage_options) as lake:
         lake.asset("flights", partitions=DAYS).write(ROWS)
     return url, catalog
@@ -146,9 +146,9 @@ def test_a_writer_writes(lake, moto, options_of):
     assert moto.client().list_multipart_uploads(Bucket="acme-rights").get("Uploads", []) == []
 
 
-def test_a_carer_makes_a_lake_moves_checks_and_vacuums(place, moto, options_of):
+def test_a_carer_makes_a_lake_moves_checks_and_vacuums(address, moto, options_of):
     options = options_of(CARER)
-    url, catalog, tiers = place
+    url, catalog, tiers = address
 
     with enforced(moto), lp.create(url, catalog=catalog, tiers=tiers, storage_options=options) as lake:
         flights = lake.asset("flights", partitions=DAYS)
