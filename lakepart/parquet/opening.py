@@ -95,7 +95,7 @@ def translated(source: Source) -> Iterator[None]:
             hint="restore it from a copy; check() finds all that are missing.",
             context={"file": source.name},
         ) from error
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError, UnicodeDecodeError) as error:
         raise _torn(source, error) from error
     except OSError as error:
         if error.errno is None:  # Arrow's own: bytes that cannot be decoded

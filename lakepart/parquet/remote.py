@@ -56,7 +56,16 @@ class RemoteFile:
         self.closed = False
 
     def fetch(self, stretches: Sequence[Stretch]) -> None:
-        """Fetch stretches, unless they are here, and let go of everything else."""
+        """Fetch stretches, unless they are here, and let go of everything else.
+
+        A damaged footer may speak of bytes that the file has not: that is a CorruptionError before any are asked for.
+        """
+        if any(not 0 <= start <= stop <= self._size for start, stop in stretches):
+            raise CorruptionError(
+                f"{self._remote.name!r} is damaged: its footer speaks of bytes outside the {self._size} that it has.",
+                hint="restore it from a copy; check() finds all that are damaged.",
+                context={"file": self._remote.name},
+            )
         if any(self._find(*stretch) is None for stretch in stretches):
             self._fetch(coalesced(stretches))
 

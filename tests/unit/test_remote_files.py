@@ -18,7 +18,7 @@ from lakepart.errors import CorruptionError
 from lakepart.parquet import reading
 from lakepart.parquet.opening import Source
 from lakepart.parquet.reading import iter_batches, read_files, read_footer
-from lakepart.parquet.remote import Remote, coalesced
+from lakepart.parquet.remote import Remote, RemoteFile, coalesced
 from lakepart.parquet.schemas import assign_field_ids
 from lakepart.parquet.writing import write_file
 
@@ -142,6 +142,15 @@ def test_a_file_without_bytes_is_named(tmp_path: Path) -> None:
     with pytest.raises(CorruptionError, match=r"hot:a\.parquet"):
         read_footer(empty)
     assert requests.asked == []  # a stretch of none cannot be
+
+
+@pytest.mark.parametrize("stretch", [(-1, 10), (10, 4), (4, 1 << 40)])
+def test_bytes_that_a_file_cannot_have_are_not_asked_for(tmp_path: Path, stretch: tuple[int, int]) -> None:
+    requests, source, _ = written(tmp_path, 1_000)
+
+    with pytest.raises(CorruptionError, match=r"hot:a\.parquet"):
+        RemoteFile(source.open).fetch([(4, 10), stretch])  # type: ignore[arg-type]
+    assert requests.asked == []
 
 
 def test_what_arrow_says_of_a_remote_file_is_what_it_says_of_a_local_one(tmp_path: Path) -> None:
