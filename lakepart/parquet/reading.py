@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -91,11 +91,10 @@ def read_files(
     if len(sources) == 1:
         return _read_source(sources[0], plan, use_threads=True)
     workers = _workers(sources, threads)
-    with ThreadPoolExecutor(workers, thread_name_prefix="lakepart-read") as pool:
+    with _readers(workers) as pool:
         read = partial(_read_source, plan=plan, use_threads=len(sources) < workers)
         tables = _ahead(pool, read, sources, partial(_stored_bytes, plan=plan), len(sources), _FETCHED_BYTES)
-        with closing(tables):
-            return pa.concat_tables(list(tables))
+        return pa.concat_tables(list(tables))
 
 
 def iter_batches(
@@ -216,15 +215,24 @@ def _names_in(source: Source, plan: _Plan) -> list[str]:
 
 
 def _iter_batches(sources: Sequence[Source], plan: _Plan, batch_rows: int, threads: int) -> Iterator[pa.RecordBatch]:
-    with ThreadPoolExecutor(threads, thread_name_prefix="lakepart-read") as pool:
+    with _readers(threads) as pool:
         opening = partial(_pieces, plan=plan)
         files = _ahead(pool, opening, sources, partial(_first_bytes, plan=plan), threads, _OPENED_BYTES)
         pieces = chain.from_iterable(files)
         tables = _ahead(pool, partial(_read_piece, plan=plan), pieces, attrgetter("size_bytes"), threads, _AHEAD_BYTES)
-        with closing(files), closing(tables):
-            for table in tables:
-                yield from _batches(table, batch_rows)
-                del table  # before the next is waited for
+        for table in tables:
+            yield from _batches(table, batch_rows)
+            del table  # before the next is waited for
+
+
+@contextmanager
+def _readers(threads: int) -> Iterator[Executor]:
+    """Give threads that read. Whoever stops early does not wait for them: a store that is silent would hold it up."""
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="lakepart-read")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _ahead(
@@ -234,23 +242,20 @@ def _ahead(
     bytes_of: Callable[[T], int],
     most: int,
     most_bytes: int,
-) -> Generator[R]:
+) -> Iterator[R]:
     """Give what ``work`` makes of items, in order, while it goes on with those that follow: so many, and so large."""
     waiting: deque[tuple[int, Future[R]]] = deque()
     held_bytes = 0
-    try:
-        for item in items:
-            size_bytes = bytes_of(item)
-            while waiting and (len(waiting) >= most or held_bytes + size_bytes > most_bytes):
-                yield waiting[0][1].result()
-                held_bytes -= waiting.popleft()[0]
-            waiting.append((size_bytes, pool.submit(work, item)))
-            held_bytes += size_bytes
-            del item  # what is done with it is given back
-        while waiting:
-            yield waiting.popleft()[1].result()
-    finally:
-        _cancel([future for _, future in waiting])
+    for item in items:
+        size_bytes = bytes_of(item)
+        while waiting and (len(waiting) >= most or held_bytes + size_bytes > most_bytes):
+            yield waiting[0][1].result()
+            held_bytes -= waiting.popleft()[0]
+        waiting.append((size_bytes, pool.submit(work, item)))
+        held_bytes += size_bytes
+        del item  # what is done with it is given back
+    while waiting:
+        yield waiting.popleft()[1].result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,8 +387,3 @@ def _fitted(source: Source, plan: _Plan, table: pa.Table) -> pa.Table:
                 context={"file": source.name, "column": wanted.name},
             ) from error
     return pa.Table.from_arrays(columns, schema=plan.needed)
-
-
-def _cancel(futures: Sequence[Future[Any]]) -> None:
-    for future in futures:
-        future.cancel()

@@ -6,6 +6,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +247,29 @@ def test_a_stream_over_many_files_holds_few_of_them(tmp_path: Path) -> None:
     assert peak.fetched_bytes > 900 * MB
     assert peak.arrow_bytes < 150 * MB
     assert python_bytes < 150 * MB
+
+
+def test_who_stops_early_does_not_wait_for_a_store_that_is_silent(tmp_path: Path) -> None:
+    _, source, _ = written(tmp_path, 10)
+    answers = threading.Event()
+    given_up = threading.Timer(20, answers.set)
+
+    def wait(stretches: Sequence[tuple[int, int]]) -> list[bytes]:
+        answers.wait()
+        return source.open.read(stretches)  # type: ignore[union-attr, return-value]
+
+    silent = Source("silent", replace(source.open, read=wait))  # type: ignore[type-var]
+    torn = Source("torn", replace(source.open, size_bytes=1))  # type: ignore[type-var]
+    given_up.start()
+    try:
+        with pytest.raises(CorruptionError, match="torn"):
+            read_files([torn, silent], SCHEMA)
+        with pytest.raises(CorruptionError, match="torn"):
+            next(iter_batches([torn, silent], SCHEMA))
+        assert not answers.is_set()
+    finally:
+        answers.set()
+        given_up.cancel()
 
 
 def test_of_large_files_fewer_are_fetched_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
