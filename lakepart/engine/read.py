@@ -186,7 +186,7 @@ def plan_read(resolved: Resolved, options: ReadOptions) -> ReadPlan:
 
 def read_table(stores: Stores, resolved: Resolved, options: ReadOptions) -> pa.Table:
     """Read everything into one Arrow table, partitions in order."""
-    sources, schema = _open(stores, resolved, options)
+    _, sources, schema = _open(stores, resolved, options)
     with naming_partitions(stores, resolved.asset.name, resolved.keyed_files):
         return read_files(sources, schema, columns=options.columns, filter=options.filter)
 
@@ -195,7 +195,7 @@ def read_batches(
     stores: Stores, resolved: Resolved, options: ReadOptions, *, threads: int | None = None
 ) -> Iterator[pa.RecordBatch]:
     """Read batch by batch, partitions in order, holding only a few files at a time; one thread reads nothing ahead."""
-    sources, schema = _open(stores, resolved, options)
+    _, sources, schema = _open(stores, resolved, options)
     batches = iter_batches(sources, schema, columns=options.columns, filter=options.filter, threads=threads)
 
     def read() -> Iterator[pa.RecordBatch]:
@@ -206,9 +206,8 @@ def read_batches(
 
 
 def open_dataset(stores: Stores, resolved: Resolved, options: ReadOptions) -> Any:
-    """Give a ``pyarrow.dataset.Dataset`` of exactly the selection's files."""
-    sources, schema = _open(stores, resolved, options)
-    chosen = [file for _, file in resolved.files]
+    """Give a ``pyarrow.dataset.Dataset`` of exactly the selection's files, but for those that are skipped."""
+    chosen, sources, schema = _open(stores, resolved, options)
     tiers = {tier: _native_filesystem(stores[tier], tier) for tier in dict.fromkeys(file.tier for file in chosen)}
     filesystems = {tier: open_filesystem(native.kind, native.arguments) for tier, native in tiers.items()}
     files = [NativeFile(filesystems[one.tier], tiers[one.tier].place(one.path), one.size_bytes) for one in chosen]
@@ -254,7 +253,8 @@ def files_frame(stores: Stores, resolved: Resolved, *, availability: bool = Fals
     )
 
 
-def _open(stores: Stores, resolved: Resolved, options: ReadOptions) -> tuple[list[Source], pa.Schema]:
+def _open(stores: Stores, resolved: Resolved, options: ReadOptions) -> tuple[list[DataFile], list[Source], pa.Schema]:
+    """Choose the files to read; gives them, where each is read from, and what their rows look like."""
     settle_missing(resolved, options)
     columns = _key_columns(resolved, options)
     schema = resolved.schema
@@ -262,11 +262,12 @@ def _open(stores: Stores, resolved: Resolved, options: ReadOptions) -> tuple[lis
         schema = schema.append(pa.field(name, pa.string()))
     keys = {version.ordinal: version.key for version in resolved.versions}
     fits = _fits(resolved)
-    sources = []
+    files, sources = [], []
     for ordinal, file in _readable(stores, resolved, _matching(resolved, options), options):
         constants = {name: value_of(keys[ordinal]) for name, value_of in columns.items()}
+        files.append(file)
         sources.append(replace(source_of(stores, file, fits), constants=constants))
-    return sources, schema
+    return files, sources, schema
 
 
 def sources_of(stores: Stores, resolved: Resolved, fits: Mapping[int, Fit]) -> list[Source]:

@@ -112,13 +112,17 @@ class Stager:
         return staged
 
     def discard(self, *, but: Collection[str] = ()) -> None:
-        """Delete what was written, ``but`` some paths; what cannot be deleted, vacuum knows by its name."""
-        for other in self._others:
-            other.discard(but=but)
-        for path in self.paths:
-            if path not in but:
-                with suppress(LakepartError):  # the failure that led here is the one to report
-                    self.store.delete(path)
+        """Delete what was written, ``but`` some paths, side by side.
+
+        When one cannot be deleted, the rest stays as well: a store that is down would let the caller wait for each, and
+        vacuum knows all of them by their names.
+        """
+        doomed = [(one.store, path) for one in (self, *self._others) for path in one.paths if path not in but]
+        with (
+            suppress(LakepartError),  # the failure that led here is the one to report
+            ThreadPoolExecutor(self.threads, thread_name_prefix="lakepart-discard") as pool,
+        ):
+            list(pool.map(lambda one: one[0].delete(one[1]), doomed))
 
     def _write(self, position: int, tables: Iterable[pa.Table]) -> NewFile | None:
         filled = (table for table in tables if table.num_rows)

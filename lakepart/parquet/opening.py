@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from lakepart.errors import CorruptionError, ErrorCode, NotFoundError, StorageError
 from lakepart.parquet.fitting import Fit
-from lakepart.parquet.remote import Block, Remote, RemoteFile, chunks_of, stretch_of
+from lakepart.parquet.remote import Remote, RemoteFile, chunks_of, fetched, first_stretch, stretch_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +55,33 @@ class RemoteParquet(pq.ParquetFile):  # type: ignore[misc]
         return super().read_row_groups(list(groups), columns, **options)
 
 
+def fetch_whole(source: Source, *, whole: bool = False) -> bytes | None:
+    """Fetch all of a file that costs one request so: one that is short, or wanted ``whole`` and not long.
+
+    None where it is longer, or a local one.
+    """
+    remote = source.open
+    if isinstance(remote, str):
+        return None
+    stretch = first_stretch(remote, whole=whole)
+    if stretch != (0, remote.size_bytes):
+        return None
+    return fetched(remote, [stretch])[0] if remote.size_bytes else b""
+
+
 @contextmanager
-def opened(
-    source: Source, metadata: Any = None, held: Sequence[Block] = (), *, whole: bool = False
-) -> Iterator[pq.ParquetFile]:
-    """Open a file; neither a footer that is known nor what is held is asked for again."""
-    if isinstance(source.open, str):
-        # without the read-ahead meant for object stores: files are small and the kernel reads ahead itself
+def opened(source: Source, held: bytes | None = None, metadata: Any = None) -> Iterator[pq.ParquetFile]:
+    """Open a file, of which ``held`` is all where it is here already; a footer that is known is not read again."""
+    # without the read-ahead meant for object stores: what is asked of them is asked by RemoteFile, in larger pieces
+    if held is not None:
+        with pa.BufferReader(held) as file:
+            yield pq.ParquetFile(file, metadata=metadata, pre_buffer=False)
+    elif isinstance(source.open, str):
         with pa.OSFile(source.open, "rb") as file:
             yield pq.ParquetFile(file, metadata=metadata, pre_buffer=False)
-        return
-    with closing(RemoteFile(source.open, held, whole=whole)) as remote:
-        yield RemoteParquet(remote, metadata)
+    else:
+        with closing(RemoteFile(source.open)) as remote:
+            yield RemoteParquet(remote, metadata)
 
 
 @contextmanager
@@ -80,7 +95,7 @@ def translated(source: Source) -> Iterator[None]:
             hint="restore it from a copy; check() finds all that are missing.",
             context={"file": source.name},
         ) from error
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError, UnicodeDecodeError) as error:
         raise _torn(source, error) from error
     except OSError as error:
         if error.errno is None:  # Arrow's own: bytes that cannot be decoded

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -23,8 +23,8 @@ from lakepart.errors import (
 )
 from lakepart.parquet.casting import cast_column
 from lakepart.parquet.filters import Filter, check_columns, compile_filter
-from lakepart.parquet.opening import RemoteParquet, Source, opened, translated
-from lakepart.parquet.remote import Block, chunks_of, first_stretch
+from lakepart.parquet.opening import Source, fetch_whole, opened, translated
+from lakepart.parquet.remote import chunks_of, first_stretch
 from lakepart.parquet.schemas import plain
 from lakepart.parquet.statistics import Statistics, row_group_statistics
 
@@ -91,11 +91,10 @@ def read_files(
     if len(sources) == 1:
         return _read_source(sources[0], plan, use_threads=True)
     workers = _workers(sources, threads)
-    with ThreadPoolExecutor(workers, thread_name_prefix="lakepart-read") as pool:
+    with _readers(workers) as pool:
         read = partial(_read_source, plan=plan, use_threads=len(sources) < workers)
         tables = _ahead(pool, read, sources, partial(_stored_bytes, plan=plan), len(sources), _FETCHED_BYTES)
-        with closing(tables):
-            return pa.concat_tables(list(tables))
+        return pa.concat_tables(list(tables))
 
 
 def iter_batches(
@@ -132,7 +131,7 @@ def read_footer(source: Source) -> Footer:
     StorageError
         The disk or object store failed.
     """
-    with translated(source), opened(source) as file:
+    with translated(source), opened(source, fetch_whole(source)) as file:
         metadata = file.metadata
         pairs = (metadata.metadata or {}).items()
         return Footer(
@@ -190,7 +189,7 @@ def _width(data_type: pa.DataType) -> int:
 
 def _read_source(source: Source, plan: _Plan, *, use_threads: bool) -> pa.Table:
     """Read the wanted rows of one file."""
-    with translated(source), opened(source, whole=plan.whole_files) as file:
+    with translated(source), opened(source, fetch_whole(source, whole=plan.whole_files)) as file:
         return _read_groups(source, plan, file, _wanted_groups(source, file, plan), use_threads=use_threads)
 
 
@@ -216,15 +215,24 @@ def _names_in(source: Source, plan: _Plan) -> list[str]:
 
 
 def _iter_batches(sources: Sequence[Source], plan: _Plan, batch_rows: int, threads: int) -> Iterator[pa.RecordBatch]:
-    with ThreadPoolExecutor(threads, thread_name_prefix="lakepart-read") as pool:
+    with _readers(threads) as pool:
         opening = partial(_pieces, plan=plan)
         files = _ahead(pool, opening, sources, partial(_first_bytes, plan=plan), threads, _OPENED_BYTES)
         pieces = chain.from_iterable(files)
         tables = _ahead(pool, partial(_read_piece, plan=plan), pieces, attrgetter("size_bytes"), threads, _AHEAD_BYTES)
-        with closing(files), closing(tables):
-            for table in tables:
-                yield from _batches(table, batch_rows)
-                del table  # before the next is waited for
+        for table in tables:
+            yield from _batches(table, batch_rows)
+            del table  # before the next is waited for
+
+
+@contextmanager
+def _readers(threads: int) -> Iterator[Executor]:
+    """Give threads that read. Whoever stops early does not wait for them: a store that is silent would hold it up."""
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="lakepart-read")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _ahead(
@@ -234,55 +242,54 @@ def _ahead(
     bytes_of: Callable[[T], int],
     most: int,
     most_bytes: int,
-) -> Generator[R]:
+) -> Iterator[R]:
     """Give what ``work`` makes of items, in order, while it goes on with those that follow: so many, and so large."""
     waiting: deque[tuple[int, Future[R]]] = deque()
     held_bytes = 0
-    try:
-        for item in items:
-            size_bytes = bytes_of(item)
-            while waiting and (len(waiting) >= most or held_bytes + size_bytes > most_bytes):
-                yield waiting[0][1].result()
-                held_bytes -= waiting.popleft()[0]
-            waiting.append((size_bytes, pool.submit(work, item)))
-            held_bytes += size_bytes
-            del item  # what is done with it is given back
-        while waiting:
-            yield waiting.popleft()[1].result()
-    finally:
-        _cancel([future for _, future in waiting])
+    for item in items:
+        size_bytes = bytes_of(item)
+        while waiting and (len(waiting) >= most or held_bytes + size_bytes > most_bytes):
+            yield waiting[0][1].result()
+            held_bytes -= waiting.popleft()[0]
+        waiting.append((size_bytes, pool.submit(work, item)))
+        held_bytes += size_bytes
+        del item  # what is done with it is given back
+    while waiting:
+        yield waiting.popleft()[1].result()
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
     """Row groups of one file that are read together: all that are wanted, or one of a large file.
 
-    ``held`` is the file where all of it has come with the footer.
+    ``held`` is the file where all of it has come already.
     """
 
     source: Source
     metadata: Any
-    groups: Sequence[int]
+    groups: list[int]
     size_bytes: int
-    held: Sequence[Block]
+    held: bytes | None
 
 
 def _pieces(source: Source, plan: _Plan) -> list[_Piece]:
     """Open a file and say what is read of it."""
-    with translated(source), opened(source, whole=plan.whole_files) as file:
-        groups = _wanted_groups(source, file, plan)
-        chosen = range(file.num_row_groups) if groups is None else groups
-        sizes = [_decoded_bytes(source, plan, file.metadata, group) for group in chosen]
-        held = file.remote.held if isinstance(file, RemoteParquet) else ()
-        if sum(sizes) <= _WHOLE_BYTES:
-            return [_Piece(source, file.metadata, chosen, sum(sizes), held)]
-        return [_Piece(source, file.metadata, [group], size, held) for group, size in zip(chosen, sizes, strict=True)]
+    with translated(source):
+        held = fetch_whole(source, whole=plan.whole_files)
+        with opened(source, held) as file:
+            groups = _wanted_groups(source, file, plan)
+            chosen = range(file.num_row_groups) if groups is None else groups
+            sizes = [_decoded_bytes(source, plan, file.metadata, group) for group in chosen]
+            pieces = [([group], size) for group, size in zip(chosen, sizes, strict=True)]
+            if sum(sizes) <= _WHOLE_BYTES:
+                pieces = [(list(chosen), sum(sizes))]
+            return [_Piece(source, file.metadata, some, size, held) for some, size in pieces]
 
 
 def _read_piece(piece: _Piece, plan: _Plan) -> pa.Table:
-    source, groups = piece.source, list(piece.groups)
-    with translated(source), opened(source, piece.metadata, piece.held) as file:
-        return _read_groups(source, plan, file, groups, use_threads=piece.size_bytes > _THREADED_BYTES)
+    source = piece.source
+    with translated(source), opened(source, piece.held, piece.metadata) as file:
+        return _read_groups(source, plan, file, piece.groups, use_threads=piece.size_bytes > _THREADED_BYTES)
 
 
 def _first_bytes(source: Source, plan: _Plan) -> int:
@@ -380,8 +387,3 @@ def _fitted(source: Source, plan: _Plan, table: pa.Table) -> pa.Table:
                 context={"file": source.name, "column": wanted.name},
             ) from error
     return pa.Table.from_arrays(columns, schema=plan.needed)
-
-
-def _cancel(futures: Sequence[Future[Any]]) -> None:
-    for future in futures:
-        future.cancel()

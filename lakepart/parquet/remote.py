@@ -43,35 +43,29 @@ class Remote:
 class RemoteFile:
     """A binary file that serves what was fetched, for Arrow to read from.
 
-    Parameters
-    ----------
-    remote
-        The file.
-    held
-        Blocks of it that are here already.
-    whole
-        Whether all of it is wanted: then up to 8 MiB are one request, and no footer is waited for.
-
     Notes
     -----
-    Nothing is asked for before the first read. A small file is one request. Of a larger one the footer is the first;
-    then those of the columns and row groups that are read, neighbours together and none longer than 8 MiB.
+    Nothing is asked for before the first read. The footer is the first; then those of the columns and row groups that
+    are read, neighbours together and none longer than 8 MiB.
     """
 
-    def __init__(self, remote: Remote, held: Sequence[Block] = (), *, whole: bool = False) -> None:
+    def __init__(self, remote: Remote) -> None:
         self._remote = remote
-        self._blocks = list(held)  # in order
-        self._whole = whole
+        self._blocks: list[Block] = []  # in order
         self._at = 0
         self.closed = False
 
-    @property
-    def held(self) -> Sequence[Block]:
-        """What is here if that is the whole file, and nothing otherwise."""
-        return self._blocks if self._find(0, self._size) is not None else ()
-
     def fetch(self, stretches: Sequence[Stretch]) -> None:
-        """Fetch stretches, unless they are here, and let go of everything else."""
+        """Fetch stretches, unless they are here, and let go of everything else.
+
+        A damaged footer may speak of bytes that the file has not: that is a CorruptionError before any are asked for.
+        """
+        if any(not 0 <= start <= stop <= self._size for start, stop in stretches):
+            raise CorruptionError(
+                f"{self._remote.name!r} is damaged: its footer speaks of bytes outside the {self._size} that it has.",
+                hint="restore it from a copy; check() finds all that are damaged.",
+                context={"file": self._remote.name},
+            )
         if any(self._find(*stretch) is None for stretch in stretches):
             self._fetch(coalesced(stretches))
 
@@ -81,7 +75,7 @@ class RemoteFile:
         if stop <= self._at:
             return b""
         if not self._blocks:
-            self._fetch([first_stretch(self._remote, whole=self._whole)])
+            self._fetch([first_stretch(self._remote)])
         found = self._find(self._at, stop)
         if found is None:
             ((_, found),) = self._read([(self._at, stop)])
@@ -111,14 +105,7 @@ class RemoteFile:
         self._blocks = self._read(stretches)
 
     def _read(self, stretches: Sequence[Stretch]) -> list[Block]:
-        found = self._remote.read(stretches)
-        for (start, stop), block in zip(stretches, found, strict=True):
-            if len(block) != stop - start:
-                raise CorruptionError(
-                    f"{self._remote.name!r} ends before byte {stop}: the catalog says that it has {self._size}.",
-                    hint="restore it from a copy; check() finds all that are damaged.",
-                    context={"file": self._remote.name},
-                )
+        found = fetched(self._remote, stretches)
         return [(start, memoryview(block)) for (start, _), block in zip(stretches, found, strict=True)]
 
     def _find(self, start: int, stop: int) -> memoryview | bytes | None:
@@ -146,12 +133,25 @@ def coalesced(stretches: Iterable[Stretch]) -> list[Stretch]:
     return [(at, min(at + _MOST_BYTES, stop)) for start, stop in runs for at in range(start, stop, _MOST_BYTES)]
 
 
-def first_stretch(remote: Remote, *, whole: bool) -> Stretch:
+def first_stretch(remote: Remote, *, whole: bool = False) -> Stretch:
     """Give what is asked for first: the footer, or all of a file that is short, or wanted ``whole`` and not long."""
     size_bytes = remote.size_bytes
     if size_bytes <= (_MOST_BYTES if whole else _WHOLE_BYTES):
         return 0, size_bytes
     return size_bytes - max(remote.footer_bytes, _FOOTER_BYTES), size_bytes
+
+
+def fetched(remote: Remote, stretches: Sequence[Stretch]) -> Sequence[bytes]:
+    """Ask for stretches; CorruptionError where the file ends before them."""
+    found = remote.read(stretches)
+    for (start, stop), block in zip(stretches, found, strict=True):
+        if len(block) != stop - start:
+            raise CorruptionError(
+                f"{remote.name!r} ends before byte {stop}: the catalog says that it has {remote.size_bytes}.",
+                hint="restore it from a copy; check() finds all that are damaged.",
+                context={"file": remote.name},
+            )
+    return found
 
 
 def chunks_of(metadata: Any, groups: Iterable[int], columns: Sequence[str]) -> Iterator[Any]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from lakepart.errors import ErrorCode, InvalidInputError
@@ -100,6 +103,8 @@ def make_client(options: Mapping[str, Any], credentials: TierCredentials | None 
     times; what fails in the middle of a body is not, that is the reader's.
     """
     import boto3
+    import botocore
+    import botocore.session
     from botocore import UNSIGNED
     from botocore.config import Config
 
@@ -108,19 +113,22 @@ def make_client(options: Mapping[str, Any], credentials: TierCredentials | None 
     given = dict(options.get("client_kwargs") or {})
     session = {_SESSION[name]: options[name] for name in _SESSION if options.get(name) is not None}
     session |= {name: given.pop(name) for name in sorted(_WITH_THE_SESSION & given.keys())}
-    renewed = None
+    renewed, core = None, botocore.session.get_session()
     if credentials is not None and "key" in asked:
         from lakepart.storage.s3_credentials import RenewedCredentials
 
         renewed = RenewedCredentials(asked, lambda: _ask(credentials, with_keys=True))
         session = {name: value for name, value in session.items() if name not in _SECRETS}
-        session["botocore_session"] = renewed.session()
+        core = renewed.session()
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_read_time)
     config = Config(
         retries={"mode": "standard", "max_attempts": _ATTEMPTS},
         connect_timeout=_CONNECT_S,
         read_timeout=_ANSWER_S,
         max_pool_connections=CONNECTIONS,
         tcp_keepalive=True,
+        # botocore puts what it says of itself together twice for each request
+        user_agent=f"lakepart Boto3/{boto3.__version__} Botocore/{botocore.__version__}",
         request_checksum_calculation="when_required",  # objects are sent with a SHA-256 of their own
         response_checksum_validation="when_required",
     )
@@ -129,7 +137,7 @@ def make_client(options: Mapping[str, Any], credentials: TierCredentials | None 
     arguments = {name: options[name] for name in sorted(_CLIENT & options.keys())} | given
     try:
         config = config.merge(Config(**dict(options.get("config_kwargs") or {})))
-        client = boto3.session.Session(**session).client("s3", config=config, **arguments)
+        client = boto3.session.Session(botocore_session=core, **session).client("s3", config=config, **arguments)
     except (TypeError, ValueError, AttributeError) as error:
         what = str(error) if isinstance(error, TypeError) else type(error).__name__  # values may be secret
         raise InvalidInputError(
@@ -171,3 +179,19 @@ def _send_short_bodies_at_once(params: dict[str, Any], **_: Any) -> None:
 
     if "Expect" in params["headers"] and (determine_content_length(params["body"]) or 0) <= _EXPECTING_BYTES:
         del params["headers"]["Expect"]
+
+
+def _read_time(text: Any) -> datetime:
+    """Read when an object was last written.
+
+    By the standard library where it knows the form: dateutil, which botocore asks, takes twenty times as long, which
+    is most of what it costs to read a listing.
+    """
+    from botocore.utils import parse_timestamp
+
+    with suppress(TypeError, ValueError):  # seconds since 1970, or a form of the server's own
+        read = datetime.fromisoformat(text) if text[:1].isdigit() else parsedate_to_datetime(text)
+        if read.tzinfo is not None:
+            return read
+    found: datetime = parse_timestamp(text)
+    return found

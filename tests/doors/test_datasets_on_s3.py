@@ -152,3 +152,18 @@ def test_it_may_be_joined_with_other_datasets(flights):
     whole = ds.dataset([flights["2013-01-01"].dataset(), ds.dataset(other)])
 
     assert whole.to_table().num_rows == 48
+
+
+def test_it_may_leave_out_what_must_be_restored_first(moto, moto_lakes, tmp_path):
+    url = f"{moto_lakes}/datasets-{next(_NUMBERS)}"
+    tiers = [lp.Tier("hot", f"{url}/hot"), lp.Tier("archive", f"{url}/archive", storage_class="GLACIER")]
+    catalog = f"sqlite:///{tmp_path}/catalog.db"
+    with lp.create(url, catalog=catalog, storage_options=moto.storage_options, tiers=tiers) as lake:
+        flights = lake.asset("flights", partitions=lp.Daily("2013-01-01", by="time_hour"))
+        flights.write(ROWS)
+        flights["2013-01-02"].demote("archive", progress=False)
+
+        with pytest.warns(lp.PartialReadWarning, match="2013-01-02"):
+            dataset = flights["2013-01-01":"2013-01-03"].dataset(offline="skip")
+
+        assert dataset.to_table()["delay"].to_pylist() == [*range(24), *range(48, 72)]

@@ -495,7 +495,14 @@ def _of_another_type(path: Path) -> None:
     pq.write_table(pa.table({"x": ["text"], "s": ["a"], "t": [NOON]}), path)
 
 
-@pytest.mark.parametrize("damage", [_missing, _torn, _empty, _foreign, _without_a_column, _of_another_type])
+def _with_a_name_that_is_no_text(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"\x18\x01x", b"\x18\x01\xb1"))  # Thrift: a string of one byte
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [_missing, _torn, _empty, _foreign, _without_a_column, _of_another_type, _with_a_name_that_is_no_text],
+)
 def test_a_damaged_file_is_named(files: list[Source], damage: Callable[[Path], None]) -> None:
     damage(Path(str(files[1].open)))
 
@@ -506,7 +513,7 @@ def test_a_damaged_file_is_named(files: list[Source], damage: Callable[[Path], N
         read_files(files[1:2], WITH_KEY)
 
 
-@pytest.mark.parametrize("damage", [_missing, _torn, _empty, _foreign])
+@pytest.mark.parametrize("damage", [_missing, _torn, _empty, _foreign, _with_a_name_that_is_no_text])
 def test_the_footer_of_a_damaged_file_is_not_believed(files: list[Source], damage: Callable[[Path], None]) -> None:
     damage(Path(str(files[1].open)))
 

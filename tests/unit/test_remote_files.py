@@ -6,6 +6,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from lakepart.errors import CorruptionError
 from lakepart.parquet import reading
 from lakepart.parquet.opening import Source
 from lakepart.parquet.reading import iter_batches, read_files, read_footer
-from lakepart.parquet.remote import Remote, coalesced
+from lakepart.parquet.remote import Remote, RemoteFile, coalesced
 from lakepart.parquet.schemas import assign_field_ids
 from lakepart.parquet.writing import write_file
 
@@ -135,6 +136,24 @@ def test_a_file_that_ends_too_early_is_named(tmp_path: Path) -> None:
         read_footer(torn)
 
 
+def test_a_file_without_bytes_is_named(tmp_path: Path) -> None:
+    requests, source, _ = written(tmp_path, 1_000)
+    empty = Source(source.name, Remote("hot:a.parquet", requests, 0, 0))
+
+    with pytest.raises(CorruptionError, match=r"hot:a\.parquet"):
+        read_footer(empty)
+    assert requests.asked == []  # a stretch of none cannot be
+
+
+@pytest.mark.parametrize("stretch", [(-1, 10), (10, 4), (4, 1 << 40)])
+def test_bytes_that_a_file_cannot_have_are_not_asked_for(tmp_path: Path, stretch: tuple[int, int]) -> None:
+    requests, source, _ = written(tmp_path, 1_000)
+
+    with pytest.raises(CorruptionError, match=r"hot:a\.parquet"):
+        RemoteFile(source.open).fetch([(4, 10), stretch])  # type: ignore[arg-type]
+    assert requests.asked == []
+
+
 def test_what_arrow_says_of_a_remote_file_is_what_it_says_of_a_local_one(tmp_path: Path) -> None:
     _, source, _ = written(tmp_path, 1_000)
 
@@ -228,6 +247,29 @@ def test_a_stream_over_many_files_holds_few_of_them(tmp_path: Path) -> None:
     assert peak.fetched_bytes > 900 * MB
     assert peak.arrow_bytes < 150 * MB
     assert python_bytes < 150 * MB
+
+
+def test_who_stops_early_does_not_wait_for_a_store_that_is_silent(tmp_path: Path) -> None:
+    _, source, _ = written(tmp_path, 10)
+    answers = threading.Event()
+    given_up = threading.Timer(20, answers.set)
+
+    def wait(stretches: Sequence[tuple[int, int]]) -> list[bytes]:
+        answers.wait()
+        return source.open.read(stretches)  # type: ignore[union-attr, return-value]
+
+    silent = Source("silent", replace(source.open, read=wait))  # type: ignore[type-var]
+    torn = Source("torn", replace(source.open, size_bytes=1))  # type: ignore[type-var]
+    given_up.start()
+    try:
+        with pytest.raises(CorruptionError, match="torn"):
+            read_files([torn, silent], SCHEMA)
+        with pytest.raises(CorruptionError, match="torn"):
+            next(iter_batches([torn, silent], SCHEMA))
+        assert not answers.is_set()
+    finally:
+        answers.set()
+        given_up.cancel()
 
 
 def test_of_large_files_fewer_are_fetched_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

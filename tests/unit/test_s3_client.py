@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -38,6 +39,13 @@ class _Taker(BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
 
+    def do_HEAD(self):
+        self.send_response(200)
+        self.send_header("Last-Modified", self.server.written_at)
+        self.send_header("Content-Length", "1")
+        self.send_header("Connection", "close")
+        self.end_headers()
+
     def log_message(self, *_):
         pass
 
@@ -52,15 +60,13 @@ def server():
         thread.join()
 
 
-@pytest.mark.parametrize(("size_bytes", "waits"), [(1, False), (2 << 20, False), ((2 << 20) + 1, True)])
-def test_only_a_long_body_waits_until_the_server_lets_it_come(server, size_bytes, waits):
-    options = {
-        "endpoint_url": f"http://127.0.0.1:{server.server_port}",
-        "key": "k",
-        "secret": "s",
-        "region": "us-east-1",
-    }
+@pytest.fixture
+def options(server):
+    return {"endpoint_url": f"http://127.0.0.1:{server.server_port}", "key": "k", "secret": "s", "region": "us-east-1"}
 
+
+@pytest.mark.parametrize(("size_bytes", "waits"), [(1, False), (2 << 20, False), ((2 << 20) + 1, True)])
+def test_only_a_long_body_waits_until_the_server_lets_it_come(server, options, size_bytes, waits):
     S3Store("s3://acme/lake", options).put_new("a", bytes(size_bytes))
 
     (head,) = server.heads
@@ -100,3 +106,29 @@ def test_whatever_a_busy_server_or_a_gateway_says_waiting_may_cure_it(answering,
 
     assert caught.value.code is ErrorCode.STORAGE_UNREACHABLE
     assert caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("more", "said"), [({}, "lakepart Boto3/"), ({"config_kwargs": {"user_agent_extra": "ours/2"}}, " ours/2")]
+)
+def test_the_server_is_told_who_asks(server, options, more, said):
+    S3Store("s3://acme/lake", options | more).put_new("a", b"a")
+
+    assert said in server.heads[0]["User-Agent"]
+
+
+@pytest.mark.parametrize(
+    "written_at",
+    [
+        "Thu, 29 Feb 2024 23:59:58 GMT",
+        "Thu, 29 Feb 2024 23:59:58 -0000",
+        "2024-02-29T23:59:58.000Z",
+        "2024-02-29T23:59:58Z",
+        "20240229T235958Z",
+        "1709251198",
+    ],
+)
+def test_the_time_of_an_object_is_read_in_whatever_form_it_comes(server, options, written_at):
+    server.written_at = written_at
+
+    assert S3Store("s3://acme/lake", options).stat("a").modified_at == datetime(2024, 2, 29, 23, 59, 58, tzinfo=UTC)
