@@ -22,10 +22,8 @@ def main() -> None:
     except BrokenPipeError:  # whoever read our output has seen enough; Python would complain when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
-    if code in {
-        130,
-        143,
-    }:  # an order may still be computed: Python would wind up in the midst of Arrow's code, and abort
+    if code in {130, 143}:
+        # an order may still be computed: Python would wind up in the midst of Arrow's code, and abort
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
