@@ -199,9 +199,13 @@ def _finish_interrupted(context: LakeContext, holder: str, copier: Copier, done:
     with context.database.reading() as connection:
         interrupted = catalog.open_moves(connection)
     for group in in_batches(interrupted, _CLAIMED_AT_ONCE):
-        with _aborted_on_failure(context, holder):
-            taken = _take_over(context, group, holder)
-            _carry_out(context, taken, lambda *_: None, copier)
+        try:
+            with _aborted_on_failure(context, holder):
+                taken = _take_over(context, group, holder)
+                _carry_out(context, taken, lambda *_: None, copier)
+        except LakepartError as error:
+            error.add_note("That was a move which a dead process had begun. It was given up: try again what you want.")
+            raise
         done.finished += len(taken)
 
 

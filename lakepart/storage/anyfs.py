@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, BinaryIO, Self, cast
+from typing import Any, BinaryIO, Self
 
 import fsspec
 from fsspec.core import url_to_fs
@@ -28,6 +28,7 @@ from lakepart.storage.sent import SentSink
 
 _SPOOL_BYTES = 64 << 20
 _CHUNK_BYTES = 8 << 20
+_BUFFER_BYTES = 1 << 20
 _MODIFIED_KEYS = ("LastModified", "last_modified", "modified", "updated", "mtime", "created")
 _STRIPES = tuple(threading.Lock() for _ in range(256))
 
@@ -125,12 +126,13 @@ class FsspecStore:
         """See :meth:`lakepart.storage.base.Store.open_read`."""
         if self._is_in_memory:  # fsspec would give every reader the same file, with one position
             return io.BytesIO(self.read_bytes(path))
-        with self._translated("read", path):
-            return cast("BinaryIO", self._filesystem.open(self._place(path), "rb"))
+        with self.translated("read", path):
+            found = self._filesystem.open(self._place(path), "rb")
+        return io.BufferedReader(_Reading(self, path, found), _BUFFER_BYTES)
 
     def read_bytes(self, path: str) -> bytes:
         """See :meth:`lakepart.storage.base.Store.read_bytes`."""
-        with self._translated("read", path):
+        with self.translated("read", path):
             return bytes(self._filesystem.cat_file(self._place(path)))
 
     def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
@@ -139,7 +141,7 @@ class FsspecStore:
         starts, stops = [start for start, _ in ranges], [stop for _, stop in ranges]
         # they open what is read from its beginning so that it cannot be sought in, and seek there then
         asked = {"seekable": True} if isinstance(self._filesystem, ArrowFSWrapper) else {}
-        with self._translated("read", path):
+        with self.translated("read", path):
             return [
                 bytes(one)
                 for one in self._filesystem.cat_ranges([place] * len(starts), starts, stops, on_error="raise", **asked)
@@ -159,7 +161,7 @@ class FsspecStore:
     def stat(self, path: str) -> StoredObject | None:
         """See :meth:`lakepart.storage.base.Store.stat`."""
         place = self._place(path)
-        with self._translated("look at", path):
+        with self.translated("look at", path):
             self._filesystem.invalidate_cache()
             try:
                 facts = self._filesystem.info(place)
@@ -171,7 +173,7 @@ class FsspecStore:
         """See :meth:`lakepart.storage.base.Store.list`; the whole listing is held in memory."""
         folder = check_prefix(prefix)
         top = f"{self._root}/{folder}" if folder else self._root
-        with self._translated("list", folder):
+        with self.translated("list", folder):
             self._filesystem.invalidate_cache()
             try:
                 found = self._filesystem.find(top, detail=True)
@@ -187,7 +189,7 @@ class FsspecStore:
         """See :meth:`lakepart.storage.base.Store.delete`."""
         if self.stat(path) is None:
             return False
-        with self._translated("delete", path):
+        with self.translated("delete", path):
             try:
                 self._filesystem.rm_file(self._place(path))
             except FileNotFoundError:
@@ -197,10 +199,10 @@ class FsspecStore:
     def send(self, path: str, spool: _Spool) -> None:
         """Make the object ``path`` from a spool; whatever fails, it is there whole or not at all."""
         if self._decides_creation:
-            with self._translated("write", path):
+            with self.translated("write", path):
                 self._send_and_settle(path, spool)
             return
-        with _STRIPES[hash((self._filesystem, self._root, path)) % len(_STRIPES)], self._translated("write", path):
+        with _STRIPES[hash((self._filesystem, self._root, path)) % len(_STRIPES)], self.translated("write", path):
             if self._exists(path):
                 raise already_exists(self._shown(path))
             self._send_and_settle(path, spool)
@@ -256,7 +258,8 @@ class FsspecStore:
         return f"{self.root}/{path}"
 
     @contextmanager
-    def _translated(self, action: str, path: str) -> Iterator[None]:
+    def translated(self, action: str, path: str) -> Iterator[None]:
+        """Run a block; what the driver raises in it comes out as a lakepart error naming ``action`` and the object."""
         try:
             yield
         except LakepartError:
@@ -272,6 +275,41 @@ class FsspecStore:
             raise StorageError(
                 f"Cannot {action} {self._shown(path)!r}: {type(error).__name__}.", context={"path": self._shown(path)}
             ) from error
+
+
+class _Reading(io.RawIOBase):
+    """A file of the driver's, whose errors are lakepart's."""
+
+    def __init__(self, store: FsspecStore, path: str, file: Any) -> None:
+        super().__init__()
+        self._store = store
+        self._path = path
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with self._store.translated("read", self._path):
+            data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with self._store.translated("read", self._path):
+            self._file.seek(offset, whence)
+        return self.tell()
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
 
 
 class FsspecSink(SentSink):

@@ -138,6 +138,21 @@ def test_an_error_tells_what_was_moved_before_it(lake, monkeypatch, capsys):
     assert lake.asset("numbers").in_tier("cold").keys == KEYS[:2]
 
 
+def test_a_dead_movers_failure_is_told_as_such_and_stands_in_the_way_once(lake, capsys):
+    numbers, context = lake.asset("numbers"), lake._home.context
+    planned = numbers[KEYS[0]].plan_demote("cold")
+    moves.claim(context.database, planned.moves, holder="elsewhere/abc:1:2", lease_us=1)
+    clock_of(lake).advance(HOUR)
+    context.stores["hot"].delete(planned.moves[0].files[0].path)
+
+    with pytest.raises(lp.NotFoundError) as caught:
+        numbers[KEYS[1]].demote("cold", progress=False)
+
+    report_error(caught.value, as_json=False)
+    assert "a dead process had begun" in capsys.readouterr().err
+    assert numbers[KEYS[1]].demote("cold", progress=False).partitions == 1
+
+
 def test_an_error_before_anything_was_moved_tells_of_nothing(lake):
     def read(path):
         raise lp.StorageError("The disk is gone.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from itertools import count
 
 import fsspec
@@ -10,6 +11,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 import lakepart as lp
 from lakepart.storage.anyfs import FsspecStore
+from lakepart.storage.copying import checksum
 from lakepart.storage.drivers import driver_of, shortcomings, takes_writes
 
 _NUMBERS = count()
@@ -85,6 +87,31 @@ def test_another_one_is_looked_at_before():
 
     assert unknown.modes == [None]
     assert driver_of("unheard-of").decides_creation is False
+
+
+class _Dropped(Exception):  # noqa: N818 - a library's own
+    """What no operating system raises."""
+
+
+class _Dropping(io.BytesIO):
+    def read(self, *_):
+        raise _Dropped
+
+
+class Dropping(Recording):
+    protocol = "dropping"
+
+    def open(self, *_, **__):
+        return _Dropping()
+
+
+@pytest.mark.parametrize("use", [checksum, lambda store, path: store.open_read(path).read(3)])
+def test_what_a_driver_raises_in_the_middle_of_a_read_is_an_error_of_the_store(use):
+    store = FsspecStore(Dropping(), "lake")
+    store.put_new("a", b"bytes")
+
+    with pytest.raises(lp.StorageError, match=r"Cannot read '.*/a': _Dropped"):
+        use(store, "a")
 
 
 @pytest.fixture
