@@ -26,9 +26,8 @@ def is_driven(context: LakeContext, record: BackfillRecord) -> bool:
         found = _look_up(context, record)
         return found.epoch, found.heartbeat_us
 
-    silent = abs(
-        context.clock() - from_microseconds(record.heartbeat_us)
-    )  # our clock may be ahead of its own, or behind
+    # our clock may be ahead of its own, or behind
+    silent = abs(context.clock() - from_microseconds(record.heartbeat_us))
     return hears(beat, silent_s=silent.total_seconds())
 
 
