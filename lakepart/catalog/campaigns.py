@@ -160,7 +160,7 @@ def heartbeat(database: Database, backfill_id: int, epoch: int) -> BackfillState
     """
     with database.writing(durable=False) as connection:
         found = _require_epoch(connection, backfill_id, epoch)
-        at_us = max(database.now_us(), found.heartbeat_us + 1)
+        at_us = max(database.latest_us(connection), found.heartbeat_us + 1)
         connection.execute(update(backfill).where(backfill.c.backfill_id == backfill_id).values(heartbeat_us=at_us))
         return found.state
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -22,6 +22,7 @@ from lakepart.engine.context import LakeContext
 from lakepart.engine.leftovers import Leftover, LeftoverKind, find_leftovers, find_own_leftovers
 from lakepart.engine.manifest_reading import Told, judge_span, records_of_span
 from lakepart.engine.manifests import Span, list_spans
+from lakepart.engine.processes import is_alive
 from lakepart.engine.read import stored_file
 from lakepart.engine.schemas import schemas_by_id
 from lakepart.engine.tags import find_damaged, tag_path
@@ -90,7 +91,7 @@ def check_lake(context: LakeContext, *, checksums: bool, footers: bool) -> list[
         *_check_rows(context, checksums=checksums),
         *_check_manifests(context, checksums=checksums),
         *_check_tags(context, checksums=checksums),
-        *_check_work(context, context.clock()),
+        *_check_work(context),
     ]
     order = {DAMAGE: 0, LEFTOVER: 1, NOTICE: 2}
     return sorted(findings, key=lambda finding: order[finding.severity])
@@ -298,23 +299,28 @@ def _check_tags(context: LakeContext, *, checksums: bool) -> Iterator[Finding]:
         yield Finding("unwritten-tag", LEFTOVER, tag.name, text)
 
 
-def _check_work(context: LakeContext, now: datetime) -> Iterator[Finding]:
+def _check_work(context: LakeContext) -> Iterator[Finding]:
     with context.database.reading() as connection:
+        # as vacuum judges: what is silent by one clock only may be at work on another machine
+        silent_before = from_microseconds(context.database.earliest_us(connection)) - SILENT_AFTER
+        now_us = context.database.shared_us(connection)
         writers = list_intents(connection)
-        interrupted = moves.open_moves(connection)
+        unfinished = moves.open_moves(connection)
         backfills = campaigns.list_backfills(connection)
     for writer in writers:
-        if from_microseconds(writer.renewed_us) < now - SILENT_AFTER:
-            since = from_microseconds(writer.renewed_us)
+        since = from_microseconds(writer.renewed_us)
+        if since < silent_before:
             text = f"Writer {writer.intent_id} ({writer.kind}) has been silent since {since}."
             yield Finding("silent-writer", LEFTOVER, writer.intent_id, text)
-    for move in interrupted:
+    for move in unfinished:
+        if move.lease_until_us > now_us and is_alive(move.holder) is not False:
+            continue
         stopped = f"The move of partition {move.key!r} to {move.to_tier!r} stopped at {move.state.value}"
         text = f"{stopped}; the next move finishes it."
         yield Finding("interrupted-move", LEFTOVER, str(move.move_id), text)
     for backfill in backfills:
         working = backfill.state in {BackfillState.RUNNING, BackfillState.CANCELLING}
-        if working and from_microseconds(backfill.heartbeat_us) < now - SILENT_AFTER:
-            since = from_microseconds(backfill.heartbeat_us)
+        since = from_microseconds(backfill.heartbeat_us)
+        if working and since < silent_before:
             text = f"Backfill {backfill.name!r} has been silent since {since}; resume it."
             yield Finding("interrupted-backfill", LEFTOVER, backfill.name, text)

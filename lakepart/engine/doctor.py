@@ -81,16 +81,20 @@ def examine_address(
         with Database(location, clock=system_clock, read_only=read_only) as database:
             migrated = examine_migrations(database)
             found += [migrated, *examine_database(database)]
-        if migrated.severity != OK:
-            return found
-        # read-only, so that nothing is written but what tries the stores out
+    except NotFoundError:
+        raise
+    except LakepartError as error:
+        return [*examine_machine(uses_sqlite=uses_sqlite), Diagnosis("catalog", PROBLEM, error.message, error.hint)]
+    if migrated.severity != OK:
+        return found
+    try:  # read-only, so that nothing is written but what tries the stores out
         context = open_lake(
             url, catalog=catalog, read_only=True, storage_options=storage_options, credentials=credentials
         )
     except NotFoundError:
         raise
     except LakepartError as error:
-        return [*examine_machine(uses_sqlite=uses_sqlite), Diagnosis("catalog", PROBLEM, error.message, error.hint)]
+        return [*found, Diagnosis("lake", PROBLEM, error.message, error.hint)]
     with context.database:
         return [*found, *_storage(context, probing=not read_only)]
 

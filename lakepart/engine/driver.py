@@ -33,7 +33,9 @@ GROUP_WAIT_S = 0.05  # outcomes that arrive this close together are committed to
 GROUP_ORDERS = 64
 _QUEUED_PER_WORKER = 4
 # trying again cannot help: the same call would give the same answer
-_FINAL_ERRORS = frozenset({"PartitionKeyError", "SchemaMismatchError", "PartitionNotFoundError", "InvalidInputError"})
+_FINAL_ERRORS = frozenset(
+    {"PartitionKeyError", "SchemaMismatchError", "PartitionNotFoundError", "InvalidInputError", "OfflineDataError"}
+)
 
 
 @dataclass(frozen=True, slots=True)

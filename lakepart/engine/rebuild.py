@@ -19,7 +19,7 @@ from lakepart.catalog.lookups import get_head
 from lakepart.catalog.soundness import find_unsound
 from lakepart.engine.access import Access, StorageOptions
 from lakepart.engine.context import Clock
-from lakepart.engine.leftovers import intent_of
+from lakepart.engine.leftovers import LeftoverKind, kind_of
 from lakepart.engine.manifest_reading import Told, judge_span, records_of_span
 from lakepart.engine.manifests import Span, list_spans, manifest_path, set_aside, span_of
 from lakepart.engine.opening import (
@@ -184,7 +184,9 @@ def apply_rebuild(
             recovered = rebuilding.finish(
                 database, horizon=plan.horizon, next_ids=plan.next_ids, now_us=to_microseconds(clock())
             )
-            unknown = tuple(one for one in rebuilding.iter_unknown(database) if intent_of(one[1]) is not None)
+            unknown = tuple(
+                one for one in rebuilding.iter_unknown(database) if kind_of(one[1]) is LeftoverKind.ABANDONED
+            )
             rebuilding.end(database)
             _require_sound(database, plan)
         # first, so that no crash leaves a new catalog beside what tells of another future

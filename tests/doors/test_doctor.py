@@ -94,8 +94,8 @@ def test_a_lake_that_is_not_there_is_an_error_and_one_that_cannot_be_opened_a_pr
     shutil.copy(other / "_lakepart" / "lake.json", tmp_path / "lake" / "_lakepart" / "lake.json")
 
     assert run(["doctor", str(tmp_path / "nowhere")]) == 3
-    assert wrong(lp.doctor(lake.url)) == [("problem", "catalog")]
-    assert "holds lake" in one_of(lp.doctor(lake.url), "catalog", "problem").text
+    assert wrong(lp.doctor(lake.url)) == [("problem", "lake")]
+    assert "holds lake" in one_of(lp.doctor(lake.url), "lake", "problem").text
     assert wrong(lake.doctor()) == [("problem", "lake")]
 
     (tmp_path / "lake" / "_lakepart" / "lake.json").unlink()

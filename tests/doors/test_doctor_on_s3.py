@@ -114,6 +114,14 @@ def test_the_command_finds_keys_in_the_environment_and_ends_with_5(url, catalog,
     assert s3.reader[1] not in said
 
 
+def test_who_may_not_even_look_into_the_lake_is_told_so_of_the_lake(url, catalog, options, proxy):
+    proxy.fail(Fault.ACCESS_DENIED, lambda request: True, times=_FOREVER)
+
+    found = examined(url, catalog, options)
+
+    assert len(texts_of(found, "lake")) == 1
+
+
 def test_a_reader_who_may_not_list_is_told_what_that_means(url, catalog, options, proxy):
     proxy.fail(Fault.ACCESS_DENIED, lambda request: "list-type" in request.target, times=_FOREVER)
 

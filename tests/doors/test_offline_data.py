@@ -334,6 +334,15 @@ class TestOtherVerbs:
         wanted.backfill(progress=False)
         assert list(made.status()["state"])[:4] == ["fresh"] * 4
 
+    def test_an_order_that_meets_an_archived_input_is_not_tried_again(self, archived):
+        made = archived.lake.register(delays)
+        archived.move_to_class("hot", DAYS[3])
+
+        with pytest.raises(lp.BackfillError, match=r"2026-01-04"):
+            made[DAYS[2] : DAYS[3]].backfill(name="b", progress=False)
+
+        assert list(archived.lake.backfill("b").status()["attempts"]) == [1, 1]
+
     def test_an_old_version_that_is_offline_is_replaced_without_a_restore(self, archived):
         archived.flights[DAYS[0]].write(ROWS[:24].assign(delay=7))
 

@@ -202,6 +202,18 @@ def test_a_living_mover_is_left_alone_by_machines_whose_clocks_differ(
     assert moved.partitions == 3
 
 
+def test_check_leaves_a_move_out_that_somebody_works_on(lake):
+    found = []
+
+    def read(path):
+        if KEYS[0] in path:
+            found.extend(one.kind for one in reopened(lake).check())
+
+    watched(lake, read).asset("numbers").demote("cold", progress=False)
+
+    assert "interrupted-move" not in found
+
+
 def test_a_catalog_that_is_away_while_files_are_copied_does_not_end_the_move(lake, monkeypatch):
     monkeypatch.setattr(side_by_side, "_SAID_EVERY_S", 0.01)
     away = threading.Event()

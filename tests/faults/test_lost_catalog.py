@@ -316,6 +316,9 @@ def test_files_of_a_commit_without_manifest_are_named_and_not_adopted(lake, fram
     expected = rows_of(lake)
     with pytest.raises(Crash):
         crashing(lake, at=3).asset("numbers").write(frame((6, 6)), "2024-01-06")
+    unfinished = Path(lake.url, f"hot/numbers/partition=2024-01-07/.{'a' * 20}-0.parquet.{'b' * 16}.tmp")
+    unfinished.parent.mkdir(parents=True)
+    unfinished.touch()
     destroy(lake)
 
     report = lp.rebuild(lake.url)
