@@ -184,7 +184,9 @@ def apply_rebuild(
             recovered = rebuilding.finish(
                 database, horizon=plan.horizon, next_ids=plan.next_ids, now_us=to_microseconds(clock())
             )
-            unknown = tuple(one for one in rebuilding.iter_unknown(database) if kind_of(one[1]) is LeftoverKind.ABANDONED)
+            unknown = tuple(
+                one for one in rebuilding.iter_unknown(database) if kind_of(one[1]) is LeftoverKind.ABANDONED
+            )
             rebuilding.end(database)
             _require_sound(database, plan)
         # first, so that no crash leaves a new catalog beside what tells of another future
