@@ -33,8 +33,10 @@ def is_driven(context: LakeContext, record: BackfillRecord) -> bool:
 
 def require_undriven(context: LakeContext, record: BackfillRecord) -> None:
     """Refuse to take a backfill from a driver that lives, and say who that is."""
-    if is_driven(context, record):
-        found = _look_up(context, record)
+    if not is_driven(context, record):
+        return
+    found = _look_up(context, record)
+    if found.state in _WORKING and found.driver is not None:  # else it has ended, or let go, while it was listened for
         raise StateError(
             f"Backfill {found.name!r} is being worked on by {found.driver}, which said so at "
             f"{from_microseconds(found.heartbeat_us).isoformat(timespec='seconds')}.",

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 
 import lakepart as lp
+from lakepart.catalog import campaigns
 from lakepart.engine.backfill import start_backfill
 from lakepart.selection import selection_of
 from lakepart.testing import copied, frozen_lake, query_catalog, reopened, stray_files
@@ -690,6 +691,29 @@ def test_a_planned_partition_that_somebody_wrote_meanwhile_is_theirs(lake, days,
         assert rows_of(days) == {1: 0, 2: -2}
         assert set(states_of(handle).values()) == {"staged"}
     assert stray_files(lake) == set()
+
+
+def test_a_driver_that_lets_go_while_it_is_listened_for_is_not_in_the_way(lake, days) -> None:
+    def interrupt(part):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        days[FIRST].backfill(interrupt, name="b", progress=False)
+    database = lake._home.context.database
+    with database.reading() as connection:
+        record = campaigns.find_backfill(connection, "b")
+    epoch = campaigns.take_over(database, record.backfill_id, record.epoch, driver="elsewhere/000000:1:abc")
+
+    def end() -> None:
+        campaigns.heartbeat(database, record.backfill_id, epoch)
+        campaigns.let_go(database, record.backfill_id, epoch)
+
+    ending = threading.Timer(0.3, end)
+    ending.start()
+    lake.backfill("b").resume(giving(2), progress=False)
+    ending.join()
+
+    assert lake.backfill("b").state == "completed"
 
 
 def test_a_driver_that_was_taken_over_takes_the_result_that_is_refused_away_again(lake, days) -> None:
