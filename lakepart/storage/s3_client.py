@@ -30,6 +30,7 @@ _ASKED = sorted({*_KNOWN, EXPIRES_AT} - {"requester_pays", "s3_additional_kwargs
 _ATTEMPTS = 5
 _EXPECTING_BYTES = 2 << 20
 _CONNECT_S, _ANSWER_S = 10, 60
+_KEPT_CONNECTIONS = 4 * CONNECTIONS  # one verb uses a quarter; what several use more is opened anew for each request
 
 
 def check_options(options: Mapping[str, Any]) -> None:
@@ -125,7 +126,7 @@ def make_client(options: Mapping[str, Any], credentials: TierCredentials | None 
         retries={"mode": "standard", "max_attempts": _ATTEMPTS},
         connect_timeout=_CONNECT_S,
         read_timeout=_ANSWER_S,
-        max_pool_connections=CONNECTIONS,
+        max_pool_connections=_KEPT_CONNECTIONS,
         tcp_keepalive=True,
         # botocore puts what it says of itself together twice for each request
         user_agent=f"lakepart Boto3/{boto3.__version__} Botocore/{botocore.__version__}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -22,6 +23,7 @@ class _Server(ThreadingHTTPServer):
     """Takes everything, and notes the heads of requests."""
 
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Taker)
@@ -38,6 +40,13 @@ class _Taker(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.send_header("Connection", "close")
         self.end_headers()
+
+    def do_GET(self):
+        self.server.together.wait(timeout=60)
+        self.send_response(206)
+        self.send_header("Content-Length", "1")
+        self.end_headers()
+        self.wfile.write(b"a")
 
     def do_HEAD(self):
         self.send_response(200)
@@ -132,3 +141,12 @@ def test_the_time_of_an_object_is_read_in_whatever_form_it_comes(server, options
     server.written_at = written_at
 
     assert S3Store("s3://acme/lake", options).stat("a").modified_at == datetime(2024, 2, 29, 23, 59, 58, tzinfo=UTC)
+
+
+def test_readers_of_several_threads_keep_their_connections(server, options, caplog):
+    store, server.together = S3Store("s3://acme/lake", options), threading.Barrier(100)
+
+    with ThreadPoolExecutor(100) as pool:
+        assert list(pool.map(lambda _: store.read_ranges("a", [(0, 1)]), range(100))) == [[b"a"]] * 100
+
+    assert "Connection pool is full" not in caplog.text  # and what is dropped is opened anew for the next request
