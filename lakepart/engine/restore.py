@@ -54,8 +54,8 @@ class RestoreReport:
 
 def plan_restore(home: Home, asset: AssetRecord, partitions: PartitionSet, *, days: int, speed: str) -> RestorePlan:
     """Look at the files of some partitions and say which of them to ask for; a request for each file."""
-    if days < 1:
-        raise InvalidInputError(f"days={days!r} is not at least one day.")
+    if not isinstance(days, int) or days < 1:
+        raise InvalidInputError(f"days={days!r} is no whole number of days, at least one.")
     if speed not in SPEEDS:
         raise InvalidInputError(f"speed={speed!r} is no speed of restores.", hint=did_you_mean(speed, SPEEDS))
     context = home.context
@@ -64,9 +64,10 @@ def plan_restore(home: Home, asset: AssetRecord, partitions: PartitionSet, *, da
     wanted_until = context.clock() + timedelta(days=days)
     asked: list[RestoreFile] = []
     ends: list[datetime] = []
-    restoring = 0
+    restoring = gone = 0
     for one in look_at(context.stores, files):
         found = None if one.stored is None else one.stored.availability
+        gone += one.stored is None
         if found is None or found.archive is None:
             continue
         # a second restore of the slowest speed would only be refused; a faster one takes the place of the first
@@ -78,7 +79,7 @@ def plan_restore(home: Home, asset: AssetRecord, partitions: PartitionSet, *, da
             file = one.file
             asked.append(RestoreFile(one.key, file.tier, file.path, file.size_bytes, found.archive))
     _check_speed(speed, asked)
-    readable = len(resolved.files) - len(asked) - restoring
+    readable = len(resolved.files) - len(asked) - restoring - gone
     return RestorePlan(
         asset.name, resolved.snapshot, days, speed, tuple(asked), restoring, readable, min(ends, default=None)
     )

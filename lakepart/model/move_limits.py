@@ -26,8 +26,8 @@ class MoveLimits:
         max_requests: float | None = None,
     ) -> MoveLimits:
         """Understand what a person gives; InvalidInputError for what is no limit."""
-        if workers is not None and workers < 1:
-            raise InvalidInputError(f"workers={workers!r} is less than one.")
+        if workers is not None and (not isinstance(workers, int) or workers < 1):
+            raise InvalidInputError(f"workers={workers!r} is no whole number of files side by side, at least one.")
         if max_requests is not None and not max_requests > 0:
             raise InvalidInputError(
                 f"max_requests={max_requests!r} lets no request through: it counts requests a second.",

@@ -269,7 +269,8 @@ class TestRestores:
         assert deep.flights[DAYS[0]].plan_restore().hours == 48.0
 
     @pytest.mark.parametrize(
-        ("options", "said"), [({"days": 0}, "at least one day"), ({"speed": "bulk"}, "did you mean 'Bulk'")]
+        ("options", "said"),
+        [({"days": 0}, "at least one"), ({"days": 2.5}, "whole number"), ({"speed": "bulk"}, "did you mean 'Bulk'")],
     )
     def test_bad_options_are_refused_before_a_look(self, archived, options, said):
         with pytest.raises(lp.InvalidInputError, match=said):
@@ -363,6 +364,16 @@ class TestOtherVerbs:
         archived.s3.calls.clear()
         assert archived.lake.check(checksums=True) == []
         assert archived.s3.count("head_object") == 0  # the listing tells what is restored
+
+    def test_a_file_that_is_gone_is_not_counted_as_readable(self, archived):
+        (gone,) = [key for key in archived.stored_keys() if key.startswith("archive/") and DAYS[0] in key]
+        before = archived.flights.plan_restore()
+        archived.s3.client().delete_object(Bucket="lakes", Key=gone)
+
+        plan = archived.flights.plan_restore()
+
+        assert len(plan.files) == len(before.files) - 1
+        assert plan.readable == before.readable
 
     def test_check_misses_an_offline_file_that_is_gone(self, archived):
         (gone,) = [key for key in archived.stored_keys() if key.startswith("archive/") and DAYS[0] in key]

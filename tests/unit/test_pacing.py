@@ -80,6 +80,7 @@ def test_limits_are_given_as_people_say_them():
     ("given", "named"),
     [
         ({"workers": 0}, "workers=0"),
+        ({"workers": 2.5}, "workers=2.5"),
         ({"max_bandwidth": "fast"}, "max_bandwidth='fast'"),
         ({"max_bandwidth": 0}, "max_bandwidth=0"),
         ({"max_requests": 0}, "max_requests=0"),
