@@ -324,8 +324,12 @@ def test_a_prefix_with_objects_of_others_is_left_alone(place_on_s3, s3, capsys) 
 def interrupt(
     lake: Path, *flags: str, once: Callable[[], bool], sent: signal.Signals
 ) -> subprocess.CompletedProcess[str]:
-    """Run the demo, and send it a signal as soon as something is so."""
-    command = [*COMMAND, "demo", str(lake), *flags]
+    """Run the demo, and send it a signal as soon as something is so.
+
+    Ctrl-C is minded, even where a shell has begun these tests in the background and lets its children ignore it.
+    """
+    minding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{minding}; from lakepart.cli import main; main()", "demo", str(lake), *flags]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 100
         while process.poll() is None and not once() and time.monotonic() < deadline:
