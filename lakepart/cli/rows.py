@@ -87,11 +87,14 @@ def upsert(
     Prints the plan, and does it with --apply.
     """
     from lakepart.parquet.datasets import open_parquet
+    from lakepart.storage.addresses import without_secrets
 
     address, (name, path) = split(where, asset, file, least=2)
     columns = [column.strip() for column in (on or "").split(",") if column.strip()]
     with opened(address, read_only=not apply) as lake:
-        plan = lake.asset(name).plan_upsert(open_parquet(path), columns, on_schema_change=on_schema_change)
+        plan = lake.asset(name).plan_upsert(
+            open_parquet(path, without_secrets(path)), columns, on_schema_change=on_schema_change
+        )
         carry_out(
             plan,
             lambda: lake.apply(plan, message=message),

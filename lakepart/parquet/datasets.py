@@ -16,8 +16,10 @@ from lakepart.parquet.reading import read_files
 from lakepart.parquet.schemas import plain
 
 
-def open_parquet(path: str) -> Any:
+def open_parquet(path: str, shown: str) -> Any:
     """Open somebody's Parquet file, or a folder of files, as a ``pyarrow.dataset.Dataset``.
+
+    Errors name it as ``shown``, since an address may hold secrets.
 
     Raises
     ------
@@ -33,15 +35,15 @@ def open_parquet(path: str) -> Any:
     try:
         return ds.dataset(path, format="parquet")
     except FileNotFoundError as error:
-        raise NotFoundError(f"There is no file {path!r}.", context={"path": path}) from error
+        raise NotFoundError(f"There is no file {shown!r}.", context={"path": shown}) from error
     except (pa.ArrowInvalid, OSError) as error:
         if is_archived(error):
             raise OfflineDataError(
-                f"{path!r} is archived and must be restored before it can be read.",
+                f"{shown!r} is archived and must be restored before it can be read.",
                 hint="ask for it where it is stored; that takes hours.",
-                context={"path": path},
+                context={"path": shown},
             ) from error
-        raise InvalidInputError(f"{path!r} cannot be read as Parquet: {error}.", context={"path": path}) from error
+        raise InvalidInputError(f"{shown!r} cannot be read as Parquet: {error}.", context={"path": shown}) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,11 +82,14 @@ def test_what_a_writer_has_made_stays_while_it_lives_and_goes_once_it_is_dead(la
     kept = objects_of(s3, lake, intent)
     writer.send_signal(signal.SIGKILL)
     writer.wait()
+    left = objects_of(s3, lake, intent)
     later._home.context.clock.advance(LATER)
     swept = later.vacuum(grace="1h")
 
-    assert (spared.files, kept) == (0, made)
-    assert (swept.files, objects_of(s3, lake, intent)) == (len(made), set())
+    assert spared.files == 0
+    assert left >= kept >= made  # its threads went on sending
+    assert swept.files >= len(left) > 0
+    assert objects_of(s3, lake, intent) == set()
     assert lake.asset("numbers").keys == ["2024-01-01", "2024-01-02", "2024-01-03"]
     assert lake.check(checksums=True) == []
 

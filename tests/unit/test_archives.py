@@ -79,6 +79,13 @@ def test_times_are_written_in_minutes_below_an_hour():
     assert [format_hours(hours) for hours in (5 / 60, 5.0, 48.0)] == ["5 minutes", "5 hours", "48 hours"]
 
 
+def test_arrow_says_it_in_words_only():
+    said = "When reading information for key 'a' in bucket 'lakes': AWS Error [code 136] during GetObject operation: "
+
+    assert is_archived(OSError(f"{said}The operation is not valid for the object's storage class"))
+    assert not is_archived(OSError("AWS Error ACCESS_DENIED during GetObject operation: ."))
+
+
 @pytest.mark.parametrize(
     "error",
     [PermissionError(13, "Access Denied"), OSError(5, "Input/output error"), ValueError("the storage class"), None],
