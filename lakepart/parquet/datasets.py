@@ -43,7 +43,8 @@ def open_parquet(path: str, shown: str) -> Any:
                 hint="ask for it where it is stored; that takes hours.",
                 context={"path": shown},
             ) from error
-        raise InvalidInputError(f"{shown!r} cannot be read as Parquet: {error}.", context={"path": shown}) from error
+        said = str(error).replace(path, shown)
+        raise InvalidInputError(f"{shown!r} cannot be read as Parquet: {said}.", context={"path": shown}) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ import pytest
 
 from lakepart.errors import CorruptionError, ErrorCode, InvalidInputError, NotFoundError
 from lakepart.parquet import sorting, writing
-from lakepart.parquet.datasets import NativeFile, open_filesystem, to_dataset
+from lakepart.parquet.datasets import NativeFile, open_filesystem, open_parquet, to_dataset
 from lakepart.parquet.filters import columns_of_filter, compile_filter
 from lakepart.parquet.opening import Source
 from lakepart.parquet.reading import iter_batches, output_schema, read_files, read_footer
@@ -728,3 +728,11 @@ def test_the_columns_of_a_filter_are_known() -> None:
     assert columns_of_filter([[("x", "==", 1), ("y", "==", 2)], [("x", ">", 3)]], schema) == ("x", "y")
     assert columns_of_filter((X > 1) & (pc.field("z") < 2), schema) == ("x", "z")
     assert columns_of_filter(None, schema) == ()
+
+
+@pytest.mark.parametrize("path", ["s3://key:s3cret@acme/a b", "nowhere://key:s3cret@acme/a"])
+def test_an_address_that_is_no_parquet_is_named_as_it_may_be_shown(path) -> None:
+    with pytest.raises(InvalidInputError, match=r"^'shown' cannot be read as Parquet") as caught:
+        open_parquet(path, "shown")
+
+    assert "s3cret" not in f"{caught.value} {caught.value.context}"
