@@ -13,6 +13,7 @@ import botocore.session
 import pytest
 
 from lakepart.testing.postgresql import postgresql_server
+from lakepart.testing.proxies import Proxy, proxy_before
 from lakepart.testing.s3_servers import S3Server, moto_server, seaweedfs_server
 
 
@@ -38,6 +39,13 @@ def s3() -> Iterator[S3Server]:
     with seaweedfs_server() as server, pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
         yield server
+
+
+@pytest.fixture
+def proxy(s3: S3Server) -> Iterator[Proxy]:
+    """A proxy before it, that counts, delays and lets the network fail."""
+    with proxy_before(s3.url) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

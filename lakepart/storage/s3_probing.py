@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from lakepart.errors import AlreadyExistsError, LakepartError, NotFoundError, StorageError
+from lakepart.model.archives import ARCHIVE_CLASSES
 from lakepart.model.diagnoses import NOTICE, OK, PROBLEM, Diagnosis
 from lakepart.storage.probing import judge_clock, overwriting
 from lakepart.storage.s3_bucket import S3Bucket
@@ -16,7 +17,6 @@ from lakepart.storage.s3_failures import translated
 T = TypeVar("T")
 
 _SMALL, _OTHER = b"probe", b"other bytes"
-_OFFLINE = {"GLACIER", "DEEP_ARCHIVE"}
 _DENIALS = {"AccessDenied", "403"}
 _NEEDED_FOR = {
     "s3:PutObject": "every commit needs it.",
@@ -93,7 +93,7 @@ class S3Probe:
                 f"Objects are to have the class {self._class}, and have {found.storage_class}.",
                 "the store knows no such class, and keeps them as all others.",
             )
-        if found.storage_class not in _OFFLINE and self._bucket.read(self._path) not in {_SMALL, _OTHER}:
+        if found.storage_class not in ARCHIVE_CLASSES and self._bucket.read(self._path) not in {_SMALL, _OTHER}:
             self._note(PROBLEM, "What was written is read back as other bytes.", "mistrust this store.")
 
     def _try_parts(self) -> None:

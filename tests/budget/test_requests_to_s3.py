@@ -21,12 +21,6 @@ HOURS = pd.date_range("2013-01-01", periods=24 * DAYS, freq="h", tz="UTC")
 
 
 @pytest.fixture
-def proxy(s3):
-    with proxy_before(s3.url) as found:
-        yield found
-
-
-@pytest.fixture
 def lake(proxy, s3, s3_lakes, tmp_path):
     options = {**s3.storage_options, "endpoint_url": proxy.url}
     catalog = f"sqlite:///{tmp_path}/catalog.db"

@@ -13,18 +13,11 @@ import pyarrow.dataset as ds
 import pytest
 
 import lakepart as lp
-from lakepart.testing.proxies import proxy_before
 
 DAYS = 12
 HOURS = pd.date_range("2013-01-01", periods=24 * DAYS, freq="h", tz="UTC")
 ROWS = pd.DataFrame({"time_hour": HOURS, "delay": range(24 * DAYS)})
 _NUMBERS = count()
-
-
-@pytest.fixture
-def proxy(s3):
-    with proxy_before(s3.url) as found:
-        yield found
 
 
 @pytest.fixture

@@ -25,12 +25,6 @@ def catalog(tmp_path):
 
 
 @pytest.fixture
-def proxy(s3):
-    with proxy_before(s3.url) as found:
-        yield found
-
-
-@pytest.fixture
 def options(s3, proxy):
     return {**s3.storage_options, "endpoint_url": proxy.url}
 

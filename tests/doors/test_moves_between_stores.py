@@ -17,18 +17,11 @@ from botocore.exceptions import ClientError
 import lakepart as lp
 from lakepart.cli.app import run
 from lakepart.engine.move import apply_moves
-from lakepart.testing.proxies import proxy_before
 
 DAYS = 6
 HOURS = pd.date_range("2013-01-01", periods=24 * DAYS, freq="h", tz="UTC")
 ROWS = pd.DataFrame({"time_hour": HOURS, "delay": range(24 * DAYS)})
 _NUMBERS = count()
-
-
-@pytest.fixture
-def proxy(s3):
-    with proxy_before(s3.url) as found:
-        yield found
 
 
 def reach(monkeypatch, server, url):

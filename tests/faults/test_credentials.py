@@ -22,7 +22,7 @@ import lakepart as lp
 from lakepart.storage.credentials import TierCredentials, laid_over
 from lakepart.storage.s3 import S3Store
 from lakepart.storage.s3_client import make_client
-from lakepart.testing.proxies import Fault, proxy_before
+from lakepart.testing.proxies import Fault
 
 PART_BYTES = 5 << 20
 HOURS = pd.date_range("2013-01-01", periods=24 * 10, freq="h", tz="UTC")
@@ -56,12 +56,6 @@ class Proxied:
 
 def in_(**duration):
     return datetime.now(UTC) + timedelta(**duration)
-
-
-@pytest.fixture
-def proxy(s3):
-    with proxy_before(s3.url) as found:
-        yield found
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from itertools import count
 import pytest
 
 import lakepart as lp
-from lakepart.testing.proxies import Fault, Request, proxy_before
+from lakepart.testing.proxies import Fault, Request
 
 # a commit whose manifest could not be stored says so, and the next one stores it
 pytestmark = pytest.mark.filterwarnings("ignore:Snapshot . is committed, but its manifest:RuntimeWarning")
@@ -23,12 +23,6 @@ _FOREVER = 10_000
 @pytest.fixture
 def make(make_on_s3):
     return make_on_s3
-
-
-@pytest.fixture
-def proxy(s3):
-    with proxy_before(s3.url) as found:
-        yield found
 
 
 @pytest.fixture

@@ -10,19 +10,13 @@ import pytest
 from lakepart.errors import AlreadyExistsError, ErrorCode, NotFoundError, StorageError
 from lakepart.storage.copying import copy_file
 from lakepart.storage.s3 import S3Store
-from lakepart.testing.proxies import Fault, Request, proxy_before
+from lakepart.testing.proxies import Fault, Request
 from lakepart.testing.s3_servers import S3Server
 
 PART_BYTES = 5 << 20
 _NUMBERS = count()
 _FOREVER = 1_000
 PASSING = [Fault.SLOW_DOWN, Fault.INTERNAL_ERROR, Fault.LOST_ANSWER, Fault.CUT_ANSWER, Fault.HALF_CLOSED]
-
-
-@pytest.fixture
-def proxy(s3):
-    with proxy_before(s3.url) as found:
-        yield found
 
 
 @pytest.fixture

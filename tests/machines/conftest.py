@@ -13,7 +13,6 @@ import pytest
 
 import lakepart as lp
 from lakepart.testing.machines import start_elsewhere
-from lakepart.testing.proxies import Proxy, proxy_before
 
 COMMAND = "from lakepart.cli import main; main()"
 PRODUCERS = """
@@ -25,12 +24,6 @@ def tens(part, numbers):
 
 tens = lp.producer("tens", partitions=lp.Daily("2024-01-01", by="day"), inputs={"numbers": "numbers"})(tens)
 """
-
-
-@pytest.fixture
-def proxy(s3) -> Iterator[Proxy]:
-    with proxy_before(s3.url) as found:
-        yield found
 
 
 @pytest.fixture
